@@ -1,0 +1,101 @@
+/* r1rt.h: the C ABI between compiled programs and the runtime.
+ *
+ * It is all that generated code and the compiler may see of the runtime, and all
+ * that the runtime sees of the compiler. Plain C structures; the producer owns the
+ * arrays and keeps them alive as long as the module.
+ *
+ * The invariant a reader would guess wrong: every buffer of a module, persistent or
+ * temporary, is a byte offset into ONE arena; nothing is allocated while a program
+ * runs. Offsets are multiples of 64.
+ */
+#ifndef R1RT_H
+#define R1RT_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum r1_dtype {
+  R1_F64, R1_F32, R1_F16, R1_BF16, R1_I64, R1_I32, R1_I8, R1_U8, R1_BOOL
+} r1_dtype;
+
+/* A compiled kernel. Called once by each of `threads` threads with its own `tid`
+ * (0 <= tid < threads) and the same `args`, one pointer per buffer. It splits its own
+ * work; the bits it writes do not depend on `threads`. `scratch` is a private region
+ * of r1_kernel.scratch_bytes bytes, 64-byte aligned, for this thread. */
+typedef void (*r1_kernel_fn)(void *const *args, void *scratch, int64_t tid, int64_t threads);
+
+typedef struct r1_kernel {
+  const char *name;       /* named after its source line, unique within the module */
+  r1_kernel_fn fn;
+  uint64_t scratch_bytes; /* per thread */
+} r1_kernel;
+
+/* One argument of a launch: arena + offset + loop0 * stride0 + loop1 * stride1, where
+ * loop0 and loop1 are the counters of the enclosing loops (outermost first). */
+typedef struct r1_arg {
+  uint64_t offset;
+  uint64_t stride0, stride1;
+} r1_arg;
+
+typedef enum r1_op_kind {
+  R1_OP_LAUNCH,     /* kernel, first_arg, n_args */
+  R1_OP_FILL_ZERO,  /* first_arg: the region; bytes */
+  R1_OP_LOOP,       /* count: repeat the ops up to the matching R1_OP_END */
+  R1_OP_END
+} r1_op_kind;
+
+typedef struct r1_op {
+  r1_op_kind kind;
+  uint32_t kernel, first_arg, n_args;
+  uint64_t bytes;
+  uint64_t count;
+} r1_op;
+
+/* A named region of the arena that the host reads or writes. Shapes are row-major. */
+typedef struct r1_field {
+  const char *name;  /* inputs: batch leaf, "x.id"; scalars: "lr"; outputs: "loss"; else path */
+  r1_dtype dtype;
+  uint32_t rank;
+  int64_t dims[8];
+  uint64_t offset;
+  int64_t bound;     /* > 0: integer values lie in 0..bound, checked where data enters */
+} r1_field;
+
+typedef struct r1_program {
+  const char *name;  /* entry: "step", "eval", "logits", ... */
+  const r1_op *ops;       uint32_t n_ops;
+  const r1_arg *args;     uint32_t n_args;
+  const r1_field *inputs; uint32_t n_inputs;    /* written by the host before each run: the GLOBAL batch */
+  const r1_field *scalars; uint32_t n_scalars;  /* written by the host before each run; f32 */
+  const r1_field *outputs; uint32_t n_outputs;  /* read by the host after each run */
+} r1_program;
+
+typedef struct r1_init {       /* how a parameter starts; drawn from Philox keyed (seed, path, element) */
+  int32_t dist;                /* 0 constant a; 1 normal(mean a, std b); 2 uniform in a..b */
+  double a, b;
+} r1_init;
+
+typedef struct r1_leaf {
+  r1_field param;              /* f32 master copy; name = path */
+  r1_init init;
+  int32_t trainable;
+  /* For element-wise optimisers parameters, gradients and each state lie in pools of equal
+   * layout, so that one launch updates all trainable leaves. */
+} r1_leaf;
+
+typedef struct r1_module {
+  uint64_t arena_bytes;        /* one allocation of this size; 64-byte aligned */
+  uint64_t scratch_bytes;      /* per thread: the maximum over kernels */
+  const r1_kernel *kernels;    uint32_t n_kernels;
+  const r1_leaf *leaves;       uint32_t n_leaves;   /* in path order of the model */
+  const r1_field *states;      uint32_t n_states;   /* optimiser state: name "m", "v", ...: f32 [N] over
+                                                       trainable leaves in order; part of a checkpoint */
+  const r1_program *programs;  uint32_t n_programs;
+} r1_module;
+
+#ifdef __cplusplus
+}
+#endif
+#endif
