@@ -20,7 +20,6 @@ def Kern_Dialect : Dialect {
     `kern.program`s (what to launch, in order). Scalar bodies are upstream `arith` and `math`;
     elements are read and written with `memref.load` and `memref.store`.
   }];
-  let useDefaultAttributePrinterParser = 1;
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::math::MathDialect",
                            "mlir::memref::MemRefDialect", "mlir::affine::AffineDialect"];
 }
@@ -117,7 +116,7 @@ def Kern_YieldOp : Kern_Op<"yield", [Pure, Terminator, ReturnLike]> {
   let summary = "what a sweep or an epilogue yields";
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
 }
 
 def Kern_EndOp : Kern_Op<"end", [Pure, Terminator]> {

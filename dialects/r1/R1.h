@@ -21,3 +21,10 @@
 #include "dialects/r1/R1Types.h.inc"
 #define GET_OP_CLASSES
 #include "dialects/r1/R1Ops.h.inc"
+
+namespace r1::ir {
+/// Equal shapes and element types; encodings are metadata and do not count.
+bool sameTensor(mlir::Type a, mlir::Type b);
+/// "[4, 8]"
+std::string shapeText(llvm::ArrayRef<int64_t> shape);
+} // namespace r1::ir

@@ -24,6 +24,7 @@ def R1_Dialect : Dialect {
   }];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;
+  let hasConstantMaterializer = 1;
   let dependentDialects = ["mlir::arith::ArithDialect", "mlir::func::FuncDialect",
                            "mlir::math::MathDialect"];
 }
@@ -40,9 +41,9 @@ def R1_TyAttr : R1_Attr<"Ty", "ty"> {
 
     Example: `tensor<32x128xi32, #r1.ty<dims = ["B", "T"], bound = 512>>`
   }];
-  let parameters = (ins ArrayRefParameter<"::mlir::StringAttr">:$dims,
+  let parameters = (ins OptionalArrayRefParameter<"::mlir::StringAttr">:$dims,
                         DefaultValuedParameter<"int64_t", "0">:$bound);
-  let assemblyFormat = "`<` `dims` `=` `[` $dims `]` (`,` `bound` `=` $bound^)? `>`";
+  let assemblyFormat = "`<` `dims` `=` `[` (`]`) : ($dims^ `]`)? (`,` `bound` `=` $bound^)? `>`";
 }
 
 def R1_ReduceKind : I32EnumAttr<"ReduceKind", "how values combine", [

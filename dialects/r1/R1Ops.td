@@ -114,6 +114,7 @@ def R1_MapOp : R1_Op<"map", [Pure, IsolatedFromAbove, SingleBlock, AttrSizedOper
     `maps` $maps attr-dict-with-keyword $body `->` type($result)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     ::mlir::Block *getBlock() { return &getBody().front(); }
     ::mlir::AffineMap getMap(unsigned i) {
@@ -125,14 +126,19 @@ def R1_MapOp : R1_Op<"map", [Pure, IsolatedFromAbove, SingleBlock, AttrSizedOper
 }
 
 def R1_IndexOp : R1_Op<"index", [Pure]> {
-  let summary = "the current position along dim `dim` of the enclosing map or lambda";
+  let summary = "the current position along dim `dim` of the enclosing map";
   let description = [{ Example: `%t = r1.index 1` }];
   let arguments = (ins I64Attr:$dim);
   let results = (outs Index:$result);
   let assemblyFormat = "$dim attr-dict";
+  let hasVerifier = 1;
 }
 
-def R1_ReadOp : R1_Op<"read", [Pure]> {
+def R1_ReadOp : R1_Op<"read", [Pure,
+    TypesMatchWith<"otherwise has the element type", "tensor", "otherwise",
+                   "::llvm::cast<::mlir::TensorType>($_self).getElementType()">,
+    TypesMatchWith<"the result has the element type", "tensor", "result",
+                   "::llvm::cast<::mlir::TensorType>($_self).getElementType()">]> {
   let summary = "an element of a captured tensor, or a default outside of it";
   let description = [{
     `tensor[indices...]` if every index is in range, else `otherwise`.
@@ -142,18 +148,16 @@ def R1_ReadOp : R1_Op<"read", [Pure]> {
   let arguments = (ins R1_Tensor:$tensor, Variadic<Index>:$indices, AnyType:$otherwise);
   let results = (outs AnyType:$result);
   let assemblyFormat =
-    "$tensor `[` $indices `]` `else` $otherwise attr-dict `:` type($tensor) `,` type($result)";
+    "$tensor `[` $indices `]` `else` $otherwise attr-dict `:` type($tensor)";
   let hasVerifier = 1;
-  // type(otherwise) == type(result) == element type
-  let extraClassDeclaration = [{}];
 }
 
-def R1_YieldOp : R1_Op<"yield", [Pure, Terminator, ReturnLike]> {
+def R1_YieldOp : R1_Op<"yield", [Pure, Terminator]> {
   let summary = "the values of a region";
   let description = [{ Example: `r1.yield %s : f32` }];
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
-  let builders = [OpBuilder<(ins), [{}]>];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
 }
 
 def R1_ReduceOp : R1_Op<"reduce", [Pure]> {
@@ -193,6 +197,7 @@ def R1_ContractOp : R1_Op<"contract", [Pure]> {
   let assemblyFormat =
     "$lhs `,` $rhs `maps` $maps attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)";
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     ::mlir::AffineMap getMap(unsigned i) {
       return ::llvm::cast<::mlir::AffineMapAttr>(getMaps()[i]).getValue();
@@ -220,9 +225,16 @@ def R1_GatherOp : R1_Op<"gather", [Pure]> {
   }];
   let arguments = (ins R1_Tensor:$src, R1_Tensor:$ids, I64Attr:$axis, AffineMapArrayAttr:$maps);
   let results = (outs R1_Tensor:$result);
-  let assemblyFormat =
-    "$src `[` $ids `]` `axis` $axis `maps` $maps attr-dict `:` type($src) `,` type($ids) `->` type($result)";
+  let assemblyFormat = [{
+    $src `[` $ids `]` `axis` $axis `maps` $maps attr-dict
+    `:` type($src) `,` type($ids) `->` type($result)
+  }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::AffineMap getMap(unsigned i) {
+      return ::llvm::cast<::mlir::AffineMapAttr>(getMaps()[i]).getValue();
+    }
+  }];
 }
 
 def R1_ScatterAddOp : R1_Op<"scatter_add", [Pure]> {
@@ -241,16 +253,23 @@ def R1_ScatterAddOp : R1_Op<"scatter_add", [Pure]> {
   }];
   let arguments = (ins R1_Tensor:$updates, R1_Tensor:$ids, I64Attr:$axis, AffineMapArrayAttr:$maps);
   let results = (outs R1_Tensor:$result);
-  let assemblyFormat =
-    "$updates `[` $ids `]` `axis` $axis `maps` $maps attr-dict `:` type($updates) `,` type($ids) `->` type($result)";
+  let assemblyFormat = [{
+    $updates `[` $ids `]` `axis` $axis `maps` $maps attr-dict
+    `:` type($updates) `,` type($ids) `->` type($result)
+  }];
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    ::mlir::AffineMap getMap(unsigned i) {
+      return ::llvm::cast<::mlir::AffineMapAttr>(getMaps()[i]).getValue();
+    }
+  }];
 }
 
 //===--- stable forms ---------------------------------------------------------------------===//
 
 def R1_SoftmaxOp : R1_Op<"softmax", [Pure]> {
   let summary = "exp(x - max) / sum(exp(x - max)) along an axis; all zeros where every x is -inf";
-  let description = [{ Example: `%p = r1.softmax %x axis 1 : tensor<4x8xf32>` }];
+  let description = [{ Example: `%p = r1.softmax %x axis 1 : tensor<4x8xf32> -> tensor<4x8xf32>` }];
   let arguments = (ins R1_Tensor:$input, I64Attr:$axis);
   let results = (outs R1_Tensor:$result);
   let assemblyFormat = "$input `axis` $axis attr-dict `:` type($input) `->` type($result)";
@@ -280,7 +299,7 @@ def R1_ReshapeOp : R1_Op<"reshape", [Pure]> {
 
 //===--- intrinsics -----------------------------------------------------------------------===//
 
-def R1_KernelOp : R1_Op<"kernel", [Pure, AttrSizedOperandSegments]> {
+def R1_KernelOp : R1_Op<"kernel", [Pure, IsolatedFromAbove, AttrSizedOperandSegments]> {
   let summary = "a registered kernel with a reference body";
   let description = [{
     `name` is looked up in compiler/kernels; `body` is a function over (inputs, captures) that
@@ -290,7 +309,7 @@ def R1_KernelOp : R1_Op<"kernel", [Pure, AttrSizedOperandSegments]> {
     Example: attention with out and log-sum-exp, the mask a lambda over (b, t, s):
     ```mlir
     %y, %l = r1.kernel "flash_attention" ins(%q, %k, %v : …) captures(%seg, %pos : …)
-        body @attention {scale = 0.125 : f64} lambdas {
+        body @attention attributes {scale = 0.125 : f64} lambdas {
     ^bb0(%b: index, %t: index, %s: index, %seg_: tensor<…>, %pos_: tensor<…>):
       …
       r1.yield %ok : i1
@@ -305,16 +324,18 @@ def R1_KernelOp : R1_Op<"kernel", [Pure, AttrSizedOperandSegments]> {
     $kernel_name `ins` `(` $ins `:` type($ins) `)` (`captures` `(` $captures^ `:` type($captures) `)`)?
     (`body` $body^)? attr-dict-with-keyword (`lambdas` $lambdas^)? `->` type($results)
   }];
+  let hasVerifier = 1;
 }
 
 //===--- differentiation ------------------------------------------------------------------===//
 
-def R1_StopGradOp : R1_Op<"stop_grad", [Pure, SameOperandsAndResultType]> {
+def R1_StopGradOp : R1_Op<"stop_grad", [Pure]> {
   let summary = "its operand; no gradient passes";
-  let description = [{ Example: `%y = r1.stop_grad %x : tensor<4xf32>` }];
+  let description = [{ Example: `%y = r1.stop_grad %x : tensor<4xf32> -> tensor<4xf32>` }];
   let arguments = (ins R1_Tensor:$input);
   let results = (outs R1_Tensor:$result);
-  let assemblyFormat = "$input attr-dict `:` type($input)";
+  let assemblyFormat = "$input attr-dict `:` type($input) `->` type($result)";
+  let hasVerifier = 1;
 }
 
 def R1_GradOp : R1_Op<"grad"> {
@@ -352,6 +373,8 @@ def R1_RowLoopOp : R1_Op<"row_loop", [IsolatedFromAbove, SingleBlock, AttrSizedO
     $count (`split` `(` $split^ `:` type($split) `)`)? (`whole` `(` $whole^ `:` type($whole) `)`)?
     attr-dict-with-keyword $body `->` type($results)
   }];
+  let hasVerifier = 1;
+  let extraClassDeclaration = [{ ::mlir::Block *getBlock() { return &getBody().front(); } }];
 }
 
 //===--- tests ----------------------------------------------------------------------------===//
@@ -361,9 +384,11 @@ def R1_ExpectCloseOp : R1_Op<"expect_close"> {
   let description = [{
     |a - b| <= atol + rtol * |b| for every element.
 
-    Example: `r1.expect_close %a, %b {rtol = 1.0e-5 : f64, atol = 1.0e-6 : f64} : tensor<4xf32>`
+    Example: `r1.expect_close %a, %b {rtol = 1.0e-5 : f64, atol = 1.0e-6 : f64} : tensor<4xf32>, tensor<4xf32>`
   }];
   let arguments = (ins R1_Tensor:$actual, R1_Tensor:$expected, F64Attr:$rtol, F64Attr:$atol);
-  let assemblyFormat = "$actual `,` $expected attr-dict `:` type($actual)";
+  let assemblyFormat =
+    "$actual `,` $expected attr-dict `:` type($actual) `,` type($expected)";
+  let hasVerifier = 1;
 }
 #endif
