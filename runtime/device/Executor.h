@@ -1,0 +1,54 @@
+//===- Executor.h - runs the programs of a compiled module -----------------===//
+//
+// Every thread walks the program's list of ops itself and meets the others at a
+// barrier after each launch: one wake-up per run, not per kernel, and no
+// allocation once the executor exists.
+//
+//===----------------------------------------------------------------------===//
+#ifndef R1RT_DEVICE_EXECUTOR_H
+#define R1RT_DEVICE_EXECUTOR_H
+#include "runtime/device/Device.h"
+#include "runtime/r1rt.h"
+#include <string_view>
+
+namespace r1rt {
+
+/// Bytes of one element, and of a whole field.
+uint64_t dtypeBytes(r1_dtype t);
+const char *dtypeName(r1_dtype t);
+uint64_t fieldElements(const r1_field &f);
+uint64_t fieldBytes(const r1_field &f);
+
+class Executor {
+public:
+  /// Checks the module (offsets inside the arena, kernels that exist, loops that match and
+  /// are at most two deep) and maps its arena. The module must outlive the executor.
+  static Result<std::unique_ptr<Executor>> create(Device &device, const r1_module &module);
+
+  const r1_module &module() const { return mod; }
+  Device &device() const { return dev; }
+  char *arena() const { return memory.data(); }
+  char *at(const r1_field &f) const { return memory.data() + f.offset; }
+
+  /// null if the module has no program of that name.
+  const r1_program *program(std::string_view name) const;
+  /// One whole run of `p`, a program of this module. Inputs and scalars are in the arena.
+  void run(const r1_program &p);
+
+private:
+  Executor(Device &d, const r1_module &m) : dev(d), mod(m) {}
+  void walk(const r1_program &p, int tid);
+
+  Device &dev;
+  const r1_module &mod;
+  Arena memory, scratch;
+  uint64_t scratchStride = 0;
+  std::vector<void *> pointers; // threads × pointerStride: the arguments of a launch
+  uint64_t pointerStride = 0;
+  const r1_program *current = nullptr;
+};
+
+const r1_field *findField(const r1_field *fields, uint32_t n, std::string_view name);
+
+} // namespace r1rt
+#endif
