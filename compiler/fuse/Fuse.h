@@ -1,0 +1,23 @@
+// fuse: from r1 (what a program means) to kern (kernels and launches). The only step that sees
+// both dialects; no op of r1 is left after it.
+#pragma once
+#include "mlir/IR/BuiltinOps.h"
+
+namespace r1 {
+
+struct FuseOptions {
+  bool fuse = true; // false: one kernel per op (for tests)
+  /// A [rows, V] intermediate of more bytes than this exists only in chunks of rows.
+  int64_t chunkBytes = int64_t(32) << 20;
+};
+
+/// Rewrites the module of one stage, as `grad` (and `shard`) leave it, in place: its leaves become
+/// buffers within the pools of dialects/r1/LeafLayout.h, `@backward` and `@update` together the
+/// program `step`, every other entry a program of its name. On failure an error at the op's
+/// location was emitted.
+mlir::LogicalResult fuseModule(mlir::ModuleOp module, const FuseOptions &options = {});
+
+/// --r1-fuse
+void registerFusePasses();
+
+} // namespace r1

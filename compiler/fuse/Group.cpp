@@ -1,0 +1,240 @@
+#include "compiler/fuse/Group.h"
+#include "compiler/fuse/Index.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+namespace r1::fuse {
+
+bool readsWhole(Operation *op, unsigned operand) {
+  return isa<ir::ContractOp, ir::KernelOp, ir::RowLoopOp>(op);
+}
+
+Group *Grouping::groupOf(Value v) const {
+  Operation *op = list.values->resolve(v).getDefiningOp();
+  auto it = owner.find(op);
+  return it == owner.end() ? nullptr : it->second;
+}
+
+/// Values that are recomputed where they are read: constants and pure views always.
+void Grouping::chooseVirtual() {
+  DenseSet<Value> whole; // read as a whole by a product or an intrinsic
+  auto inMemory = [&](Value v) {
+    return list.inMemory.contains(v) ||
+           (v.getDefiningOp() && v.getDefiningOp()->hasAttr("r1.stored"));
+  };
+  for (auto [op, segment] : list.ops) {
+    if (auto contract = dyn_cast<ir::ContractOp>(op)) {
+      SmallVector<int64_t> sizes = contract.getLoopSizes();
+      for (unsigned i = 0; i < 2; ++i)
+        whole.insert(productOperand(op->getOperand(i), contract.getMap(i), sizes, *list.values,
+                                    [&](Value v) { return !inMemory(v); })
+                         .base);
+    } else {
+      for (auto [i, v] : llvm::enumerate(op->getOperands()))
+        if (readsWhole(op, i))
+          whole.insert(list.values->resolve(v));
+    }
+  }
+  for (auto [op, segment] : list.ops) {
+    if (op->getNumResults() != 1)
+      continue;
+    Value v = op->getResult(0);
+    if (inMemory(v) || whole.contains(v))
+      continue;
+    bool view = isa<arith::ConstantOp, ir::ReshapeOp, ir::StopGradOp>(op);
+    if (auto map = dyn_cast<ir::MapOp>(op))
+      view = map.viewOf() >= 0;
+    if (view)
+      virtuals.insert(op);
+  }
+  // A stop_grad is its operand.
+  for (auto [op, segment] : list.ops)
+    if (isa<ir::StopGradOp>(op))
+      virtuals.insert(op);
+}
+
+Group &Grouping::newGroup(Operation *op, Segment segment, Group::Kind kind) {
+  groups.push_back(std::make_unique<Group>());
+  Group &g = *groups.back();
+  g.kind = kind;
+  g.segment = segment;
+  g.ops.push_back(op);
+  owner[op] = &g;
+  return g;
+}
+
+/// The rows of a kernel that begins with `op`.
+void Grouping::shapeRows(Group &g, Operation *op) {
+  Value result = op->getResult(0);
+  g.rows.assign(shapeOf(result).begin(), shapeOf(result).end());
+  if (auto reduce = dyn_cast<ir::ReduceOp>(op)) {
+    // Sums along the end of a row go in lanes; sums over rows are chains.
+    unsigned rank = shapeOf(reduce.getInput()).size(), kept = shapeOf(result).size();
+    bool trailing = true;
+    for (int64_t d : reduce.getDims())
+      trailing &= d >= int64_t(kept) && d < int64_t(rank);
+    g.alongSweep = trailing && !op->hasAttr("r1.chain");
+    g.chain = !g.alongSweep;
+    g.accumulate = list.accumulated.contains(result);
+  } else if (isa<ir::SoftmaxOp, ir::LogSumExpOp>(op)) {
+    Value input = op->getOperand(0);
+    int64_t axis = isa<ir::SoftmaxOp>(op) ? cast<ir::SoftmaxOp>(op).getAxis()
+                                          : cast<ir::LogSumExpOp>(op).getAxis();
+    g.rows.clear();
+    for (auto [i, size] : llvm::enumerate(shapeOf(input)))
+      if (int64_t(i) != axis)
+        g.rows.push_back(size);
+    g.alongSweep = axis + 1 == int64_t(shapeOf(input).size());
+    g.chain = !g.alongSweep;
+  }
+  if (g.rows.empty())
+    g.rows.push_back(1);
+}
+
+SmallVector<int64_t> Grouping::sweepAxes(const Group &g, Value v) const {
+  if (g.kind != Group::Rows)
+    return {};
+  if (auto softmax = v.getDefiningOp<ir::SoftmaxOp>())
+    return {int64_t(softmax.getAxis())};
+  // The axes after those that count the rows.
+  int64_t rows = countOf(g.rows), count = 1;
+  ArrayRef<int64_t> shape = shapeOf(v);
+  unsigned lead = 0;
+  while (lead < shape.size() && (count < rows || shape[lead] == 1))
+    count *= shape[lead++];
+  // A trailing axis of one element belongs to the rows.
+  return llvm::to_vector(llvm::seq<int64_t>(lead, shape.size()));
+}
+
+void Grouping::reads(Value v, const Group *group, llvm::SetVector<Value> &out,
+                     DenseSet<Value> &seen) const {
+  v = list.values->resolve(v);
+  if (!seen.insert(v).second)
+    return;
+  Operation *op = v.getDefiningOp();
+  if (op && virtuals.contains(op)) {
+    for (Value operand : op->getOperands())
+      reads(operand, group, out, seen);
+    return;
+  }
+  Group *g = groupOf(v);
+  if (g && g == group)
+    return;
+  if (op && isa<arith::ConstantOp>(op) && !g)
+    return;
+  out.insert(v);
+}
+
+llvm::SetVector<Value> Grouping::readsOf(const Group &g) const {
+  llvm::SetVector<Value> out;
+  DenseSet<Value> seen;
+  for (Operation *op : g.ops) {
+    if (auto contract = dyn_cast<ir::ContractOp>(op)) {
+      SmallVector<int64_t> sizes = contract.getLoopSizes();
+      for (unsigned i = 0; i < 2; ++i)
+        out.insert(productOperand(op->getOperand(i), contract.getMap(i), sizes, *list.values,
+                                  [&](Value v) {
+                                    return v.getDefiningOp() && isVirtual(v.getDefiningOp());
+                                  })
+                       .base);
+      continue;
+    }
+    for (Value operand : op->getOperands())
+      reads(operand, &g, out, seen);
+  }
+  return out;
+}
+
+ProductOperand productOperand(Value operand, AffineMap map, ArrayRef<int64_t> sizes,
+                              const Values &values, function_ref<bool(Value)> mayFold) {
+  Dims dims(operand.getContext());
+  SmallVector<AffineExpr> loops;
+  for (int64_t size : sizes)
+    loops.push_back(dims.add(size));
+  operand = values.resolve(operand);
+  SmallVector<AffineExpr> index = applyMap(map, loops, dims);
+  auto stridesAt = [&](Value v, ArrayRef<AffineExpr> at) -> std::optional<ProductOperand> {
+    Linear l = toLinear(linearize(at, shapeOf(v), dims), dims);
+    ProductOperand out{v, SmallVector<int64_t>(sizes.size(), 0)};
+    if (l.constant)
+      return std::nullopt;
+    for (auto [term, k] : l.terms) {
+      auto d = dyn_cast<AffineDimExpr>(term);
+      if (!d || k < 0)
+        return std::nullopt;
+      out.strides[d.getPosition()] = k;
+    }
+    return out;
+  };
+  ProductOperand best = *stridesAt(operand, index);
+  Value v = operand;
+  while (mayFold(v)) {
+    if (auto reshape = v.getDefiningOp<ir::ReshapeOp>()) {
+      Value from = values.resolve(reshape.getInput());
+      index = delinearize(linearize(index, shapeOf(v), dims), shapeOf(from), dims);
+      v = from;
+    } else if (auto view = v.getDefiningOp<ir::MapOp>(); view && view.viewOf() >= 0) {
+      index = applyMap(view.getMap(view.viewOf()), index, dims);
+      v = values.resolve(view.getIns()[view.viewOf()]);
+    } else {
+      break;
+    }
+    auto here = stridesAt(v, index);
+    if (!here)
+      break;
+    best = *here;
+  }
+  return best;
+}
+
+LogicalResult Grouping::run() {
+  chooseVirtual();
+  for (auto [i, entry] : llvm::enumerate(list.ops)) {
+    auto [op, segment] = entry;
+    if (isVirtual(op))
+      continue;
+    Group::Kind kind = isa<ir::ContractOp>(op)     ? Group::Product
+                       : isa<ir::ScatterAddOp>(op) ? Group::Scatter
+                       : isa<ir::KernelOp>(op)     ? Group::Intrinsic
+                                                   : Group::Rows;
+    Group &g = newGroup(op, segment, kind);
+    g.order = i;
+    if (kind == Group::Rows)
+      shapeRows(g, op);
+    else
+      g.accumulate = list.accumulated.contains(op->getResult(0));
+  }
+  for (auto &g : groups)
+    for (Value v : readsOf(*g))
+      if (groupOf(v))
+        stored.insert(v);
+  return sort();
+}
+
+/// Dependencies first; otherwise program order.
+LogicalResult Grouping::sort() {
+  llvm::DenseMap<Group *, llvm::SetVector<Group *>> before;
+  for (auto &g : groups)
+    for (Value v : readsOf(*g))
+      if (Group *from = groupOf(v); from && from != g.get())
+        before[g.get()].insert(from);
+  std::vector<std::unique_ptr<Group>> sorted;
+  DenseSet<Group *> done;
+  llvm::stable_sort(groups, [](auto &a, auto &b) {
+    return std::pair(a->segment, a->order) < std::pair(b->segment, b->order);
+  });
+  while (!groups.empty()) {
+    auto next = llvm::find_if(groups, [&](auto &g) {
+      return llvm::all_of(before[g.get()], [&](Group *b) { return done.contains(b); });
+    });
+    if (next == groups.end())
+      return emitError(groups.front()->ops.front()->getLoc(), "fuse: kernels depend on each other");
+    done.insert(next->get());
+    sorted.push_back(std::move(*next));
+    groups.erase(next);
+  }
+  groups = std::move(sorted);
+  return success();
+}
+
+} // namespace r1::fuse

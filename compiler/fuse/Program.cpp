@@ -1,0 +1,417 @@
+// Programs: where each value lives, and the launches in order.
+#include "compiler/fuse/Program.h"
+
+using namespace mlir;
+namespace r1::fuse {
+
+std::string ModuleState::freshSymbol(StringRef base) {
+  std::string clean;
+  for (char c : base)
+    clean += llvm::isAlnum(c) || c == '_' ? c : '_';
+  std::string symbol = clean;
+  for (int n = 2; !symbols.insert(symbol).second; ++n)
+    symbol = clean + "_" + std::to_string(n);
+  return symbol;
+}
+
+kern::BufferOp ModuleState::buffer(StringRef name, RankedTensorType type, StringRef pool,
+                                   Location loc) {
+  auto memref = MemRefType::get(type.getShape(), type.getElementType());
+  OperationState s(loc, kern::BufferOp::getOperationName());
+  s.addAttribute("sym_name", builder.getStringAttr(freshSymbol(name)));
+  s.addAttribute("type", TypeAttr::get(memref));
+  s.addAttribute("pool", builder.getStringAttr(pool));
+  if (auto ty = dyn_cast_or_null<ir::TyAttr>(type.getEncoding()); ty && ty.getBound() > 0)
+    s.addAttribute("bound", builder.getI64IntegerAttr(ty.getBound()));
+  return cast<kern::BufferOp>(builder.create(s));
+}
+
+static RankedTensorType typeOf(Value v) { return tensorOf(v); }
+
+static int64_t bytesOf(RankedTensorType type) {
+  unsigned bits = type.getElementType().isIndex() ? 64 : type.getElementTypeBitWidth();
+  return type.getNumElements() * ((bits + 7) / 8);
+}
+
+Value Program::baseOf(Value v) {
+  v = values.resolve(v);
+  while (auto reshape = v.getDefiningOp<ir::ReshapeOp>())
+    v = values.resolve(reshape.getInput());
+  return v;
+}
+
+LogicalResult Program::bindArguments(func::FuncOp func) {
+  for (BlockArgument arg : func.getArguments()) {
+    unsigned i = arg.getArgNumber();
+    if (!isa<RankedTensorType>(arg.getType()))
+      return emitError(arg.getLoc()) << "fuse: an entry's argument must be a tensor";
+    auto role = func.getArgAttrOfType<StringAttr>(i, "r1.role");
+    if (role) {
+      StringRef r = role.getValue();
+      if (r == "param")
+        values.setHome(arg, {state.leafBuffers[""]});
+      else if (r == "grad")
+        values.setHome(arg, {state.gradBuffers[""]});
+      else if (r.consume_front("state:")) {
+        std::string &known = state.stateBuffers[r];
+        if (known.empty()) {
+          kern::BufferOp b = state.buffer("state_" + r.str(), typeOf(arg), "state", arg.getLoc());
+          b.setField(r);
+          known = b.getSymName().str();
+        }
+        values.setHome(arg, {known});
+      } else {
+        return emitError(arg.getLoc()) << "fuse: no such role: " << r;
+      }
+      if (values.home(arg)->buffer.empty())
+        return emitError(arg.getLoc()) << "fuse: a pool without trainable leaves";
+      continue;
+    }
+    auto leaf = func.getArgAttrOfType<StringAttr>(i, "r1.name");
+    std::string field = leaf ? leaf.getValue().str() : "arg" + std::to_string(i);
+    kern::BufferOp b =
+        state.buffer(name + "_" + field, typeOf(arg), "input", arg.getLoc());
+    b.setField(field);
+    values.setHome(arg, {b.getSymName().str()});
+    inputs.push_back(FlatSymbolRefAttr::get(b.getSymNameAttr()));
+  }
+  return success();
+}
+
+/// Parameters and host numbers are values with a home already.
+void Program::bindLeaves(func::FuncOp func) {
+  func.walk([&](Operation *op) {
+    if (auto param = dyn_cast<ir::ParamOp>(op)) {
+      auto it = state.leafBuffers.find(param.getPath());
+      if (it != state.leafBuffers.end())
+        values.setHome(param, {it->second});
+      else
+        emitError(op->getLoc()) << "fuse: no parameter has the path '" << param.getPath() << "'";
+    } else if (auto scalar = dyn_cast<ir::ScalarOp>(op)) {
+      std::string &known = state.scalarBuffers[scalar.getScalarName()];
+      if (known.empty()) {
+        kern::BufferOp b = state.buffer("scalar_" + scalar.getScalarName().str(), typeOf(scalar),
+                                        "scalar", op->getLoc());
+        b.setField(scalar.getScalarName());
+        known = b.getSymName().str();
+      }
+      values.setHome(scalar, {known});
+      auto ref = FlatSymbolRefAttr::get(builder.getContext(), known);
+      if (!llvm::is_contained(scalars, ref))
+        scalars.push_back(ref);
+    }
+  });
+}
+
+LogicalResult Program::listOps(func::FuncOp func) {
+  bool hasLoop = !func.getBody().getOps<ir::RowLoopOp>().empty();
+  Segment segment = list.ops.empty() ? Segment::Before : Segment::After;
+  for (Operation &op : func.getBody().front()) {
+    if (isa<ir::ParamOp, ir::ScalarOp, func::ReturnOp>(op))
+      continue;
+    if (auto random = dyn_cast<ir::RandomOp>(op))
+      return emitError(op.getLoc()) << "random draws are not supported yet by this target: '"
+                                    << random.getSite() << "'";
+    auto loop = dyn_cast<ir::RowLoopOp>(op);
+    if (!loop) {
+      list.ops.push_back({&op, segment});
+      continue;
+    }
+    if (segment != Segment::Before)
+      return emitError(op.getLoc()) << "fuse: a program has one loop over rows";
+    micro = loop.getCount();
+    unsigned a = 0;
+    for (Value v : loop.getSplit()) {
+      Value part = loop.getBlock()->getArgument(a++);
+      Value outer = values.resolve(v);
+      if (values.home(outer) || micro > 1) {
+        // A slice of what lies in memory: each turn moves by one slice.
+        list.inMemory.insert(outer);
+        if (!values.home(outer)) {
+          kern::BufferOp b = state.buffer("t", typeOf(outer), "work", outer.getLoc());
+          values.setHome(outer, {b.getSymName().str()});
+        }
+        values.setHome(part, {values.home(outer)->buffer, micro > 1 ? bytesOf(typeOf(part)) : 0});
+      } else {
+        values.alias(part, outer);
+      }
+    }
+    for (Value v : loop.getWhole())
+      values.alias(loop.getBlock()->getArgument(a++), v);
+    for (Operation &inner : *loop.getBlock()) {
+      if (isa<ir::ParamOp, ir::ScalarOp>(inner))
+        continue;
+      if (auto random = dyn_cast<ir::RandomOp>(inner))
+        return emitError(inner.getLoc()) << "random draws are not supported yet by this target: '"
+                                         << random.getSite() << "'";
+      if (isa<ir::YieldOp>(inner))
+        break;
+      list.ops.push_back({&inner, Segment::Loop});
+    }
+    for (auto [result, yielded] :
+         llvm::zip(loop.getResults(), loop.getBlock()->getTerminator()->getOperands())) {
+      Value partial = values.resolve(yielded);
+      if (!isa_and_nonnull<ir::ReduceOp, ir::ContractOp, ir::ScatterAddOp>(
+              partial.getDefiningOp()))
+        return emitError(yielded.getLoc()) << "fuse: a row loop yields sums over rows only";
+      values.alias(result, partial);
+      list.inMemory.insert(partial);
+      partials.push_back(partial);
+      if (micro > 1)
+        list.accumulated.insert(partial);
+    }
+    segment = Segment::After;
+  }
+  (void)hasLoop;
+  return success();
+}
+
+LogicalResult Program::bindResults(func::FuncOp func) {
+  Operation *ret = func.getBody().front().getTerminator();
+  for (auto [i, v] : llvm::enumerate(ret->getOperands())) {
+    Home to;
+    Value base = baseOf(v);
+    if (auto role = func.getResultAttrOfType<StringAttr>(i, "r1.role")) {
+      // The pool that the argument of this role lives in.
+      for (BlockArgument arg : func.getArguments())
+        if (func.getArgAttr(arg.getArgNumber(), "r1.role") == role) {
+          to = *values.home(arg);
+          inPlace.push_back({arg, base});
+        }
+      if (to.buffer.empty())
+        return emitError(func.getLoc()) << "fuse: no argument has the role of result " << i;
+      continue;
+    }
+    auto leaf = func.getResultAttrOfType<StringAttr>(i, "r1.name");
+    std::string field = leaf ? leaf.getValue().str() : "result" + std::to_string(i);
+    StringRef path = field;
+    if (path.consume_front("grad:")) {
+      auto it = state.gradBuffers.find(path);
+      if (it == state.gradBuffers.end())
+        return emitError(func.getLoc()) << "fuse: a gradient of '" << path
+                                        << "', which is no trainable parameter";
+      to = {it->second};
+    } else {
+      kern::BufferOp b = state.buffer(name + "_" + field, typeOf(v), "output", v.getLoc());
+      b.setField(field);
+      to = {b.getSymName().str()};
+      outputs.push_back(FlatSymbolRefAttr::get(b.getSymNameAttr()));
+    }
+    // Computed straight into its place, unless it lies somewhere already.
+    Operation *def = base.getDefiningOp();
+    if (def && !values.home(base) && !isa<arith::ConstantOp>(def)) {
+      values.setHome(base, to);
+      list.inMemory.insert(base);
+    } else {
+      copies.push_back({v, to});
+      if (def)
+        list.inMemory.insert(base);
+    }
+  }
+  return success();
+}
+
+/// New values of pools are written over the old ones, if nothing reads those later.
+LogicalResult Program::bindInPlace() {
+  for (auto &[before, after] : inPlace) {
+    if (values.resolve(after) == before)
+      continue;
+    Group *writer = grouping->groupOf(after);
+    Home pool = *values.home(before);
+    bool safe = writer && writer->kind == Group::Rows && !writer->alongSweep && !writer->chain &&
+                !values.home(after);
+    bool past = false;
+    for (auto &g : grouping->groups) {
+      if (past && grouping->readsOf(*g).contains(before))
+        safe = false;
+      past |= g.get() == writer;
+    }
+    if (safe)
+      values.setHome(after, pool);
+    else
+      copies.push_back({after, pool});
+  }
+  return success();
+}
+
+void Program::homeStored() {
+  auto place = [&](Value v) {
+    if (values.home(v))
+      return;
+    kern::BufferOp b = state.buffer("t", typeOf(v), "work", v.getLoc());
+    values.setHome(v, {b.getSymName().str()});
+  };
+  for (auto &g : grouping->groups)
+    for (Operation *op : g->ops)
+      for (Value v : op->getResults())
+        if (grouping->stored.contains(v) || list.inMemory.contains(v) ||
+            llvm::any_of(inPlace, [&](InPlace &p) { return p.after == v; }) ||
+            isa<ir::KernelOp>(op))
+          place(v);
+}
+
+LogicalResult Program::run(ArrayRef<func::FuncOp> functions) {
+  for (func::FuncOp func : llvm::to_vector(functions)) {
+    bindLeaves(func);
+    if (failed(bindArguments(func)) || failed(listOps(func)) || failed(bindResults(func)))
+      return failure();
+  }
+  for (auto &[before, after] : inPlace)
+    if (after.getDefiningOp())
+      list.inMemory.insert(after);
+  list.values = &values;
+  grouping = std::make_unique<Grouping>(list, GroupOptions{state.options.fuse});
+  if (failed(grouping->run()) || failed(bindInPlace()))
+    return failure();
+  homeStored();
+
+  auto program = kern::ProgramOp::create(
+      state.builder, func::FuncOp(functions.front()).getLoc(), state.builder.getStringAttr(state.freshSymbol(name)),
+      state.builder.getArrayAttr(inputs), state.builder.getArrayAttr(scalars),
+      state.builder.getArrayAttr({}));
+  Block *body = new Block;
+  program.getBody().push_back(body);
+  builder.setInsertionPointToEnd(body);
+  if (failed(emitAll()))
+    return failure();
+  for (auto &[v, to] : copies)
+    copy(v, to, v.getLoc());
+  program.setOutputsAttr(state.builder.getArrayAttr(outputs));
+  builder.setInsertionPointToEnd(body);
+  kern::EndOp::create(builder, program.getLoc());
+  return success();
+}
+
+LogicalResult Program::emitAll() {
+  kern::LoopOp loop;
+  auto closeLoop = [&] {
+    if (!loop)
+      return;
+    kern::EndOp::create(builder, loop.getLoc());
+    builder.setInsertionPointAfter(loop);
+    loop = {};
+    inLoop = false;
+  };
+  for (auto &g : grouping->groups) {
+    if (g->segment == Segment::Loop && micro > 1 && !loop) {
+      for (Value partial : partials)
+        fill(values.home(partial)->buffer, partial.getLoc());
+      loop = kern::LoopOp::create(builder, g->ops.front()->getLoc(), micro, "micro");
+      loop.getBody().push_back(new Block);
+      builder.setInsertionPointToEnd(&loop.getBody().front());
+      inLoop = true;
+    }
+    if (g->segment != Segment::Loop)
+      closeLoop();
+    if (failed(emitGroup(*g)))
+      return failure();
+  }
+  closeLoop();
+  return success();
+}
+
+LogicalResult Program::emitGroup(Group &g) {
+  switch (g.kind) {
+  case Group::Rows: return emitRows(g);
+  case Group::Product: return emitProduct(g);
+  case Group::Scatter: return emitScatter(g);
+  case Group::Intrinsic: return emitIntrinsic(g);
+  }
+  return failure();
+}
+
+void Program::launch(Operation *kernel, StringRef kernelName, ArrayRef<Value> args,
+                     StringRef reason, Location loc) {
+  StringAttr symbol = state.uniqueKernel(kernel, kernelName);
+  SmallVector<Attribute> buffers;
+  SmallVector<int64_t> strides;
+  for (Value v : args) {
+    const Home *home = values.home(v);
+    buffers.push_back(FlatSymbolRefAttr::get(builder.getContext(), home->buffer));
+    strides.push_back(home->stride);
+    strides.push_back(0);
+  }
+  kern::LaunchOp::create(builder, loc, FlatSymbolRefAttr::get(symbol),
+                         builder.getArrayAttr(buffers), builder.getDenseI64ArrayAttr(strides),
+                         reason.empty() ? StringAttr() : builder.getStringAttr(reason));
+}
+
+void Program::fill(StringRef buffer, Location loc) {
+  kern::FillOp::create(builder, loc, FlatSymbolRefAttr::get(builder.getContext(), buffer));
+}
+
+void Program::copy(Value from, const Home &to, Location loc) {
+  // A kernel of one load and one store; the target is a value of its own for the emitter.
+  OpBuilder scratch(builder.getContext());
+  OwningOpRef<ModuleOp> holder = ModuleOp::create(loc);
+  scratch.setInsertionPointToEnd(holder->getBody());
+  RankedTensorType type = typeOf(from);
+  auto identity = AffineMap::getMultiDimIdentityMap(type.getRank(), builder.getContext());
+  auto map = ir::MapOp::create(scratch, loc, type, ValueRange{from}, ValueRange{},
+                               scratch.getAffineMapArrayAttr({identity}));
+  Block *block = new Block;
+  map.getBody().push_back(block);
+  block->addArgument(type.getElementType(), loc);
+  scratch.setInsertionPointToEnd(block);
+  ir::YieldOp::create(scratch, loc, ValueRange{block->getArgument(0)});
+  values.setHome(map.getResult(), to);
+  Group g;
+  g.ops.push_back(map);
+  g.rows.assign(type.getShape().begin(), type.getShape().end());
+  if (g.rows.empty())
+    g.rows.push_back(1);
+  g.reason = "an output that is computed elsewhere";
+  (void)emitRows(g);
+}
+
+LogicalResult Program::emitRows(Group &g) {
+  RowKernel what;
+  what.rows = g.rows;
+  what.alongSweep = g.alongSweep;
+  what.accumulate = g.accumulate;
+  for (Operation *op : g.ops)
+    for (Value v : op->getResults()) {
+      what.inside.insert(v);
+      if (!values.home(v))
+        continue;
+      what.roots.push_back(v);
+      what.sweepAxes.push_back(grouping->sweepAxes(g, v));
+    }
+  Location loc = g.ops.back()->getLoc();
+  auto kernel = kern::KernelOp::create(state.builder, loc, "kernel", g.rows,
+                                       g.alongSweep ? "sweep" : "row", ArrayRef<int64_t>());
+  Block *body = new Block;
+  kernel.getBody().push_back(body);
+  Emitter emitter(values, builder.getContext());
+  if (failed(emitter.emitRows(what, body)))
+    return failure();
+  llvm::sort(emitter.writes);
+  kernel.setWrites(emitter.writes);
+  tidyKernel(kernel);
+  launch(kernel, kernelName(g), emitter.args, g.reason, loc);
+  return success();
+}
+
+LogicalResult Program::emitScatter(Group &g) {
+  auto op = cast<ir::ScatterAddOp>(g.ops.front());
+  if (elemOf(op.getResult()).isBF16() || elemOf(op.getResult()).isF16())
+    return emitError(op.getLoc()) << "scatter_add into a table narrower than f32 is not supported "
+                                     "yet";
+  if (!g.accumulate)
+    fill(values.home(op.getResult())->buffer, op.getLoc());
+  auto kernel = kern::KernelOp::create(state.builder, op.getLoc(), "kernel", ArrayRef<int64_t>{1},
+                                       "row", ArrayRef<int64_t>());
+  Block *body = new Block;
+  kernel.getBody().push_back(body);
+  Emitter emitter(values, builder.getContext());
+  SmallVector<int64_t> rows;
+  if (failed(emitter.emitScatter(op, {}, body, rows)))
+    return failure();
+  kernel.setRows(rows);
+  kernel.setWrites(emitter.writes);
+  tidyKernel(kernel);
+  launch(kernel, kernelName(g), emitter.args, g.reason, op.getLoc());
+  return success();
+}
+
+} // namespace r1::fuse

@@ -1,0 +1,83 @@
+// One program under construction: buffers, groups, launches.
+#pragma once
+#include "compiler/fuse/Emit.h"
+#include "compiler/fuse/Fuse.h"
+#include "compiler/fuse/Group.h"
+#include "dialects/r1/LeafLayout.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace r1::fuse {
+
+/// What the programs of a module share.
+struct ModuleState {
+  mlir::ModuleOp module;
+  const FuseOptions &options;
+  ir::LeafLayout layout;
+  llvm::StringSet<> symbols;
+  llvm::StringMap<std::string> leafBuffers, gradBuffers, scalarBuffers, stateBuffers;
+  llvm::StringMap<mlir::Operation *> kernels; // canonical text -> the kernel
+  mlir::OpBuilder builder;
+
+  ModuleState(mlir::ModuleOp module, const FuseOptions &options)
+      : module(module), options(options), builder(module.getContext()) {}
+  /// `base` with what a symbol cannot hold replaced; numbered if it is taken.
+  std::string freshSymbol(llvm::StringRef base);
+  kern::BufferOp buffer(llvm::StringRef name, mlir::RankedTensorType type, llvm::StringRef pool,
+                        mlir::Location loc);
+  /// The kernel `op` or an equal one that exists already (then `op` is erased).
+  mlir::StringAttr uniqueKernel(mlir::Operation *op, llvm::StringRef name);
+};
+
+/// Builds kern.program @name from functions that run one after the other.
+class Program {
+public:
+  Program(ModuleState &state, llvm::StringRef name) : state(state), name(name) {}
+  mlir::LogicalResult run(llvm::ArrayRef<mlir::func::FuncOp> functions);
+
+private:
+  mlir::LogicalResult bindArguments(mlir::func::FuncOp func);
+  void bindLeaves(mlir::func::FuncOp func);
+  mlir::LogicalResult listOps(mlir::func::FuncOp func);
+  mlir::LogicalResult bindResults(mlir::func::FuncOp func);
+  mlir::LogicalResult bindInPlace();
+  void homeStored();
+  mlir::LogicalResult emitAll();
+  mlir::LogicalResult emitGroup(Group &group);
+  mlir::LogicalResult emitRows(Group &group);
+  mlir::LogicalResult emitProduct(Group &group);
+  mlir::LogicalResult emitScatter(Group &group);
+  mlir::LogicalResult emitIntrinsic(Group &group);
+  void launch(mlir::Operation *kernel, llvm::StringRef kernelName, llvm::ArrayRef<mlir::Value> args,
+              llvm::StringRef reason, mlir::Location loc);
+  void fill(llvm::StringRef buffer, mlir::Location loc);
+  void copy(mlir::Value from, const Home &to, mlir::Location loc);
+  /// The value that computes `v`'s elements: through reshapes and stop_grad.
+  mlir::Value baseOf(mlir::Value v);
+
+  ModuleState &state;
+  std::string name;
+  Values values;
+  OpList list;
+  std::unique_ptr<Grouping> grouping;
+  mlir::SmallVector<mlir::Attribute> inputs, scalars, outputs;
+  mlir::OpBuilder builder{state.module.getContext()}; // where launches go
+  int64_t micro = 1;                                  // turns of the row loop
+  bool inLoop = false;
+  llvm::SmallVector<mlir::Value> partials; // what the row loop adds up
+  /// A pool that the program replaces: the old value, the new one.
+  struct InPlace {
+    mlir::Value before, after;
+  };
+  llvm::SmallVector<InPlace> inPlace;
+  llvm::SmallVector<std::pair<mlir::Value, Home>> copies; // at the program's end
+};
+
+/// Gives memref arguments the shapes that make their indices plain and merges row dims that
+/// every access steps through as one.
+void tidyKernel(kern::KernelOp kernel);
+/// Copies a lambda of r1.kernel as one of kern.intrinsic.
+mlir::LogicalResult lambdaToKern(mlir::Region &from, mlir::Region &to);
+/// "rmsnorm_l29": from the ops and the source line.
+std::string kernelName(const Group &group);
+
+} // namespace r1::fuse
