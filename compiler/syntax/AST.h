@@ -33,7 +33,7 @@ struct Arg {
 using RecordField = Arg;
 
 /// A parameter of a function, model, pipeline or lambda.
-struct Param {
+struct Parameter {
   std::string_view name;
   TypeExpr *type = nullptr;  // may be null
   Expr *init = nullptr;      // default value; of a lambda: the range after `in`
@@ -97,7 +97,7 @@ struct Expr {
   std::vector<std::string> parts; // String: literal pieces, unescaped
   std::vector<Expr *> kids;
   std::vector<Arg> args;
-  std::vector<Param> params;
+  std::vector<Parameter> params;
   std::vector<ForIndex> indices;
   std::vector<Subscript> subs;
   std::vector<Decl *> stmts;   // Block: Let and Assert
@@ -166,7 +166,7 @@ struct Decl {
   std::string_view name;
   std::string doc;                       // lines of /// joined by newlines
   Attr attr;
-  std::vector<Param> params;
+  std::vector<Parameter> params;
   TypeExpr *type = nullptr;
   Expr *value = nullptr;
   Expr *on = nullptr;

@@ -1,0 +1,80 @@
+// The whole compiler from a .r1 file to callable programs; the only place where the phases meet.
+#pragma once
+#include "compiler/diag/Diag.h"
+#include "compiler/eval/Elaboration.h"
+#include "runtime/r1rt.h"
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace r1 {
+
+/// The levels that --emit prints, in order; see Phases.def.
+enum class Phase : uint8_t {
+#define R1_PHASE(name, number, extension, what) name,
+#include "compiler/Phases.def"
+};
+struct PhaseInfo {
+  Phase phase;
+  const char *name;
+  int number;
+  const char *extension;
+  const char *what;
+};
+/// All phases in order.
+const std::vector<PhaseInfo> &phases();
+/// The phase called `name`, or null.
+const PhaseInfo *findPhase(const std::string &name);
+
+struct CompileOptions {
+  std::string cacheDir;     // object code cached by content; empty: none
+  int threads = 2;          // for code generation
+  uint64_t memory = 0;      // bytes the arena may take; 0: no limit
+  int64_t micro = 0;        // force this many micro-batches; 0: as few as fit
+  std::string kernel;       // dumps show this kernel only
+  /// Levels to keep as text in CompiledStage::dumps (irgen and later).
+  std::vector<Phase> dump;
+};
+
+/// A line of the memory table: what and how many bytes.
+struct MemoryLine {
+  std::string what;
+  uint64_t bytes = 0;
+};
+
+/// The executable form of a model stage. Owns the machine code that `module` points into.
+struct CompiledStage {
+  const r1_module *module = nullptr;
+  int64_t micro = 1;                   // micro-batches chosen
+  std::vector<MemoryLine> memory;      // sums to the arena
+  int distinctKernels = 0, cachedKernels = 0, launches = 0;
+  std::map<Phase, std::string> dumps;
+  std::shared_ptr<void> owner;
+};
+
+/// Either a value or a message; `exit` is the exit code the command ends with.
+struct CompileError {
+  std::string message;
+  int exit = 1;
+};
+
+/// Compiles one model stage: irgen, grad, shard (as many micro-batches as memory asks for), fuse,
+/// plan, cpu. On failure returns null and fills `error` (with the .r1 place where there is one).
+std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const Stage &stage,
+                                            const SourceManager &sources,
+                                            const CompileOptions &options, CompileError &error);
+
+/// Compiles MLIR text that stands at some level: runs the phases after it. For `r1c compile x.mlir`.
+std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::string &fileName,
+                                           const CompileOptions &options, CompileError &error);
+
+/// Only the dumps of levels up to `plan` are wanted: no code is generated.
+bool needsCode(const CompileOptions &options);
+
+/// The version that fingerprints of artifacts record as `numerics`: raised whenever the arithmetic
+/// of emitted code changes.
+constexpr int numerics = 1;
+
+} // namespace r1

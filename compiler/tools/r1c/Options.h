@@ -1,0 +1,58 @@
+// What the command line says. Filled by main.cpp (the only place with CLI11).
+#pragma once
+#include <string>
+#include <vector>
+
+namespace r1::tool {
+
+/// Exit codes, as the language reference lists them.
+enum Exit : int {
+  Done = 0,
+  ProgramWrong = 1,
+  CommandWrong = 2,
+  StageFailed = 3,
+  GateFailed = 4,
+  NoMemory = 5,
+  WouldChange = 10,
+  WaitsForPeople = 75,
+  Interrupted = 130,
+};
+
+struct Options {
+  // common
+  std::string file;                // FILE or FILE:NAME
+  std::vector<std::string> files;  // check, fmt, test take several
+  std::vector<std::string> sets;   // PATH=EXPR, in order
+  std::string store = ".r1";
+  std::string color = "auto";      // auto | always | never
+  bool json = false, quiet = false;
+  int verbose = 0;
+  int threads = 0;                 // 0: all cores
+  // run, plan
+  std::string only, until, fresh, why;
+  bool dryRun = false, failOnChange = false;
+  long seed = -1;
+  // compile
+  std::vector<std::string> emit;
+  std::string out, onlyKernel;
+  bool report = false;
+  // fmt
+  bool fmtCheck = false, fmtWrite = false;
+  // generate
+  std::vector<std::string> prompt;
+  double temperature = 1.0, topP = 1.0;
+  int topK = 0, maxNew = 100;
+};
+
+int runCommand(const Options &);
+int planCommand(const Options &);
+int checkCommand(const Options &);
+int compileCommand(const Options &);
+int fmtCommand(const Options &);
+int testCommand(const Options &);
+int generateCommand(const Options &);
+int inspectCommand(const Options &);
+int explainCommand(const std::string &code);
+int versionCommand();
+
+} // namespace r1::tool

@@ -1,0 +1,123 @@
+// r1c: the command line. Every flag is declared here; each command lives in its own file.
+#include "compiler/tools/r1c/Options.h"
+#include <CLI/CLI.hpp>
+
+using namespace r1::tool;
+
+namespace {
+
+void addCommon(CLI::App *app, Options &o) {
+  app->add_option("--set", o.sets, "PATH=EXPR: replace a pipeline parameter or a stage's argument")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app->add_option("--store", o.store, "where artifacts live")->capture_default_str();
+  app->add_option("--color", o.color, "auto, always or never")
+      ->check(CLI::IsMember({"auto", "always", "never"}))
+      ->capture_default_str();
+  app->add_flag("--json", o.json, "events as JSON lines on standard output");
+  app->add_flag("-q,--quiet", o.quiet, "only errors");
+  app->add_flag("-v", o.verbose, "more detail; twice for all of it");
+  app->add_option("--threads", o.threads, "threads to compute with; 0 = one for each core")
+      ->check(CLI::Range(0, 1024));
+}
+
+void addPlan(CLI::App *app, Options &o) {
+  app->add_option("--only", o.only, "STAGE[,...]: these stages and what they need");
+  app->add_option("--until", o.until, "STAGE: stop after it");
+  app->add_option("--fresh", o.fresh, "STAGE: do not use its cached artifact");
+  app->add_option("--why", o.why, "STAGE: what differs from its last run");
+  app->add_option("--seed", o.seed, "seed of every stage that does not set its own");
+  app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  CLI::App app{"r1c: language models from one file, checked before they run"};
+  app.name("r1c");
+  app.require_subcommand(0, 1);
+  Options o;
+  std::string explain;
+  bool version = false;
+  app.add_flag("--version", version, "version, instruction set, peak rate, plugins");
+  app.add_option("--explain", explain, "CODE: a diagnostic explained, e.g. E0301");
+
+  auto *run = app.add_subcommand("run", "plan, compile and execute a pipeline; resumes by default");
+  run->add_option("FILE", o.file, "FILE.r1[:pipeline]")->required();
+  addCommon(run, o);
+  addPlan(run, o);
+  run->add_flag("--dry-run", o.dryRun, "only the plan");
+
+  auto *plan = app.add_subcommand("plan", "what would run and why, parameters, memory");
+  plan->add_option("FILE", o.file, "FILE.r1[:pipeline]")->required();
+  addCommon(plan, o);
+  addPlan(plan, o);
+
+  auto *check = app.add_subcommand("check", "parse, resolve, type-check, elaborate; reads no data");
+  check->add_option("FILE", o.files, "FILE.r1 ...")->required();
+  addCommon(check, o);
+
+  auto *compile = app.add_subcommand("compile", "any level of the compiler as text");
+  compile->add_option("FILE", o.file, "FILE.r1[:stage], or FILE.mlir")->required();
+  addCommon(compile, o);
+  compile->add_option("--emit", o.emit, "levels: syntax check irgen grad shard fuse plan cpu llvm asm")
+      ->delimiter(',');
+  compile->add_option("-o", o.out, "a directory for several levels, a file for one");
+  compile->add_option("--only", o.onlyKernel, "one kernel");
+  compile->add_flag("--report", o.report, "a table of kernels");
+
+  auto *fmt = app.add_subcommand("fmt", "one style");
+  fmt->add_option("FILE", o.files, "FILE.r1 ...")->required();
+  fmt->add_flag("--check", o.fmtCheck, "exit 1 if a file is not formatted; write nothing");
+  fmt->add_flag("-w,--write", o.fmtWrite, "rewrite the files instead of printing");
+
+  auto *test = app.add_subcommand("test", "run test blocks");
+  test->add_option("FILE", o.files, "FILE.r1 ...");
+  addCommon(test, o);
+
+  auto *generate = app.add_subcommand("generate", "sample from a trained stage");
+  generate->add_option("ARTIFACT", o.file, "FILE.r1:stage")->required();
+  generate->add_option("PROMPT", o.prompt, "text to continue");
+  addCommon(generate, o);
+  generate->add_option("--temperature", o.temperature, "0 = always the likeliest")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  generate->add_option("--top-k", o.topK, "the k likeliest only; 0 = all")->check(CLI::NonNegativeNumber);
+  generate->add_option("--top-p", o.topP, "the likeliest that hold this much probability")
+      ->check(CLI::Range(0.0, 1.0));
+  generate->add_option("--max-new", o.maxNew, "tokens to add")->check(CLI::PositiveNumber)->capture_default_str();
+  generate->add_option("--seed", o.seed, "seed of the draws");
+
+  auto *inspect = app.add_subcommand("inspect", "an artifact, a checkpoint or a run");
+  inspect->add_option("WHAT", o.file, "FILE.r1:stage, a fingerprint, or a .safetensors file")->required();
+  addCommon(inspect, o);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &e) {
+    int code = app.exit(e);
+    return code == 0 ? Exit::Done : Exit::CommandWrong;
+  }
+  if (version)
+    return versionCommand();
+  if (!explain.empty())
+    return explainCommand(explain);
+  if (*run)
+    return o.dryRun ? planCommand(o) : runCommand(o);
+  if (*plan)
+    return planCommand(o);
+  if (*check)
+    return checkCommand(o);
+  if (*compile)
+    return compileCommand(o);
+  if (*fmt)
+    return fmtCommand(o);
+  if (*test)
+    return testCommand(o);
+  if (*generate)
+    return generateCommand(o);
+  if (*inspect)
+    return inspectCommand(o);
+  std::cout << app.help();
+  return Exit::CommandWrong;
+}
