@@ -173,7 +173,7 @@ def R1_ReduceOp : R1_Op<"reduce", [Pure]> {
   let arguments = (ins R1_ReduceKindAttr:$kind, R1_Tensor:$input, DenseI64ArrayAttr:$dims);
   let results = (outs R1_Tensor:$result);
   let assemblyFormat =
-    "$kind $input `dims` $dims attr-dict `:` type($input) `->` type($result)";
+    "`` $kind $input `dims` $dims attr-dict `:` type($input) `->` type($result)";
   let hasVerifier = 1;
 }
 
@@ -230,6 +230,7 @@ def R1_GatherOp : R1_Op<"gather", [Pure]> {
     `:` type($src) `,` type($ids) `->` type($result)
   }];
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     ::mlir::AffineMap getMap(unsigned i) {
       return ::llvm::cast<::mlir::AffineMapAttr>(getMaps()[i]).getValue();
