@@ -1,0 +1,48 @@
+//===- Files.h - reading and atomically writing files ----------------------===//
+#ifndef R1RT_STATE_FILES_H
+#define R1RT_STATE_FILES_H
+#include "runtime/Status.h"
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace r1rt {
+
+/// A read-only mapping of a whole regular file.
+class MappedFile {
+public:
+  MappedFile() = default;
+  MappedFile(MappedFile &&o) noexcept : ptr(o.ptr), bytes(o.bytes) { o.ptr = nullptr, o.bytes = 0; }
+  MappedFile &operator=(MappedFile &&o) noexcept {
+    std::swap(ptr, o.ptr), std::swap(bytes, o.bytes);
+    return *this;
+  }
+  ~MappedFile();
+  static Result<MappedFile> open(const std::string &path);
+  std::string_view text() const { return {static_cast<const char *>(ptr), bytes}; }
+
+private:
+  void *ptr = nullptr;
+  size_t bytes = 0;
+};
+
+Result<std::string> readFile(const std::string &path);
+/// The file holds either its old content or all of the new one, also after a crash: written
+/// beside it, flushed, renamed, and the directory flushed.
+Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts);
+Status writeFileAtomic(const std::string &path, std::string_view content);
+/// `path` and the missing directories above it.
+Status makeDirs(const std::string &path);
+/// Fails if the file system of `dir` has less than `bytes` free for us.
+Status requireSpace(const std::string &dir, uint64_t bytes, const std::string &what);
+
+/// Lower-case hexadecimal SHA-256.
+std::string sha256(std::string_view content);
+Result<std::string> sha256File(const std::string &path);
+
+/// "1.5 GiB"
+std::string bytesText(uint64_t bytes);
+
+} // namespace r1rt
+#endif

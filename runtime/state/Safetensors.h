@@ -1,0 +1,49 @@
+//===- Safetensors.h - tensors by name in one file -------------------------===//
+//
+// Files from elsewhere are hostile input: every declared size is checked against the file
+// before anything is allocated or read.
+//
+//===----------------------------------------------------------------------===//
+#ifndef R1RT_STATE_SAFETENSORS_H
+#define R1RT_STATE_SAFETENSORS_H
+#include "runtime/state/Files.h"
+#include <map>
+#include <vector>
+
+namespace r1rt {
+
+struct TensorView {
+  std::string name;
+  std::string dtype; // "F32", "BF16", "I64", ...
+  std::vector<int64_t> shape;
+  std::string_view data; // little endian, row-major; not necessarily aligned
+};
+
+/// The tensors of a file's content, as views into it. Does no I/O.
+struct SafetensorsIndex {
+  std::vector<TensorView> tensors; // in order of position
+  std::map<std::string, std::string> metadata;
+  const TensorView *find(std::string_view name) const;
+  static Result<SafetensorsIndex> parse(std::string_view content);
+};
+
+class SafetensorsFile {
+public:
+  static Result<SafetensorsFile> open(const std::string &path);
+  const SafetensorsIndex &index() const { return idx; }
+  const TensorView *find(std::string_view name) const { return idx.find(name); }
+
+private:
+  MappedFile file;
+  SafetensorsIndex idx;
+};
+
+/// Writes atomically, tensors in the given order, which must be distinct names.
+Status writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
+                        const std::map<std::string, std::string> &metadata = {});
+
+/// "[2, 3]"
+std::string shapeText(const std::vector<int64_t> &shape);
+
+} // namespace r1rt
+#endif

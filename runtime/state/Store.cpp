@@ -1,0 +1,166 @@
+#include "runtime/state/Store.h"
+#include "runtime/state/Files.h"
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace r1rt {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+static std::string dumpJson(const json &j) {
+  return j.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+static json parseJson(const std::string &text) {
+  return json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
+
+ArtifactLease::~ArtifactLease() {
+  if (fd >= 0)
+    ::close(fd); // gives the flock back
+}
+
+Result<std::unique_ptr<Store>> Store::open(const std::string &root) {
+  auto s = std::make_unique<Store>();
+  s->base = root;
+  std::error_code ec;
+  if (fs::exists(root, ec) && !fs::is_directory(root, ec))
+    return Status::error("the store `" + root + "` is not a directory");
+  if (!fs::exists(root, ec)) {
+    Status st = makeDirs(root);
+    if (!st.isOk())
+      return st.withContext("the store `" + root + "` cannot be made");
+  }
+  s->canWrite = access(root.c_str(), W_OK | X_OK) == 0;
+  s->hashes = json::object();
+  if (auto text = readFile(root + "/hashes.json")) {
+    json j = parseJson(*text);
+    if (j.is_object())
+      s->hashes = std::move(j);
+  }
+  return s;
+}
+
+Result<json> Store::manifest(const std::string &fingerprint) const {
+  R1RT_ASSIGN(std::string text, readFile(dir(fingerprint) + "/manifest.json"));
+  json j = parseJson(text);
+  if (!j.is_object())
+    return Status::error("the manifest of artifact " + fingerprint + " is not a JSON object");
+  return j;
+}
+
+ArtifactState Store::state(const std::string &fingerprint) const {
+  auto m = manifest(fingerprint);
+  std::error_code ec;
+  if (!m)
+    return fs::exists(dir(fingerprint), ec) ? ArtifactState::interrupted : ArtifactState::absent;
+  auto st = m->find("state");
+  auto files = m->find("files");
+  if (st == m->end() || *st != "finished" || files == m->end() || !files->is_object())
+    return ArtifactState::interrupted;
+  for (auto &[name, size] : files->items()) {
+    uint64_t have = fs::file_size(dir(fingerprint) + "/" + name, ec);
+    if (ec || !size.is_number_unsigned() || have != size.get<uint64_t>())
+      return ArtifactState::interrupted; // cut short or removed: made again
+  }
+  return ArtifactState::finished;
+}
+
+std::vector<std::string> Store::list() const {
+  std::vector<std::string> out;
+  std::error_code ec;
+  for (fs::directory_iterator it(base, ec), end; !ec && it != end; it.increment(ec))
+    if (fs::exists(it->path() / "manifest.json", ec))
+      out.push_back(it->path().filename().string());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+Result<ArtifactLease> Store::begin(const std::string &fingerprint, json info,
+                                   const std::function<void(const std::string &)> &waiting) {
+  if (!canWrite)
+    return Status::error("the store `" + base + "` is read-only, and the artifact is not in it; " +
+                         "choose another with --store DIR");
+  std::string d = dir(fingerprint);
+  R1RT_TRY(makeDirs(d));
+  std::string lockPath = d + "/lock";
+  int fd = ::open(lockPath.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0)
+    return Status::error("cannot lock `" + d + "`: " + std::strerror(errno));
+  ArtifactLease lease(fd, d, ArtifactState::absent);
+  if (flock(fd, LOCK_EX | LOCK_NB)) {
+    if (errno != EWOULDBLOCK)
+      return Status::error("cannot lock `" + d + "`: " + std::strerror(errno));
+    if (waiting)
+      waiting("another run is making artifact " + fingerprint + "; waiting for it");
+    while (flock(fd, LOCK_EX))
+      if (errno != EINTR)
+        return Status::error("cannot lock `" + d + "`: " + std::strerror(errno));
+  }
+  lease.found = state(fingerprint);
+  if (lease.found == ArtifactState::finished)
+    return lease;
+  std::error_code ec;
+  bool hadManifest = fs::exists(d + "/manifest.json", ec);
+  lease.found = hadManifest ? ArtifactState::interrupted : ArtifactState::absent;
+  json m = info.is_object() ? std::move(info) : json::object();
+  m["v"] = 1;
+  m["fingerprint"] = fingerprint;
+  m["state"] = "interrupted";
+  R1RT_TRY(writeFileAtomic(d + "/manifest.json", dumpJson(m)));
+  return lease;
+}
+
+Status Store::finish(const ArtifactLease &lease, const json &result) {
+  R1RT_ASSIGN(std::string text, readFile(lease.dir() + "/manifest.json"));
+  json m = parseJson(text);
+  if (!m.is_object())
+    return Status::error("the manifest in `" + lease.dir() + "` was changed by someone else");
+  if (result.is_object())
+    m.update(result);
+  json files = json::object();
+  std::error_code ec;
+  std::vector<fs::path> temps;
+  for (fs::directory_iterator it(lease.dir(), ec), end; !ec && it != end; it.increment(ec)) {
+    std::string name = it->path().filename().string();
+    if (name.find(".tmp") != std::string::npos)
+      temps.push_back(it->path());
+    else if (it->is_regular_file(ec) && name != "lock" && name != "manifest.json")
+      files[name] = uint64_t(it->file_size(ec));
+  }
+  for (const fs::path &t : temps)
+    fs::remove(t, ec);
+  m["files"] = files;
+  m["state"] = "finished";
+  return writeFileAtomic(lease.dir() + "/manifest.json", dumpJson(m));
+}
+
+Result<std::string> Store::fileHash(const std::string &path) {
+  struct stat st;
+  std::error_code ec;
+  std::string full = fs::absolute(path, ec).string();
+  if (stat(path.c_str(), &st))
+    return errno == ENOENT
+               ? Status::error("there is no file `" + path + "`")
+               : Status::error("cannot look at `" + path + "`: " + std::strerror(errno));
+  json key = {uint64_t(st.st_size), int64_t(st.st_mtim.tv_sec), int64_t(st.st_mtim.tv_nsec),
+              uint64_t(st.st_ino)};
+  auto it = hashes.find(full);
+  if (it != hashes.end() && it->is_object() && it->value("key", json()) == key &&
+      it->value("sha256", json()).is_string())
+    return (*it)["sha256"].get<std::string>();
+  R1RT_ASSIGN(std::string hash, sha256File(path));
+  hashes[full] = {{"key", key}, {"sha256", hash}};
+  if (canWrite)
+    (void)writeFileAtomic(base + "/hashes.json", dumpJson(hashes)); // only a cache
+  return hash;
+}
+
+} // namespace r1rt
