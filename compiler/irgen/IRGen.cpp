@@ -26,6 +26,18 @@ std::string ModuleGen::freeSymbol(StringRef name) {
   return symbol;
 }
 
+/// The pool that a value of the entry `update` is, by its name: `p` the parameters, `g` the
+/// gradients, `s.m` the optimiser's state m; "" for what is no pool.
+static std::string roleOf(const GraphFn &fn, StringRef name) {
+  if (fn.name != "update")
+    return "";
+  if (name == "p")
+    return "param";
+  if (name == "g")
+    return "grad";
+  return name.consume_front("s.") ? ("state:" + name).str() : "";
+}
+
 func::FuncOp ModuleGen::function(const GraphFn &fn, StringRef name, bool entry) {
   MLIRContext *ctx = module.getContext();
   OpBuilder b = OpBuilder::atBlockEnd(module.getBody());
@@ -52,12 +64,18 @@ func::FuncOp ModuleGen::function(const GraphFn &fn, StringRef name, bool entry) 
     return func;
   func->setAttr("r1.entry", b.getStringAttr(fn.name));
   for (auto [i, input] : llvm::enumerate(fn.inputs)) {
+    if (std::string role = roleOf(fn, input->name); !role.empty()) {
+      func.setArgAttr(i, "r1.role", b.getStringAttr(role));
+      continue;
+    }
     func.setArgAttr(i, "r1.name", b.getStringAttr(input->name));
     if (i < fn.rows.size() && fn.rows[i])
       func.setArgAttr(i, "r1.rows", b.getUnitAttr());
   }
   for (auto [i, name] : llvm::enumerate(fn.resultNames))
-    if (i < func.getNumResults())
+    if (std::string role = roleOf(fn, name); !role.empty())
+      func.setResultAttr(i, "r1.role", b.getStringAttr(role));
+    else
       func.setResultAttr(i, "r1.name", b.getStringAttr(name));
   return func;
 }

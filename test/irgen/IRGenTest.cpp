@@ -13,7 +13,8 @@ std::string show(Builder &t) {
   mlir::MLIRContext ctx;
   SourceManager sources;
   mlir::OwningOpRef<mlir::ModuleOp> m = mlir::ModuleOp::create(mlir::UnknownLoc::get(&ctx));
-  t.fn.name = "f";
+  if (t.fn.name.empty())
+    t.fn.name = "f";
   if (!irgenFunction(t.fn, *m, "f", true, sources))
     return "failed";
   std::string s;
@@ -310,6 +311,24 @@ TEST(IRGen, GradientIsACall) {
   t.result("g", grad);
   expectPieces(show(t), {"%0:2 = r1.grad @loss(%arg0) wrt [\"w\"]", "return %0#0, %0#1",
                          "func.func private @loss"});
+}
+
+TEST(IRGen, UpdateWorksOnPools) {
+  Builder t;
+  t.fn.name = "update";
+  Node *p = t.input("p", F32, {{"N", 4096}}, 0, false);
+  Node *g = t.input("g", F32, {{"N", 4096}}, 0, false);
+  Node *m = t.input("s.m", F32, {{"N", 4096}}, 0, false);
+  Node *lr = t.node(Node::HostScalar, F32, {});
+  lr->name = "lr";
+  auto *i = t.var("n", 4096), *j = t.var("n", 4096);
+  Node *next = t.forAll(F32, {i}, t.op(S::Add, {t.get(m, {i}), t.get(g, {i})}));
+  t.result("p", t.forAll(F32, {j}, t.op(S::Sub, {t.get(p, {j}), t.op(S::Mul, {t.read(lr, {}),
+                                                                           t.get(next, {j})})})));
+  t.result("s.m", next);
+  expectPieces(show(t), {"%arg0: tensor<4096xf32", "{r1.role = \"param\"}", "{r1.role = \"grad\"}",
+                         "{r1.role = \"state:m\"}", "-> (", "{r1.role = \"param\"}",
+                         "{r1.role = \"state:m\"}", "r1.entry = \"update\"", "!r1.rows"});
 }
 
 TEST(IRGen, StagesAreTheDag) {
