@@ -104,7 +104,21 @@ private:
   Span span(uint32_t b, uint32_t e) const { return {file, b, e}; }
   char peek(uint32_t k = 0) const { return at + k < end ? text[at + k] : '\0'; }
 
+  /// A declaration at the start of a line inside ( or [ means that the bracket was forgotten.
+  void closeForgotten(Tok kind, uint32_t b, uint32_t e) {
+    bool starts = kind == Tok::Let || (kind == Tok::Fn && e < end && text[e] == ' ');
+    if (!pendingNewline || !starts)
+      return;
+    while (insideParens()) {
+      const Token &t = out.tokens[size_t(open.back())];
+      diags.error("E0105", t.span, std::string(tokenName(t.kind)) + " is never closed")
+          .also(span(b, e), "a new declaration begins here");
+      open.pop_back();
+    }
+  }
+
   Token &push(Tok kind, uint32_t b, uint32_t e) {
+    closeForgotten(kind, b, e);
     // A newline ends a statement iff what is before can end one, what is after can begin one, and
     // the innermost bracket is a brace or none.
     if (pendingNewline && !out.tokens.empty() && canEnd(out.tokens.back().kind) &&

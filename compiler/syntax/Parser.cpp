@@ -54,10 +54,11 @@ public:
     // Brace depth at each token, for recovery.
     int d = 0;
     for (const Token &t : toks) {
-      if (t.kind == Tok::RBrace || t.kind == Tok::RParen || t.kind == Tok::RBracket)
-        d = std::max(0, d - 1);
+      bool closes = t.kind == Tok::RBrace || t.kind == Tok::RParen || t.kind == Tok::RBracket;
+      if (closes && t.match >= 0)
+        --d;
       depths.push_back(d);
-      if (t.kind == Tok::LBrace || t.kind == Tok::LParen || t.kind == Tok::LBracket)
+      if (!closes && t.match >= 0)
         ++d;
     }
   }
@@ -102,6 +103,9 @@ private:
   bool isWord(const char *w) const { return is(Tok::Name) && cur().text == w; }
   const Token &take() {
     const Token &t = cur();
+    // A bracket without partner was reported by the lexer; what follows cannot be trusted.
+    if ((t.kind == Tok::LParen || t.kind == Tok::LBracket || t.kind == Tok::LBrace) && t.match < 0)
+      panicking = true;
     if (!panicking && pos + 1 < toks.size())
       ++pos;
     return t;
@@ -191,15 +195,19 @@ private:
       return;
     panicking = false;
     pos = std::max(pos, before);
-    while (pos + 1 < toks.size()) {
-      if (depths[pos] < level || (depths[pos] == level && toks[pos].kind == Tok::RBrace))
+    for (; pos + 1 < toks.size(); ++pos) {
+      bool closes = toks[pos].kind == Tok::RBrace && level > 0 && depths[pos] <= level - 1;
+      if (closes || depths[pos] < level)
         return;
-      ++pos;
-      if (depths[pos] <= level && toks[pos - 1].kind == Tok::Newline && (this->*starts)(pos))
-        return;
-      if (depths[pos] <= level && toks[pos].kind == Tok::RBrace && level > 0)
+      if (pos > before && depths[pos] <= level && firstOnLine(pos) && (this->*starts)(pos))
         return;
     }
+  }
+  bool firstOnLine(size_t i) const {
+    if (i == 0 || toks[i - 1].kind == Tok::Newline)
+      return true;
+    Span gap{file.id, toks[i - 1].span.end, toks[i].span.begin};
+    return sm.text(gap).find('\n') != std::string_view::npos;
   }
 
   std::string docs() {
