@@ -1,0 +1,179 @@
+#include "compiler/plan/Export.h"
+#include "compiler/pch.h"
+#include "dialects/kern/Kern.h"
+
+using namespace mlir;
+namespace r1 {
+namespace {
+
+std::optional<r1_dtype> dtypeOf(Type type) {
+  if (type.isF64()) return R1_F64;
+  if (type.isF32()) return R1_F32;
+  if (type.isF16()) return R1_F16;
+  if (type.isBF16()) return R1_BF16;
+  if (type.isInteger(64)) return R1_I64;
+  if (type.isInteger(32)) return R1_I32;
+  if (type.isInteger(8)) return R1_I8;
+  if (type.isInteger(1)) return R1_BOOL;
+  return std::nullopt;
+}
+
+class Exporter {
+public:
+  Exporter(ModuleOp planned, ExportedModule &out) : planned(planned), out(out) {
+    for (auto buffer : planned.getOps<kern::BufferOp>())
+      buffers[buffer.getSymName()] = buffer;
+  }
+
+  LogicalResult run(function_ref<KernelCode(StringRef)> codeOf) {
+    auto arena = planned->getAttrOfType<IntegerAttr>("kern.arena_bytes");
+    if (!arena)
+      return planned.emitError("export: the module has no plan yet");
+    out.module.arena_bytes = arena.getInt();
+    for (Operation &op : *planned.getBody())
+      if (isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op)) {
+        StringRef name = SymbolTable::getSymbolName(&op);
+        KernelCode code = codeOf(name);
+        if (!code.fn)
+          return op.emitError("export: no code for kernel @") << name;
+        kernelIndex[name] = out.kernels.size();
+        out.kernels.push_back({text(name), code.fn, code.scratchBytes});
+        out.module.scratch_bytes = std::max(out.module.scratch_bytes, code.scratchBytes);
+      }
+    for (auto buffer : planned.getOps<kern::BufferOp>()) {
+      if (!buffer.getField() || failed(known(buffer)))
+        continue;
+      if (buffer.getPool() == "param")
+        out.leaves.push_back({field(buffer), initOf(buffer),
+                              buffer->getAttrOfType<BoolAttr>("trainable").getValue()});
+      else if (buffer.getPool() == "state")
+        out.states.push_back(field(buffer));
+    }
+    for (auto program : planned.getOps<kern::ProgramOp>())
+      if (failed(add(program)))
+        return failure();
+    if (bad)
+      return failure();
+    r1_module &m = out.module;
+    m.kernels = out.kernels.data(), m.n_kernels = out.kernels.size();
+    m.leaves = out.leaves.data(), m.n_leaves = out.leaves.size();
+    m.states = out.states.data(), m.n_states = out.states.size();
+    m.programs = out.programs.data(), m.n_programs = out.programs.size();
+    return success();
+  }
+
+private:
+  const char *text(StringRef s) { return out.names.emplace_back(s.str()).c_str(); }
+
+  LogicalResult known(kern::BufferOp buffer) {
+    if (dtypeOf(cast<MemRefType>(buffer.getType()).getElementType()) &&
+        cast<MemRefType>(buffer.getType()).getRank() <= 8)
+      return success();
+    bad = true;
+    return buffer.emitError("export: the host cannot read a ") << buffer.getType();
+  }
+
+  r1_field field(kern::BufferOp buffer) {
+    auto type = cast<MemRefType>(buffer.getType());
+    r1_field f = {};
+    f.name = text(buffer.getField().value_or(buffer.getSymName()));
+    f.dtype = dtypeOf(type.getElementType()).value_or(R1_F32);
+    f.rank = type.getRank();
+    for (auto [i, size] : llvm::enumerate(type.getShape().take_front(8)))
+      f.dims[i] = size;
+    f.offset = *buffer.getOffset();
+    f.bound = buffer.getBound().value_or(0);
+    return f;
+  }
+
+  static r1_init initOf(kern::BufferOp buffer) {
+    return {int32_t(buffer->getAttrOfType<IntegerAttr>("dist").getInt()),
+            buffer->getAttrOfType<FloatAttr>("a").getValueAsDouble(),
+            buffer->getAttrOfType<FloatAttr>("b").getValueAsDouble()};
+  }
+
+  std::pair<const r1_field *, uint32_t> fields(ArrayAttr symbols) {
+    std::vector<r1_field> &list = out.fields.emplace_back();
+    for (Attribute a : symbols) {
+      kern::BufferOp buffer = buffers.lookup(cast<FlatSymbolRefAttr>(a).getValue());
+      if (succeeded(known(buffer)))
+        list.push_back(field(buffer));
+    }
+    return {list.data(), uint32_t(list.size())};
+  }
+
+  LogicalResult add(kern::ProgramOp program) {
+    std::vector<r1_op> &ops = out.ops.emplace_back();
+    std::vector<r1_arg> &args = out.args.emplace_back();
+    if (failed(add(program.getBody().front(), ops, args)))
+      return failure();
+    r1_program p = {};
+    p.name = text(program.getSymName());
+    p.ops = ops.data(), p.n_ops = ops.size();
+    p.args = args.data(), p.n_args = args.size();
+    std::tie(p.inputs, p.n_inputs) = fields(program.getInputs());
+    std::tie(p.scalars, p.n_scalars) = fields(program.getScalars());
+    std::tie(p.outputs, p.n_outputs) = fields(program.getOutputs());
+    out.programs.push_back(p);
+    return success();
+  }
+
+  LogicalResult add(Block &block, std::vector<r1_op> &ops, std::vector<r1_arg> &args) {
+    for (Operation &op : block) {
+      r1_op o = {};
+      o.first_arg = args.size();
+      if (auto launch = dyn_cast<kern::LaunchOp>(op)) {
+        auto kernel = kernelIndex.find(launch.getKernel());
+        if (kernel == kernelIndex.end())
+          return op.emitError("export: no such kernel: @") << launch.getKernel();
+        o.kind = R1_OP_LAUNCH;
+        o.kernel = kernel->second;
+        o.n_args = launch.getArgs().size();
+        for (auto [i, a] : llvm::enumerate(launch.getArgs())) {
+          kern::BufferOp buffer = buffers.lookup(cast<FlatSymbolRefAttr>(a).getValue());
+          args.push_back({uint64_t(*buffer.getOffset()), uint64_t(launch.getStrides()[2 * i]),
+                          uint64_t(launch.getStrides()[2 * i + 1])});
+        }
+        ops.push_back(o);
+      } else if (auto fill = dyn_cast<kern::FillOp>(op)) {
+        kern::BufferOp buffer = buffers.lookup(fill.getBuffer());
+        auto type = cast<MemRefType>(buffer.getType());
+        o.kind = R1_OP_FILL_ZERO;
+        o.n_args = 1;
+        o.bytes = uint64_t(type.getNumElements()) *
+                  ((type.getElementType().getIntOrFloatBitWidth() + 7) / 8);
+        args.push_back({uint64_t(*buffer.getOffset()), 0, 0});
+        ops.push_back(o);
+      } else if (auto loop = dyn_cast<kern::LoopOp>(op)) {
+        o.kind = R1_OP_LOOP;
+        o.count = loop.getCount();
+        ops.push_back(o);
+        if (failed(add(loop.getBody().front(), ops, args)))
+          return failure();
+        ops.push_back({R1_OP_END, 0, uint32_t(args.size()), 0, 0, 0});
+      } else if (!isa<kern::EndOp>(op)) {
+        return op.emitError("export: '") << op.getName().getStringRef()
+                                         << "' is not supported yet in a program";
+      }
+    }
+    return success();
+  }
+
+  ModuleOp planned;
+  ExportedModule &out;
+  llvm::StringMap<kern::BufferOp> buffers;
+  llvm::StringMap<uint32_t> kernelIndex;
+  bool bad = false;
+};
+
+} // namespace
+
+std::unique_ptr<ExportedModule> exportModule(ModuleOp planned,
+                                             function_ref<KernelCode(StringRef)> codeOf) {
+  auto out = std::make_unique<ExportedModule>();
+  if (failed(Exporter(planned, *out).run(codeOf)))
+    return nullptr;
+  return out;
+}
+
+} // namespace r1

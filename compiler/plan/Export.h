@@ -1,0 +1,36 @@
+// The planned module as the C structures that the runtime reads.
+#pragma once
+#include "llvm/ADT/STLFunctionalExtras.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "runtime/r1rt.h"
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace r1 {
+
+/// Machine code of a kernel; `scratchBytes` per thread.
+struct KernelCode {
+  r1_kernel_fn fn = nullptr;
+  uint64_t scratchBytes = 0;
+};
+
+/// `module` points into the other members.
+struct ExportedModule {
+  r1_module module = {};
+  std::deque<std::string> names;
+  std::vector<r1_kernel> kernels;
+  std::vector<r1_leaf> leaves;
+  std::vector<r1_field> states;
+  std::vector<r1_program> programs;
+  std::deque<std::vector<r1_op>> ops;
+  std::deque<std::vector<r1_arg>> args;
+  std::deque<std::vector<r1_field>> fields;
+};
+
+/// `codeOf` gives the code of the kernel of a name. On failure returns null; an error was emitted.
+std::unique_ptr<ExportedModule>
+exportModule(mlir::ModuleOp planned, llvm::function_ref<KernelCode(llvm::StringRef)> codeOf);
+
+} // namespace r1
