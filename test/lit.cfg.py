@@ -1,0 +1,39 @@
+# Configuration of the text tests: `lit-22 test`. Tools are looked for in build/bin (or in the
+# directory named by the parameter `bin`: lit-22 -Dbin=build-asan/bin test).
+import os
+import shutil
+import lit.formats
+
+root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+tools = os.path.abspath(lit_config.params.get("bin", os.path.join(root, "build", "bin")))
+
+config.name = "r1"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".r1", ".test"]
+# Inputs of other tests, programs that are only measured, and seeds of the fuzzer.
+config.excludes = ["Inputs", "corpus", "fuzz", "tools", "bench"]
+config.test_source_root = os.path.join(root, "test")
+config.test_exec_root = os.path.join(os.path.dirname(tools), "test-output")
+
+config.environment["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
+config.substitutions.append(("%root", root))
+
+
+def found(*names):
+    """The first of these programs that this machine has."""
+    for name in names:
+        path = shutil.which(name)
+        if path:
+            return path
+    return None
+
+
+filecheck = found("FileCheck-22", "FileCheck")
+if filecheck is None:
+    lit_config.fatal("FileCheck-22 is missing; ./setup.sh test installs it")
+config.substitutions.append((r"\bFileCheck\b", filecheck))
+
+# A test of a tool that is not built yet is reported as unsupported, not as failed.
+for tool in ["r1c", "r1-opt", "r1-syntax"]:
+    if os.path.exists(os.path.join(tools, tool)):
+        config.available_features.add(tool)
