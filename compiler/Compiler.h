@@ -13,7 +13,7 @@ namespace r1 {
 
 /// The levels that --emit prints, in order; see Phases.def.
 enum class Phase : uint8_t {
-#define R1_PHASE(name, number, extension, what) name,
+#define R1_PHASE(id, name, number, extension, what) id,
 #include "compiler/Phases.def"
 };
 struct PhaseInfo {

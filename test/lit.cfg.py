@@ -8,14 +8,18 @@ root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 tools = os.path.abspath(lit_config.params.get("bin", os.path.join(root, "build", "bin")))
 
 config.name = "r1"
-config.test_format = lit.formats.ShTest(execute_external=False)
+config.test_format = lit.formats.ShTest(execute_external=True)
 config.suffixes = [".mlir", ".r1", ".test"]
 # Inputs of other tests, programs that are only measured, and seeds of the fuzzer.
 config.excludes = ["Inputs", "corpus", "fuzz", "tools", "bench"]
 config.test_source_root = os.path.join(root, "test")
 config.test_exec_root = os.path.join(os.path.dirname(tools), "test-output")
 
-config.environment["PATH"] = os.pathsep.join([tools, os.environ.get("PATH", "")])
+config.environment["PATH"] = os.pathsep.join(
+    [tools, "/usr/lib/llvm-22/bin", os.environ.get("PATH", "")])
+# `%golden EXPECTED COMMAND...` compares all that a command prints; R1_UPDATE=1 rewrites EXPECTED.
+config.environment["R1_UPDATE"] = os.environ.get("R1_UPDATE", "")
+config.substitutions.append(("%golden", os.path.join(root, "test", "tools", "golden")))
 config.substitutions.append(("%root", root))
 
 

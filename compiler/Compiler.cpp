@@ -1,0 +1,310 @@
+// The pipeline, from a stage's graph functions to callable programs, in the order in which it runs.
+#include "compiler/Compiler.h"
+#include "compiler/cpu/Cpu.h"
+#include "compiler/fuse/Fuse.h"
+#include "compiler/grad/Grad.h"
+#include "compiler/irgen/IRGen.h"
+#include "compiler/plan/Export.h"
+#include "compiler/plan/Plan.h"
+#include "compiler/shard/Shard.h"
+#include "dialects/kern/Kern.h"
+#include "dialects/r1/R1.h"
+#include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/Parser/Parser.h"
+#include <algorithm>
+
+using namespace mlir;
+
+namespace r1 {
+
+const std::vector<PhaseInfo> &phases() {
+  static const std::vector<PhaseInfo> all = {
+#define R1_PHASE(id, name, number, extension, what) {Phase::id, name, number, extension, what},
+#include "compiler/Phases.def"
+  };
+  return all;
+}
+
+const PhaseInfo *findPhase(const std::string &name) {
+  for (const PhaseInfo &p : phases())
+    if (name == p.name)
+      return &p;
+  return nullptr;
+}
+
+bool needsCode(const CompileOptions &options) {
+  return options.dump.empty() || std::any_of(options.dump.begin(), options.dump.end(),
+                                             [](Phase p) { return p > Phase::plan; });
+}
+
+namespace {
+
+/// Everything a compiled stage keeps alive; destroyed in reverse order.
+struct Owner {
+  std::unique_ptr<MLIRContext> context;
+  OwningOpRef<ModuleOp> module;
+  cpu::CompiledKernels kernels;
+  std::unique_ptr<ExportedModule> exported;
+};
+
+std::unique_ptr<MLIRContext> makeContext() {
+  DialectRegistry registry;
+  registry.insert<ir::R1Dialect, kern::KernDialect, arith::ArithDialect, func::FuncDialect,
+                  math::MathDialect, memref::MemRefDialect, affine::AffineDialect>();
+  cpu::registerCpuDialects(registry);
+  // Modules are small; a pool of threads costs more than it gains.
+  auto context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
+  context->loadAllAvailableDialects();
+  return context;
+}
+
+/// What MLIR reports while a stage is compiled, with the innermost .r1 place.
+class Messages {
+public:
+  explicit Messages(MLIRContext &context)
+      : handler(&context, [this](Diagnostic &d) {
+          if (d.getSeverity() == DiagnosticSeverity::Remark)
+            return success();
+          std::string line = d.getSeverity() == DiagnosticSeverity::Error ? "error" : "warning";
+          if (auto at = place(d.getLocation()); !at.empty())
+            line = at + ": " + line;
+          text += line + ": " + d.str() + "\n";
+          for (Diagnostic &n : d.getNotes())
+            text += "  note: " + n.str() + "\n";
+          return success();
+        }) {}
+
+  static std::string place(Location loc) {
+    std::string found;
+    loc->walk([&](Location l) {
+      if (auto f = dyn_cast<FileLineColLoc>(l)) {
+        found = f.getFilename().str() + ":" + std::to_string(f.getLine()) + ":" +
+                std::to_string(f.getColumn());
+        return WalkResult::interrupt();
+      }
+      return WalkResult::advance();
+    });
+    return found;
+  }
+  std::string text;
+
+private:
+  ScopedDiagnosticHandler handler;
+};
+
+std::string print(ModuleOp module) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  OpPrintingFlags flags;
+  flags.enableDebugInfo(true, false).useLocalScope();
+  module.print(os, flags);
+  return text;
+}
+
+/// Keeps only the kernel that --only names, for the levels below plan.
+OwningOpRef<ModuleOp> onlyKernel(ModuleOp module, const std::string &name) {
+  OwningOpRef<ModuleOp> copy = module.clone();
+  for (Operation &op : llvm::make_early_inc_range(copy->getBody()->getOperations()))
+    if (auto symbol = dyn_cast<SymbolOpInterface>(op); !symbol || symbol.getName() != name)
+      op.erase();
+  return copy;
+}
+
+/// Compiles a module that stands at some level from irgen to plan.
+class StageCompiler {
+public:
+  StageCompiler(const CompileOptions &options, CompileError &error)
+      : options(options), error(error), owner(std::make_shared<Owner>()),
+        result(std::make_unique<CompiledStage>()) {
+    owner->context = makeContext();
+    messages = std::make_unique<Messages>(*owner->context);
+  }
+  ~StageCompiler() { messages.reset(); }
+
+  MLIRContext &context() { return *owner->context; }
+
+  std::unique_ptr<CompiledStage> fail(int exit = 1) {
+    error = {messages->text, exit};
+    return nullptr;
+  }
+
+  /// From r1, as irgen leaves it. `rows` is the global batch; `limit` the memory allowed.
+  std::unique_ptr<CompiledStage> fromGraph(OwningOpRef<ModuleOp> module, int64_t rows,
+                                           uint64_t limit) {
+    dump(Phase::irgen, *module);
+    if (failed(runGrad(*module)))
+      return fail();
+    dump(Phase::grad, *module);
+
+    // As few micro-batches as fit: plan with one, estimate from what does not fit, confirm.
+    int64_t micro = options.micro ? options.micro : 1;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      OwningOpRef<ModuleOp> trial = module->clone();
+      if (failed(shardModule(*trial, micro)))
+        return fail();
+      std::string sharded = wants(Phase::shard) ? print(*trial) : "";
+      if (failed(fuseModule(*trial)))
+        return fail();
+      std::string fused = wants(Phase::fuse) ? print(*trial) : "";
+      MemoryTable table;
+      if (failed(planModule(*trial, &table)))
+        return fail();
+      uint64_t fixed = table.total - table.activations;
+      bool last = options.micro || !limit || table.total <= limit;
+      if (last) {
+        result->dumps[Phase::shard] = sharded;
+        result->dumps[Phase::fuse] = fused;
+        result->micro = micro;
+        module = {}; // fromPlan lets go of the context
+        return fromPlan(std::move(trial), table);
+      }
+      int64_t next = fixed < limit ? int64_t((table.activations * uint64_t(micro)) / (limit - fixed)) + 1
+                                   : rows + 1;
+      next = std::max(next, micro + 1);
+      while (next < rows && rows % next)
+        ++next;
+      if (next > rows || attempt == 2) {
+        tooLarge(table, limit, micro, rows);
+        return nullptr;
+      }
+      micro = next;
+    }
+    return fail();
+  }
+
+  /// From kern with offsets.
+  std::unique_ptr<CompiledStage> fromPlan(OwningOpRef<ModuleOp> module, const MemoryTable &table) {
+    dump(Phase::plan, *module);
+    result->memory = {{"parameters", table.parameters},
+                      {"gradients", table.gradients},
+                      {"optimiser state", table.state},
+                      {"inputs and outputs", table.inputs},
+                      {"activations and workspace", table.activations}};
+    module->walk([&](Operation *op) {
+      result->launches += isa<kern::LaunchOp>(op);
+      result->distinctKernels += isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op);
+    });
+    OwningOpRef<ModuleOp> subset;
+    if (!options.kernel.empty())
+      subset = onlyKernel(*module, options.kernel);
+    for (auto [phase, level] : {std::pair{Phase::cpu, cpu::Level::Cpu},
+                                {Phase::llvm, cpu::Level::Llvm},
+                                {Phase::asm_, cpu::Level::Asm}}) {
+      if (!wants(phase))
+        continue;
+      auto text = cpu::emitLevel(subset ? *subset : *module, level, cpu::Target::host());
+      if (!text) {
+        messages->text += llvm::toString(text.takeError());
+        return fail();
+      }
+      result->dumps[phase] = *text;
+    }
+    if (options.dump.empty()) {
+      cpu::Options cpuOptions;
+      cpuOptions.cacheDir = options.cacheDir;
+      cpuOptions.threads = unsigned(options.threads);
+      auto kernels = cpu::compileKernels(*module, cpuOptions);
+      if (!kernels) {
+        messages->text += llvm::toString(kernels.takeError());
+        return fail();
+      }
+      owner->kernels = std::move(*kernels);
+      for (const auto &k : owner->kernels.kernels())
+        result->cachedKernels += k.cached;
+      owner->exported = exportModule(*module, [&](llvm::StringRef name) -> KernelCode {
+        const cpu::CompiledKernels::Kernel *k = owner->kernels.find(name);
+        return k ? KernelCode{k->fn, k->scratchBytes} : KernelCode{};
+      });
+      if (!owner->exported)
+        return fail();
+      result->module = &owner->exported->module;
+      // The IR has served: only machine code and tables stay in memory.
+      messages.reset();
+      module = {};
+      subset = {};
+      owner->context.reset();
+    }
+    result->owner = owner;
+    return std::move(result);
+  }
+
+  void append(const std::string &text) { messages->text += text; }
+
+private:
+  bool wants(Phase p) const {
+    return std::find(options.dump.begin(), options.dump.end(), p) != options.dump.end();
+  }
+  void dump(Phase p, ModuleOp module) {
+    if (wants(p))
+      result->dumps[p] = print(module);
+  }
+
+  void tooLarge(const MemoryTable &t, uint64_t limit, int64_t micro, int64_t rows) {
+    auto gb = [](uint64_t bytes) {
+      char buffer[32];
+      snprintf(buffer, sizeof buffer, "%.2f GB", double(bytes) * 1e-9);
+      return std::string(buffer);
+    };
+    uint64_t fixed = t.total - t.activations;
+    std::string text = "error[E0501]: does not fit: " + gb(t.total) + " needed, " + gb(limit) +
+                       " allowed\n   = with " + std::to_string(micro) + " of at most " +
+                       std::to_string(rows) + " micro-batches\n   = parameters, gradients, optimiser " +
+                       gb(t.parameters + t.gradients + t.state) + "      inputs " + gb(t.inputs) +
+                       "      activations " + gb(t.activations) + "\n";
+    text += fixed >= limit
+                ? "   = help: what does not shrink with the batch alone needs " + gb(fixed) +
+                      ": a smaller model, sgd() instead of adamw(), or memory = " + gb(t.total) + "\n"
+                : "   = help: memory = " + gb(t.total) + ", or a shorter sequence\n";
+    error = {text, 5};
+  }
+
+  const CompileOptions &options;
+  CompileError &error;
+  std::shared_ptr<Owner> owner;
+  std::unique_ptr<Messages> messages;
+  std::unique_ptr<CompiledStage> result;
+};
+
+} // namespace
+
+std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const Stage &stage,
+                                            const SourceManager &sources,
+                                            const CompileOptions &options, CompileError &error) {
+  (void)program;
+  StageCompiler compiler(options, error);
+  OwningOpRef<ModuleOp> module = irgenStage(stage, compiler.context(), sources);
+  if (!module)
+    return compiler.fail();
+  uint64_t limit = options.memory;
+  if (stage.on.is_object() && stage.on.contains("memory") && stage.on["memory"].is_number())
+    limit = stage.on["memory"].get<uint64_t>();
+  int64_t rows = stage.spec.value("batch", int64_t(1));
+  return compiler.fromGraph(std::move(module), rows, limit);
+}
+
+std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::string &fileName,
+                                           const CompileOptions &options, CompileError &error) {
+  StageCompiler compiler(options, error);
+  OwningOpRef<ModuleOp> module =
+      parseSourceString<ModuleOp>(text, ParserConfig(&compiler.context()), fileName);
+  if (!module)
+    return compiler.fail();
+  bool hasR1 = false, hasKern = false;
+  module->walk([&](Operation *op) {
+    hasR1 |= isa<ir::R1Dialect>(op->getDialect());
+    hasKern |= isa<kern::ProgramOp, kern::KernelOp, kern::ProductOp>(op);
+  });
+  if (hasR1)
+    return compiler.fromGraph(std::move(module), 1, options.memory);
+  if (!hasKern) {
+    compiler.append(fileName + ": holds neither r1 nor kern operations\n");
+    return compiler.fail();
+  }
+  MemoryTable table;
+  if (failed(planModule(*module, &table)))
+    return compiler.fail();
+  return compiler.fromPlan(std::move(module), table);
+}
+
+} // namespace r1
