@@ -1,7 +1,9 @@
 #include "compiler/fuse/Fuse.h"
 #include "compiler/fuse/Product.h"
 #include "compiler/fuse/Program.h"
-#include "llvm/ADT/ScopeExit.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Transforms/CSE.h"
 
 using namespace mlir;
 namespace r1 {
@@ -60,11 +62,27 @@ void declareLeaves(ModuleState &state) {
     }
 }
 
+/// Equal ops become one, unused ones none.
+void dropDead(ModuleOp module) {
+  IRRewriter rewriter(module.getContext());
+  DominanceInfo dominance;
+  for (auto func : module.getOps<func::FuncOp>()) {
+    eliminateCommonSubExpressions(rewriter, dominance, func);
+    SmallVector<Operation *> ops;
+    func.walk([&](Operation *op) { ops.push_back(op); });
+    // Users first: what only they used is dead then, too.
+    for (Operation *op : llvm::reverse(ops))
+      if (isOpTriviallyDead(op))
+        op->erase();
+  }
+}
+
 } // namespace
 
 LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
   if (module.getOps<func::FuncOp>().empty() && module.getOps<ir::LeafOp>().empty())
     return success();
+  dropDead(module);
   normalizeContracts(module);
   ModuleState state(module, options);
   state.layout = ir::layoutLeaves(module);
