@@ -1,0 +1,259 @@
+#include "runtime/data/Tokenizer.h"
+#include "runtime/state/Files.h"
+#include <algorithm>
+#include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
+#include <unordered_map>
+
+namespace r1rt {
+
+using nlohmann::json;
+
+namespace {
+
+class Bytes final : public Tokenizer {
+public:
+  int32_t vocab() const override { return 258; }
+  int32_t endOfText() const override { return 256; }
+  int32_t padding() const override { return 257; }
+  void encode(std::string_view text, std::vector<int32_t> &ids) const override {
+    for (unsigned char c : text)
+      ids.push_back(c);
+  }
+  std::string decode(std::span<const int32_t> ids) const override {
+    std::string s;
+    for (int32_t id : ids)
+      if (id >= 0 && id < 256)
+        s += static_cast<char>(id);
+    return s;
+  }
+  Status save(const std::string &dir) const override {
+    return writeFileAtomic(dir + "/tokenizer.r1.json", "{\"kind\": \"bytes\"}\n");
+  }
+};
+
+class Bpe final : public Tokenizer {
+public:
+  static Result<TokenizerPtr> create(std::string model, int32_t vocab) {
+    auto t = std::make_shared<Bpe>();
+    auto st = t->sp.LoadFromSerializedProto(model);
+    if (!st.ok())
+      return Status::error("the SentencePiece model cannot be read: " + st.ToString());
+    if (vocab < t->sp.GetPieceSize() || t->sp.eos_id() < 0)
+      return Status::error("the SentencePiece model does not fit its description");
+    t->model = std::move(model);
+    t->size = vocab;
+    return TokenizerPtr(t);
+  }
+  int32_t vocab() const override { return size; }
+  int32_t pieces() const { return sp.GetPieceSize(); }
+  int32_t endOfText() const override { return sp.eos_id(); }
+  int32_t padding() const override { return sp.eos_id(); }
+  void encode(std::string_view text, std::vector<int32_t> &ids) const override {
+    std::vector<int> out;
+    (void)sp.Encode(absl::string_view(text.data(), text.size()), &out);
+    ids.insert(ids.end(), out.begin(), out.end());
+  }
+  std::string decode(std::span<const int32_t> ids) const override {
+    // Piece by piece: the library would replace bytes that are not yet a whole character.
+    std::string s;
+    for (int32_t id : ids) {
+      if (id < 0 || id >= sp.GetPieceSize() || sp.IsControl(id) || sp.IsUnknown(id))
+        continue;
+      const std::string &p = sp.IdToPiece(id);
+      if (sp.IsByte(id)) {
+        s += static_cast<char>(std::stoi(p.substr(3, 2), nullptr, 16));
+        continue;
+      }
+      static constexpr std::string_view space = "\xE2\x96\x81"; // U+2581 stands for a space
+      for (size_t i = 0; i < p.size();)
+        if (std::string_view(p).substr(i).starts_with(space)) {
+          s += ' ';
+          i += space.size();
+        } else {
+          s += p[i++];
+        }
+    }
+    return s;
+  }
+  Status save(const std::string &dir) const override {
+    R1RT_TRY(writeFileAtomic(dir + "/tokenizer.model", model));
+    json j = {{"kind", "bpe"}, {"vocab", size}, {"pieces", pieces()}};
+    return writeFileAtomic(dir + "/tokenizer.r1.json", j.dump() + "\n");
+  }
+
+private:
+  sentencepiece::SentencePieceProcessor sp;
+  std::string model;
+  int32_t size = 0;
+};
+
+class Sentences final : public sentencepiece::SentenceIterator {
+public:
+  explicit Sentences(const std::vector<std::string> &s) : all(s) {}
+  bool done() const override { return at >= all.size(); }
+  void Next() override { ++at; }
+  const std::string &value() const override { return all[at]; }
+  sentencepiece::util::Status status() const override { return {}; }
+
+private:
+  const std::vector<std::string> &all;
+  size_t at = 0;
+};
+
+/// Calls take(character) for each UTF-8 character.
+template <class F> void eachCharacter(std::string_view s, F take) {
+  for (size_t i = 0; i < s.size();) {
+    size_t e = utf8Boundary(s, i + 1);
+    take(s.substr(i, e - i));
+    i = e;
+  }
+}
+
+} // namespace
+
+TokenizerPtr bytesTokenizer() { return std::make_shared<Bytes>(); }
+
+Result<TokenizerPtr> openTokenizer(const std::string &dir) {
+  R1RT_ASSIGN(std::string text, readFile(dir + "/tokenizer.r1.json"));
+  json j = json::parse(text, nullptr, false);
+  std::string kind = j.is_object() && j.contains("kind") && j["kind"].is_string()
+                         ? j["kind"].get<std::string>()
+                         : "";
+  if (kind == "bytes")
+    return bytesTokenizer();
+  if (kind != "bpe" || !j.contains("vocab") || !j["vocab"].is_number_unsigned() ||
+      j["vocab"].get<uint64_t>() > uint64_t(INT32_MAX))
+    return Status::error("`" + dir + "/tokenizer.r1.json` does not describe a tokenizer");
+  R1RT_ASSIGN(std::string model, readFile(dir + "/tokenizer.model"));
+  auto t = Bpe::create(std::move(model), j["vocab"].get<int32_t>());
+  return t ? std::move(t)
+           : Result<TokenizerPtr>(t.status().withContext("`" + dir + "/tokenizer.model`"));
+}
+
+Result<TokenizerPtr> openTokenizer(const json &spec, DataContext &ctx) {
+  if (spec.is_object() && spec.contains("op") && spec["op"] == "bytes_tokenizer")
+    return bytesTokenizer();
+  if (spec.is_object() && spec.contains("stage") && spec["stage"].is_string()) {
+    if (!ctx.artifactDir)
+      return Status::error("no artifacts are at hand to take a tokenizer from");
+    R1RT_ASSIGN(std::string dir, ctx.artifactDir(spec["stage"].get<std::string>()));
+    return openTokenizer(dir);
+  }
+  return Status::error("the description of a tokenizer is neither a stage nor bytes_tokenizer",
+                       ExitClass::program);
+}
+
+Result<TokenizerPtr> trainBpe(const Corpus &corpus, int32_t vocab,
+                              const std::vector<std::string> &special,
+                              const std::function<void(const std::string &)> &warn) {
+  // Ids: unknown (never produced, the library insists on it), end of text, specials, bytes, the
+  // blank, pieces.
+  const int32_t fixed = 256 + 3 + int32_t(special.size());
+  if (vocab < fixed)
+    return Status::error("a vocabulary of " + std::to_string(vocab) +
+                             " is too small: the 256 bytes and " + std::to_string(fixed - 256) +
+                             " specials alone take " + std::to_string(fixed),
+                         ExitClass::program);
+  std::string symbols;
+  for (const std::string &s : special) {
+    if (s.empty() || s.find_first_of(",\"\n\t ") != s.npos)
+      return Status::error("the special token \"" + s +
+                               "\" is empty or has a comma, quote or space in it",
+                           ExitClass::program);
+    symbols += (symbols.empty() ? "" : ",") + s;
+  }
+
+  // Characters that get a piece of their own; the rest go through bytes. At most half of the
+  // room, so that merges remain possible.
+  std::unordered_map<std::string, uint64_t> counts;
+  for (const Row &r : corpus.rows)
+    eachCharacter(r.text, [&](std::string_view c) { ++counts[std::string(c)]; });
+  for (const char *c : {"\n", "\r", "\t", " ", "\xE2\x96\x81", "\xE2\x96\x85"})
+    counts.erase(c);
+  counts.erase(std::string(1, '\0'));
+  std::vector<std::pair<uint64_t, std::string>> ranked;
+  for (auto &[c, n] : counts)
+    ranked.push_back({n, c});
+  std::sort(ranked.begin(), ranked.end(), [](auto &a, auto &b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  size_t room = size_t(vocab - fixed);
+  std::unordered_map<std::string, bool> own;
+  uint64_t total = 0, covered = 0;
+  for (auto &[n, c] : ranked)
+    total += n;
+  for (auto &[n, c] : ranked) {
+    // The last 0.05 % of the text are rare characters, better spelt in bytes.
+    if (own.size() + 1 > room / 2 || double(covered) >= 0.9995 * double(total))
+      break;
+    own[c] = true;
+    covered += n;
+  }
+
+  std::vector<std::string> sentences;
+  std::string current;
+  auto flush = [&] {
+    if (!current.empty())
+      sentences.push_back(std::move(current));
+    current.clear();
+  };
+  for (const Row &r : corpus.rows) {
+    eachCharacter(r.text, [&](std::string_view c) {
+      // The library skips sentences that are too long or hold the characters it reserves.
+      if (c == " ")
+        current += c;
+      else if (own.count(std::string(c)))
+        current += c;
+      else
+        flush();
+      if (current.size() > 4000)
+        flush();
+    });
+    flush();
+  }
+  if (own.empty() || sentences.empty()) {
+    own.clear();
+    sentences.assign(1, " "); // only bytes are left to learn: the library still wants a sentence
+  }
+
+  std::unordered_map<std::string, std::string> args = {{"model_type", "bpe"},
+                                                       {"vocab_size", std::to_string(vocab)},
+                                                       {"byte_fallback", "true"},
+                                                       {"hard_vocab_limit", "false"},
+                                                       {"character_coverage", "1.0"},
+                                                       {"normalization_rule_name", "identity"},
+                                                       {"add_dummy_prefix", "false"},
+                                                       {"remove_extra_whitespaces", "false"},
+                                                       {"split_digits", "true"},
+                                                       {"required_chars", "\xE2\x96\x81"},
+                                                       {"max_sentence_length", "8192"},
+                                                       {"num_threads", "1"},
+                                                       {"shuffle_input_sentence", "false"},
+                                                       {"unk_id", "0"},
+                                                       {"eos_id", "1"},
+                                                       {"bos_id", "-1"},
+                                                       {"pad_id", "-1"},
+                                                       {"minloglevel", "3"}};
+  if (!symbols.empty())
+    args["user_defined_symbols"] = symbols;
+  std::string model;
+  try {
+    Sentences it(sentences);
+    auto st = sentencepiece::SentencePieceTrainer::Train(args, &it, &model);
+    if (!st.ok())
+      return Status::error("SentencePiece cannot train a vocabulary of " + std::to_string(vocab) +
+                           ": " + st.ToString());
+  } catch (const std::exception &e) {
+    return Status::error(std::string("SentencePiece failed: ") + e.what());
+  }
+  R1RT_ASSIGN(TokenizerPtr t, Bpe::create(std::move(model), vocab));
+  int32_t pieces = static_cast<const Bpe &>(*t).pieces();
+  if (pieces < vocab && warn)
+    warn("the text supports " + std::to_string(pieces) + " pieces, fewer than the " +
+         std::to_string(vocab) + " asked for; ids " + std::to_string(pieces) + " to " +
+         std::to_string(vocab - 1) + " stay unused");
+  return t;
+}
+
+} // namespace r1rt

@@ -1,0 +1,158 @@
+#include "runtime/data/Pack.h"
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+using namespace r1rt;
+
+static Corpus corpusOf(std::vector<std::string> texts) {
+  Corpus c;
+  for (auto &t : texts)
+    c.rows.push_back({t, {}});
+  return c;
+}
+
+static std::vector<int32_t> encode(const Tokenizer &t, std::string_view s) {
+  std::vector<int32_t> ids;
+  t.encode(s, ids);
+  return ids;
+}
+
+TEST(Tokenizer, Bytes) {
+  auto t = bytesTokenizer();
+  EXPECT_EQ(t->vocab(), 258);
+  EXPECT_EQ(encode(*t, "a\xC3\xA9"), (std::vector<int32_t>{97, 0xC3, 0xA9}));
+  EXPECT_EQ(t->decode(encode(*t, "a\xC3\xA9")), "a\xC3\xA9");
+}
+
+static Corpus english() {
+  std::vector<std::string> rows;
+  const char *words[] = {"the",  "quick", "brown", "fox",   "jumps",
+                         "over", "lazy",  "dog",   "again", "night"};
+  for (int i = 0; i < 300; ++i) {
+    std::string s;
+    for (int k = 0; k < 12; ++k)
+      s += std::string(k ? " " : "") + words[(i * 7 + k * k * 3 + i / 5) % 10];
+    rows.push_back(s + ".\n\tEnd");
+  }
+  return corpusOf(rows);
+}
+
+TEST(Tokenizer, BpeRoundTripsAndIsDeterministic) {
+  auto t = trainBpe(english(), 320, {"<user>"}, {});
+  ASSERT_TRUE(t) << t.status().message();
+  EXPECT_EQ((*t)->vocab(), 320);
+  for (std::string s : {"the quick  brown fox", " leading", "tabs\tand\nlines\r\n",
+                        "h\xC3\xA9llo \xF0\x9F\x98\x80 zebra"})
+    EXPECT_EQ((*t)->decode(encode(**t, s)), s);
+  EXPECT_LT(encode(**t, "the quick brown fox").size(), 12u);
+  EXPECT_EQ(encode(**t, "<user>").size(), 1u);
+  std::string a = testing::TempDir() + "/r1rt_bpe_" + std::to_string(getpid());
+  std::filesystem::create_directories(a);
+  ASSERT_TRUE((*t)->save(a));
+  auto u = openTokenizer(a);
+  ASSERT_TRUE(u) << u.status().message();
+  EXPECT_EQ((*u)->vocab(), 320);
+  EXPECT_EQ(encode(**u, "the lazy dog"), encode(**t, "the lazy dog"));
+  auto again = trainBpe(english(), 320, {"<user>"}, {});
+  for (auto &r : english().rows)
+    ASSERT_EQ(encode(**again, r.text), encode(**t, r.text));
+  std::filesystem::remove_all(a);
+}
+
+TEST(Tokenizer, BpeSmallTextAndSmallVocabulary) {
+  std::string warning;
+  auto t = trainBpe(corpusOf({"ab ab ab"}), 500, {}, [&](const std::string &w) { warning = w; });
+  ASSERT_TRUE(t) << t.status().message();
+  EXPECT_EQ((*t)->vocab(), 500);
+  EXPECT_NE(warning.find("fewer than the 500"), std::string::npos) << warning;
+  EXPECT_EQ((*t)->decode(encode(**t, "ab xyz")), "ab xyz");
+  auto bad = trainBpe(english(), 200, {}, {});
+  ASSERT_FALSE(bad);
+  EXPECT_NE(bad.status().message().find("a vocabulary of 200 is too small"), std::string::npos);
+  for (int v : {259, 260, 262}) {
+    auto tiny = trainBpe(english(), v, {}, {});
+    ASSERT_TRUE(tiny) << v << ": " << tiny.status().message();
+    EXPECT_EQ((*tiny)->decode(encode(**tiny, "the dog")), "the dog");
+  }
+}
+
+namespace {
+struct Filled {
+  std::vector<int32_t> id, pos, seg, target;
+  std::vector<uint8_t> mask;
+  Filled(const PackedData &p, uint32_t row)
+      : id(p.seq), pos(p.seq), seg(p.seq), target(p.seq), mask(p.seq) {
+    p.fill(row, id.data(), pos.data(), seg.data(), target.data(), mask.data());
+  }
+};
+} // namespace
+using I = std::vector<int32_t>;
+using M = std::vector<uint8_t>;
+
+TEST(Pack, SeparateDocumentsBestFit) {
+  // Lengths with end of text: 3, 11 (8 + 3), 5. Rows of 8: [8 of b], [5 of c + 3], [3].
+  auto p = packDocuments(corpusOf({"xy", "0123456789", "abcd"}), bytesTokenizer(), 8, true);
+  ASSERT_TRUE(p) << p.status().message();
+  ASSERT_EQ((*p)->rows(), 3u);
+  Filled whole(**p, 0), shared(**p, 1), last(**p, 2);
+  EXPECT_EQ(whole.id, (I{'0', '1', '2', '3', '4', '5', '6', '7'}));
+  EXPECT_EQ(whole.target, (I{'1', '2', '3', '4', '5', '6', '7', '8'})); // the next row's first
+  EXPECT_EQ(whole.mask, M(8, 1));
+  EXPECT_EQ(shared.id, (I{'a', 'b', 'c', 'd', 256, 'x', 'y', 256}));
+  EXPECT_EQ(shared.pos, (I{0, 1, 2, 3, 4, 0, 1, 2}));
+  EXPECT_EQ(shared.seg, (I{0, 0, 0, 0, 0, 1, 1, 1}));
+  EXPECT_EQ(shared.mask, (M{1, 1, 1, 1, 0, 1, 1, 0}));
+  EXPECT_EQ(last.id, (I{'8', '9', 256, 257, 257, 257, 257, 257}));
+  EXPECT_EQ(last.seg, (I{0, 0, 0, -1, -1, -1, -1, -1}));
+  EXPECT_EQ(last.mask, (M{1, 1, 0, 0, 0, 0, 0, 0}));
+  EXPECT_EQ((*p)->targets(0) + (*p)->targets(1) + (*p)->targets(2), 16u); // 19 tokens, 3 documents
+}
+
+TEST(Pack, OneStream) {
+  auto p = packDocuments(corpusOf({"ab", "cd"}), bytesTokenizer(), 4, false);
+  ASSERT_EQ((*p)->rows(), 2u);
+  Filled a(**p, 0), b(**p, 1);
+  EXPECT_EQ(a.id, (I{'a', 'b', 256, 'c'}));
+  EXPECT_EQ(a.target, (I{'b', 256, 'c', 'd'}));
+  EXPECT_EQ(a.seg, I(4, 0));
+  EXPECT_EQ(a.mask, M(4, 1));
+  EXPECT_EQ(b.id, (I{'d', 256, 257, 257}));
+  EXPECT_EQ(b.mask, (M{1, 0, 0, 0}));
+}
+
+TEST(Batcher, FillsAndChecks) {
+  auto p = packDocuments(corpusOf({"abcdefgh"}), bytesTokenizer(), 4, false).take();
+  auto f = [](const char *n, r1_dtype t, int64_t T, uint64_t at, int64_t bound) {
+    return r1_field{n, t, 2, {2, T}, at, bound};
+  };
+  std::vector<r1_field> in = {f("x.id", R1_I32, 4, 0, 258), f("x.pos", R1_I32, 4, 64, 4),
+                              f("target", R1_I32, 4, 128, 258), f("mask", R1_BOOL, 4, 192, 0)};
+  r1_program prog{};
+  prog.name = "step";
+  prog.inputs = in.data();
+  prog.n_inputs = 4;
+  auto b = Batcher::create(p, prog);
+  ASSERT_TRUE(b) << b.status().message();
+  EXPECT_EQ(b->batch(), 2);
+  std::vector<char> arena(256);
+  EXPECT_EQ(b->fill(arena.data(), [](int64_t r) { return r ? PackedData::noRow : 1u; }), 4u);
+  auto *id = reinterpret_cast<int32_t *>(arena.data());
+  EXPECT_EQ(I(id, id + 8), (I{'e', 'f', 'g', 'h', 257, 257, 257, 257}));
+  auto refuses = [&](const char *what) {
+    auto bad = Batcher::create(p, prog);
+    ASSERT_FALSE(bad);
+    EXPECT_NE(bad.status().message().find(what), std::string::npos) << bad.status().message();
+  };
+  in[0].bound = 100;
+  refuses("values up to 257");
+  in[0].bound = 0;
+  in[1].bound = 3;
+  refuses("longer than the model's positions");
+  in[1] = f("x.row", R1_I32, 4, 64, 0);
+  refuses("no leaf `x.row`");
+  in[1] = f("x.pos", R1_F32, 4, 64, 0);
+  refuses("is f32");
+  in[1] = f("x.pos", R1_I32, 5, 64, 0);
+  refuses("shape [batch, 4]");
+}
