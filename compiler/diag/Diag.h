@@ -11,6 +11,13 @@
 
 namespace r1 {
 
+/// The code point at byte `at` of `text`, which moves behind it. A byte that is not UTF-8 counts as
+/// U+FFFD.
+uint32_t nextCodePoint(std::string_view text, size_t &at);
+/// Columns that a code point or a text takes on a screen: 0, 1 or 2 each.
+uint32_t columnsOf(uint32_t point);
+uint32_t columnsOf(std::string_view text);
+
 /// Bytes begin..end of a file; file 0 is "nowhere" (values from --set carry their own file).
 struct Span {
   uint32_t file = 0, begin = 0, end = 0;
@@ -60,9 +67,9 @@ struct Help {
 
 struct Diag {
   Severity severity = Severity::Error;
-  std::string code;  // "E0301"
+  std::string code; // "E0301"
   std::string title;
-  Label primary;     // label may be empty
+  Label primary; // label may be empty
   std::vector<Label> secondary;
   std::vector<std::string> notes;
   std::vector<Help> helps;
@@ -82,6 +89,8 @@ public:
   Diag &noteAt(std::string_view code, Span where, std::string title);
   bool hasErrors() const { return errors > 0; }
   bool full() const { return errors >= maxErrors; }
+  /// Errors beyond the first 20, which are counted and not kept.
+  int suppressed() const { return more; }
   const std::deque<Diag> &all() const { return diags; }
   static constexpr int maxErrors = 20;
 
@@ -89,7 +98,7 @@ private:
   Diag &add(Severity, std::string_view code, Span where, std::string title);
   std::deque<Diag> diags;
   Diag dropped;
-  int errors = 0;
+  int errors = 0, more = 0;
 };
 
 /// The text of one diagnostic, ending in a newline.
@@ -105,7 +114,8 @@ struct DiagKind {
 const std::vector<DiagKind> &diagKinds();
 const DiagKind *findDiagKind(std::string_view code);
 
-/// The candidate nearest to `word` by edit distance, or "" if none is near enough to suggest.
+/// The candidate nearest to `word` by edit distance (or the only one that begins with it), or "" if
+/// none is near enough to suggest.
 std::string nearest(std::string_view word, const std::vector<std::string> &candidates);
 
 } // namespace r1
