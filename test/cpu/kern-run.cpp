@@ -1,0 +1,264 @@
+// kern-run FILE.mlir: compiles the kernels of a file, runs each on deterministic data with several
+// numbers of threads and compares the results with the scalar interpreter's.
+//
+// Attributes of a kernel that only this tool reads: `bounds = array<i64: …>` (one per memref
+// argument: integers are drawn from 0..bound), `tolerance = 1e-5` (largest difference relative to
+// max(1, |value|); 0, the default, asks for the same bits), `scale = 4.0` (floats are in -4..4).
+//
+//   --team 1,2,3 (threads)   --lanes 8   --cache DIR   --print   --no-oracle   --emit cpu|llvm|asm
+//   --block-k N   --bench [--reps N]: GFLOP/s of products beside the FMA peak of the same run
+#include "compiler/cpu/Cpu.h"
+#include "dialects/kern/Kern.h"
+#include "mlir/Parser/Parser.h"
+#include "test/cpu/Bench.h"
+#include "test/cpu/KernInterp.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/xxhash.h"
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <sys/mman.h>
+#include <thread>
+#include <unistd.h>
+
+using namespace mlir;
+using namespace r1;
+using namespace r1::cpu;
+namespace cl = llvm::cl;
+
+static cl::opt<std::string> file(cl::Positional, cl::Required, cl::desc("FILE.mlir"));
+static cl::list<int> threadCounts("team", cl::CommaSeparated);
+static cl::opt<int> lanes("lanes", cl::init(0));
+static cl::opt<int> blockK("block-k", cl::init(0));
+static cl::opt<int> blockM("block-m", cl::init(0));
+static cl::opt<int> blockN("block-n", cl::init(0));
+static cl::opt<int> reps("reps", cl::init(15));
+static cl::opt<std::string> cacheDir("cache");
+static cl::opt<std::string> emit("emit");
+static cl::opt<bool> printValues("print"), noOracle("no-oracle"), bench("bench");
+
+namespace {
+
+// Memory that ends at a page which faults: an element read or written past the end is seen.
+class Guarded {
+public:
+  Guarded(size_t bytes, size_t alignment) {
+    size_t page = size_t(sysconf(_SC_PAGESIZE));
+    size = (bytes + page - 1) / page * page + page;
+    base = static_cast<char *>(
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (base == MAP_FAILED) {
+      llvm::errs() << "kern-run: out of memory\n";
+      std::abort();
+    }
+    mprotect(base + size - page, page, PROT_NONE);
+    at = base + (size - page - bytes) / alignment * alignment;
+  }
+  ~Guarded() { munmap(base, size); }
+  Guarded(const Guarded &) = delete;
+  char *data() const { return at; }
+
+private:
+  char *base, *at;
+  size_t size;
+};
+
+struct Argument {
+  Type element;
+  int64_t count;
+  int64_t bytes() const { return count * storedBytes(element); }
+};
+
+uint64_t mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+void fill(const Argument &a, void *data, uint64_t seed, int64_t bound, double scale) {
+  for (int64_t i = 0; i < a.count; ++i) {
+    uint64_t h = mix(seed * 0x100000001B3u + uint64_t(i));
+    double unit = double(h >> 11) * 0x1p-52 - 1;
+    char *p = static_cast<char *>(data) + i * storedBytes(a.element);
+    if (a.element.isF64()) {
+      double v = unit * scale;
+      std::memcpy(p, &v, 8);
+    } else if (a.element.isF32()) {
+      float v = float(unit * scale);
+      std::memcpy(p, &v, 4);
+    } else if (auto f = dyn_cast<FloatType>(a.element)) {
+      llvm::APFloat v(float(unit * scale));
+      bool lost;
+      v.convert(f.getFloatSemantics(), llvm::APFloat::rmNearestTiesToEven, &lost);
+      uint64_t bits = v.bitcastToAPInt().getZExtValue();
+      std::memcpy(p, &bits, storedBytes(a.element));
+    } else {
+      int64_t v = int64_t(h % uint64_t(std::max<int64_t>(bound, 1)));
+      std::memcpy(p, &v, storedBytes(a.element));
+    }
+  }
+}
+
+struct Run {
+  std::vector<std::unique_ptr<Guarded>> memory;
+  std::vector<void *> args;
+};
+
+Run prepare(ArrayRef<Argument> arguments, ArrayRef<int64_t> bounds, double scale) {
+  Run r;
+  for (auto [i, a] : llvm::enumerate(arguments)) {
+    r.memory.push_back(std::make_unique<Guarded>(a.bytes(), storedBytes(a.element)));
+    r.args.push_back(r.memory.back()->data());
+    fill(a, r.args.back(), i + 1,
+         i < bounds.size()        ? bounds[i]
+         : a.element.isInteger(1) ? 2
+                                  : 8,
+         scale);
+  }
+  return r;
+}
+
+void launch(const CompiledKernels::Kernel &k, Run &r, int threads) {
+  std::vector<std::thread> pool;
+  for (int t = 0; t < threads; ++t)
+    pool.emplace_back([&, t] {
+      Guarded scratch(std::max<uint64_t>(k.scratchBytes, 64), 64);
+      k.fn(r.args.data(), scratch.data(), t, threads);
+    });
+  for (std::thread &t : pool)
+    t.join();
+}
+
+// Checks one kernel; prints a line. True: all is well.
+bool check(Operation *op, const CompiledKernels::Kernel &k) {
+  Block &block = op->getRegion(0).front();
+  std::vector<Argument> arguments;
+  for (BlockArgument a : block.getArguments())
+    if (auto t = dyn_cast<MemRefType>(a.getType()))
+      arguments.push_back({t.getElementType(), elementCount(t)});
+  SmallVector<int64_t> bounds;
+  if (auto b = op->getAttrOfType<DenseI64ArrayAttr>("bounds"))
+    bounds.assign(b.asArrayRef().begin(), b.asArrayRef().end());
+  double tolerance = 0, scale = 1;
+  if (auto t = op->getAttrOfType<FloatAttr>("tolerance"))
+    tolerance = t.getValueAsDouble();
+  if (auto t = op->getAttrOfType<FloatAttr>("scale"))
+    scale = t.getValueAsDouble();
+
+  std::vector<int> counts(threadCounts.begin(), threadCounts.end());
+  if (counts.empty())
+    counts = {1, 2, 3, 7};
+  Run first;
+  uint64_t checksum = 0;
+  for (int threads : counts) {
+    Run r = prepare(arguments, bounds, scale);
+    launch(k, r, threads);
+    uint64_t sum = 0;
+    for (auto [a, p] : llvm::zip(arguments, r.args))
+      sum = mix(sum ^ llvm::xxh3_64bits(ArrayRef(static_cast<uint8_t *>(p), a.bytes())));
+    if (first.args.empty()) {
+      checksum = sum;
+      first = std::move(r);
+    } else if (sum != checksum) {
+      llvm::outs() << "FAIL @" << k.name << ": other bits with " << threads << " threads than with "
+                   << counts[0] << "\n";
+      return false;
+    }
+  }
+  double worst = 0;
+  if (!noOracle) {
+    Run oracle = prepare(arguments, bounds, scale);
+    if (auto e = interpret(op, oracle.args)) {
+      llvm::outs() << "FAIL @" << k.name << ": " << llvm::toString(std::move(e)) << "\n";
+      return false;
+    }
+    for (auto [i, a] : llvm::enumerate(arguments))
+      for (int64_t n = 0; n < a.count; ++n) {
+        double got = readElement(a.element, first.args[i], n);
+        double want = readElement(a.element, oracle.args[i], n);
+        bool same = got == want ? std::signbit(got) == std::signbit(want)
+                                : std::isnan(got) && std::isnan(want);
+        if (same)
+          continue;
+        double diff = std::fabs(got - want) / std::max(1.0, std::fabs(want));
+        worst = std::max(worst, std::isnan(diff) ? INFINITY : diff);
+        if (tolerance == 0 || !(diff <= tolerance)) {
+          llvm::outs() << "FAIL @" << k.name << ": argument " << i << " element " << n << " is "
+                       << llvm::format("%.9g, expected %.9g\n", got, want);
+          return false;
+        }
+      }
+  }
+  llvm::outs() << "ok @" << k.name << llvm::format(" %016llx", (unsigned long long)checksum);
+  if (worst > 0)
+    llvm::outs() << llvm::format(" within %.1e", worst);
+  llvm::outs() << "\n";
+  if (printValues)
+    for (auto [i, a] : llvm::enumerate(arguments)) {
+      llvm::outs() << "  " << i << ":";
+      for (int64_t n = 0; n < std::min<int64_t>(a.count, 16); ++n)
+        llvm::outs() << llvm::format(" %g", readElement(a.element, first.args[i], n));
+      llvm::outs() << "\n";
+    }
+  return true;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  cl::ParseCommandLineOptions(argc, argv);
+  DialectRegistry registry;
+  registerCpuDialects(registry);
+  MLIRContext context(registry, MLIRContext::Threading::DISABLED);
+  context.loadAllAvailableDialects();
+  OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(file, &context);
+  if (!module)
+    return 1;
+  Options options;
+  options.cacheDir = cacheDir;
+  if (lanes) {
+    options.target.lanes = lanes;
+    options.target.tileRows = lanes == 8 ? 6 : 8;
+    options.target.tileVectors = lanes == 16 ? 3 : 2;
+  }
+  if (blockK)
+    options.target.blockK = blockK;
+  if (blockM)
+    options.target.blockM = blockM;
+  if (blockN)
+    options.target.blockN = blockN;
+  if (!emit.empty()) {
+    Level level = emit == "cpu" ? Level::Cpu : emit == "llvm" ? Level::Llvm : Level::Asm;
+    auto text = emitLevel(*module, level, options.target);
+    if (!text) {
+      llvm::errs() << llvm::toString(text.takeError()) << "\n";
+      return 1;
+    }
+    llvm::outs() << *text;
+    return 0;
+  }
+  auto start = std::chrono::steady_clock::now();
+  auto compiled = compileKernels(*module, options);
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!compiled) {
+    llvm::errs() << "kern-run: " << llvm::toString(compiled.takeError()) << "\n";
+    return 1;
+  }
+  size_t cached = 0;
+  for (auto &k : compiled->kernels())
+    cached += k.cached;
+  llvm::errs() << llvm::format("%zu kernels (%zu cached) ready in %.1f ms\n",
+                               compiled->kernels().size(), cached, seconds * 1e3);
+  if (bench) {
+    std::vector<int> counts(threadCounts.begin(), threadCounts.end());
+    return benchProducts(*module, *compiled, counts.empty() ? 2 : counts[0], reps);
+  }
+  bool good = true;
+  for (Operation &op : *module->getBody())
+    if (const auto *k = isa<kern::KernelOp, kern::ProductOp>(op)
+                            ? compiled->find(SymbolTable::getSymbolName(&op))
+                            : nullptr)
+      good &= check(&op, *k);
+  return good ? 0 : 1;
+}
