@@ -120,9 +120,4 @@ private:
   llvm::DenseSet<mlir::Value> collected;
 };
 
-/// The position that an index or integer of a map's body stands for, if it is an affine function
-/// of the map's indices.
-std::optional<mlir::AffineExpr> affineOf(mlir::Value inBody,
-                                         llvm::ArrayRef<mlir::AffineExpr> index, const Dims &dims);
-
 } // namespace r1::fuse

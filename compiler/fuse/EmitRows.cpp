@@ -1,5 +1,6 @@
 // Kernels over rows: which reductions a row needs, in which order, in how few sweeps.
 #include "compiler/fuse/Emit.h"
+#include "compiler/fuse/Group.h"
 
 using namespace mlir;
 namespace r1::fuse {
@@ -98,15 +99,7 @@ Value Emitter::computeSoftmax(Value v, Value input, int64_t axis, ArrayRef<Affin
 
 Emitter::Index Emitter::rootIndex(Value root, ArrayRef<int64_t> sweepAxes,
                                   ArrayRef<AffineExpr> sweepDims) {
-  SmallVector<int64_t> rowShape;
-  for (auto [axis, size] : llvm::enumerate(shapeOf(root)))
-    if (!llvm::is_contained(sweepAxes, int64_t(axis)))
-      rowShape.push_back(size);
-  Index row = delinearize(rowLinear, rowShape, dims), out;
-  unsigned r = 0, s = 0;
-  for (int64_t axis = 0; axis < int64_t(shapeOf(root).size()); ++axis)
-    out.push_back(llvm::is_contained(sweepAxes, axis) ? sweepDims[s++] : row[r++]);
-  return out;
+  return rowIndex(shapeOf(root), sweepAxes, rowLinear, sweepDims, dims);
 }
 
 LogicalResult Emitter::emitSweep(ArrayRef<int64_t> sizes, ArrayRef<Stat *> group,

@@ -1,13 +1,7 @@
 #include "compiler/fuse/Group.h"
-#include "compiler/fuse/Index.h"
-#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 namespace r1::fuse {
-
-bool readsWhole(Operation *op, unsigned operand) {
-  return isa<ir::ContractOp, ir::KernelOp, ir::RowLoopOp>(op);
-}
 
 Group *Grouping::groupOf(Value v) const {
   Operation *op = list.values->resolve(v).getDefiningOp();
@@ -15,48 +9,11 @@ Group *Grouping::groupOf(Value v) const {
   return it == owner.end() ? nullptr : it->second;
 }
 
-/// Values that are recomputed where they are read: constants and pure views always.
-void Grouping::chooseVirtual() {
-  DenseSet<Value> whole; // read as a whole by a product or an intrinsic
-  auto inMemory = [&](Value v) {
-    return list.inMemory.contains(v) ||
-           (v.getDefiningOp() && v.getDefiningOp()->hasAttr("r1.stored"));
-  };
-  for (auto [op, segment] : list.ops) {
-    if (auto contract = dyn_cast<ir::ContractOp>(op)) {
-      SmallVector<int64_t> sizes = contract.getLoopSizes();
-      for (unsigned i = 0; i < 2; ++i)
-        whole.insert(productOperand(op->getOperand(i), contract.getMap(i), sizes, *list.values,
-                                    [&](Value v) { return !inMemory(v); })
-                         .base);
-    } else {
-      for (auto [i, v] : llvm::enumerate(op->getOperands()))
-        if (readsWhole(op, i))
-          whole.insert(list.values->resolve(v));
-    }
-  }
-  for (auto [op, segment] : list.ops) {
-    if (op->getNumResults() != 1)
-      continue;
-    Value v = op->getResult(0);
-    if (inMemory(v) || whole.contains(v))
-      continue;
-    bool view = isa<arith::ConstantOp, ir::ReshapeOp, ir::StopGradOp>(op);
-    if (auto map = dyn_cast<ir::MapOp>(op))
-      view = map.viewOf() >= 0;
-    if (view)
-      virtuals.insert(op);
-  }
-  // A stop_grad is its operand.
-  for (auto [op, segment] : list.ops)
-    if (isa<ir::StopGradOp>(op))
-      virtuals.insert(op);
-}
-
-Group &Grouping::newGroup(Operation *op, Segment segment, Group::Kind kind) {
+Group &Grouping::newGroup(Operation *op, Segment segment, Group::Kind kind, int order) {
   groups.push_back(std::make_unique<Group>());
   Group &g = *groups.back();
   g.kind = kind;
+  g.first = g.last = order;
   g.segment = segment;
   g.ops.push_back(op);
   owner[op] = &g;
@@ -75,6 +32,9 @@ void Grouping::shapeRows(Group &g, Operation *op) {
       trailing &= d >= int64_t(kept) && d < int64_t(rank);
     g.alongSweep = trailing && !op->hasAttr("r1.chain");
     g.chain = !g.alongSweep;
+    if (g.chain)
+      for (int64_t d : reduce.getDims())
+        g.chained.push_back(shapeOf(reduce.getInput())[d]);
     g.accumulate = list.accumulated.contains(result);
   } else if (isa<ir::SoftmaxOp, ir::LogSumExpOp>(op)) {
     Value input = op->getOperand(0);
@@ -86,6 +46,8 @@ void Grouping::shapeRows(Group &g, Operation *op) {
         g.rows.push_back(size);
     g.alongSweep = axis + 1 == int64_t(shapeOf(input).size());
     g.chain = !g.alongSweep;
+    if (g.chain)
+      g.chained.push_back(shapeOf(input)[axis]);
   }
   if (g.rows.empty())
     g.rows.push_back(1);
@@ -126,6 +88,8 @@ void Grouping::reads(Value v, const Group *group, llvm::SetVector<Value> &out,
 }
 
 llvm::SetVector<Value> Grouping::readsOf(const Group &g) const {
+  if (auto it = readCache.find(&g); it != readCache.end())
+    return it->second;
   llvm::SetVector<Value> out;
   DenseSet<Value> seen;
   for (Operation *op : g.ops) {
@@ -142,6 +106,7 @@ llvm::SetVector<Value> Grouping::readsOf(const Group &g) const {
     for (Value operand : op->getOperands())
       reads(operand, &g, out, seen);
   }
+  readCache[&g] = out;
   return out;
 }
 
@@ -188,27 +153,43 @@ ProductOperand productOperand(Value operand, AffineMap map, ArrayRef<int64_t> si
 }
 
 LogicalResult Grouping::run() {
+  countUses();
+  if (options.fuse)
+    chooseEpilogues();
   chooseVirtual();
+  DenseSet<Operation *> inEpilogue;
+  for (auto &[contract, maps] : epilogues)
+    inEpilogue.insert(maps.begin(), maps.end());
   for (auto [i, entry] : llvm::enumerate(list.ops)) {
     auto [op, segment] = entry;
-    if (isVirtual(op))
+    if (isVirtual(op) || inEpilogue.contains(op))
       continue;
     Group::Kind kind = isa<ir::ContractOp>(op)     ? Group::Product
                        : isa<ir::ScatterAddOp>(op) ? Group::Scatter
                        : isa<ir::KernelOp>(op)     ? Group::Intrinsic
                                                    : Group::Rows;
-    Group &g = newGroup(op, segment, kind);
-    g.order = i;
+    Group &g = newGroup(op, segment, kind, i);
     if (kind == Group::Rows)
       shapeRows(g, op);
     else
       g.accumulate = list.accumulated.contains(op->getResult(0));
+    if (kind == Group::Product)
+      for (Operation *map : epilogues[op]) {
+        g.ops.push_back(map);
+        owner[map] = &g;
+        g.last = orders[map];
+      }
   }
+  if (options.fuse)
+    mergeRows();
   for (auto &g : groups)
     for (Value v : readsOf(*g))
       if (groupOf(v))
         stored.insert(v);
-  return sort();
+  if (failed(sort()))
+    return failure();
+  explain();
+  return success();
 }
 
 /// Dependencies first; otherwise program order.
@@ -221,7 +202,7 @@ LogicalResult Grouping::sort() {
   std::vector<std::unique_ptr<Group>> sorted;
   DenseSet<Group *> done;
   llvm::stable_sort(groups, [](auto &a, auto &b) {
-    return std::pair(a->segment, a->order) < std::pair(b->segment, b->order);
+    return std::pair(a->segment, a->last) < std::pair(b->segment, b->last);
   });
   while (!groups.empty()) {
     auto next = llvm::find_if(groups, [&](auto &g) {
@@ -235,6 +216,27 @@ LogicalResult Grouping::sort() {
   }
   groups = std::move(sorted);
   return success();
+}
+
+SmallVector<AffineExpr> rowIndex(ArrayRef<int64_t> shape, ArrayRef<int64_t> sweepAxes,
+                                 AffineExpr rowLinear, ArrayRef<AffineExpr> sweepDims,
+                                 const Dims &dims) {
+  SmallVector<int64_t> rowShape;
+  for (auto [axis, size] : llvm::enumerate(shape))
+    if (!llvm::is_contained(sweepAxes, int64_t(axis)))
+      rowShape.push_back(size);
+  SmallVector<AffineExpr> row = delinearize(rowLinear, rowShape, dims), out;
+  unsigned r = 0, s = 0;
+  for (int64_t axis = 0; axis < int64_t(shape.size()); ++axis)
+    out.push_back(llvm::is_contained(sweepAxes, axis) ? sweepDims[s++] : row[r++]);
+  return out;
+}
+
+std::string shapeText(ArrayRef<int64_t> shape) {
+  std::string text = "[";
+  for (auto [i, size] : llvm::enumerate(shape))
+    text += (i ? ", " : "") + std::to_string(size);
+  return text + "]";
 }
 
 } // namespace r1::fuse

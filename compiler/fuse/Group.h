@@ -1,7 +1,8 @@
 // Which ops become one kernel: the decisions of fuse, taken before anything is emitted.
 #pragma once
+#include "compiler/fuse/Index.h"
 #include "compiler/fuse/Values.h"
-#include <set>
+#include "llvm/ADT/SetVector.h"
 
 namespace r1::fuse {
 
@@ -13,14 +14,16 @@ struct Group {
   enum Kind : uint8_t { Rows, Product, Scatter, Intrinsic } kind = Rows;
   Segment segment = Segment::Before;
   llvm::SmallVector<mlir::Operation *> ops; // in program order; the last one names the kernel
-  /// Rows: the shape that counts the rows, and the axes of each value that are swept.
+  /// Rows: the shape that counts the rows; what a value has beyond it is swept.
   llvm::SmallVector<int64_t> rows;
+  /// Rows: lanes along the sweeps (sums within a row).
   bool alongSweep = false;
-  /// Rows: reductions over rows chain along them; nothing else of the row is shared.
+  /// Rows: sums over rows (or other leading axes), as chains; rows are what is kept.
   bool chain = false;
-  bool accumulate = false; // a partial sum of the row loop
-  std::string reason;      // why it is not one kernel with what stands before it
-  int order = 0;           // program order of its last op
+  llvm::SmallVector<int64_t> chained; // sizes of the axes that the chains visit
+  bool accumulate = false; // a partial sum of a row loop with several turns
+  std::string reason;      // why it is not one kernel with what is launched before it
+  int first = 0, last = 0; // program order of its ops
 };
 
 struct GroupOptions {
@@ -34,7 +37,6 @@ struct OpList {
   llvm::DenseSet<mlir::Value> inMemory;
   /// Partial sums of a row loop with more than one turn.
   llvm::DenseSet<mlir::Value> accumulated;
-  /// Each must come before the other: old values of pools that are updated in place.
   const Values *values = nullptr;
 };
 
@@ -49,17 +51,35 @@ public:
   Group *groupOf(mlir::Value v) const;
   /// Values that some group reads from memory and another computes.
   llvm::DenseSet<mlir::Value> stored;
-  /// Materialised values that `group` reads, through what it recomputes.
+  /// What `group` reads from memory, through what it recomputes.
   llvm::SetVector<mlir::Value> readsOf(const Group &group) const;
   /// Axes of `v` that a sweep of `group` visits.
   llvm::SmallVector<int64_t> sweepAxes(const Group &group, mlir::Value v) const;
 
 private:
-  bool isVirtual(mlir::Operation *op) const { return virtuals.contains(op); }
+  bool isVirtual(mlir::Operation *op) const { return op && virtuals.contains(op); }
+  bool inMemory(mlir::Value v) const;
+  void countUses();
+
+  // Virtual.cpp: what is recomputed where it is read, and what a product's epilogue takes in.
+  void chooseEpilogues();
   void chooseVirtual();
+  bool worthRecomputing(mlir::Operation *op);
+  /// Operations to compute one element of `v` from what is in memory.
+  int costOf(mlir::Value v) const;
+
+  // Merge.cpp
+  void mergeRows();
+  /// Makes one group of both if that is legal; says why not otherwise.
+  bool tryMerge(Group &into, Group &from, std::string &why);
+  bool mergedShape(const Group &a, const Group &b, Group &out, std::string &why) const;
+  bool rowLocal(const Group &group, std::string &why) const;
+  bool wouldCycle(const Group &a, const Group &b) const;
+  void explain();
+
   void reads(mlir::Value v, const Group *group, llvm::SetVector<mlir::Value> &out,
              llvm::DenseSet<mlir::Value> &seen) const;
-  Group &newGroup(mlir::Operation *op, Segment segment, Group::Kind kind);
+  Group &newGroup(mlir::Operation *op, Segment segment, Group::Kind kind, int order);
   void shapeRows(Group &group, mlir::Operation *op);
   mlir::LogicalResult sort();
 
@@ -67,6 +87,11 @@ private:
   GroupOptions options;
   llvm::DenseSet<mlir::Operation *> virtuals;
   llvm::DenseMap<mlir::Operation *, Group *> owner;
+  llvm::DenseMap<mlir::Operation *, int> orders;
+  llvm::DenseMap<mlir::Operation *, Segment> segments;
+  llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Operation *>> users;
+  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *>> epilogues;
+  mutable llvm::DenseMap<const Group *, llvm::SetVector<mlir::Value>> readCache;
 };
 
 /// A contract's operand as strides over a value in memory.
@@ -74,12 +99,20 @@ struct ProductOperand {
   mlir::Value base;
   llvm::SmallVector<int64_t> strides; // elements, per dim of the contract
 };
-/// Through reshapes and views to a value that has `strides`; the operand itself if that fails.
+/// Through reshapes and views to a value that has strides; the operand itself if that fails.
 ProductOperand productOperand(mlir::Value operand, mlir::AffineMap map,
                               llvm::ArrayRef<int64_t> sizes, const Values &values,
                               llvm::function_ref<bool(mlir::Value)> mayFold);
 
-/// The operands of `op` that a kernel of their own must read from memory.
-bool readsWhole(mlir::Operation *op, unsigned operand);
+/// The index of element (row, sweep position) in a value of `shape`, whose swept axes are
+/// `sweepAxes`; the other axes in order count the rows.
+llvm::SmallVector<mlir::AffineExpr> rowIndex(llvm::ArrayRef<int64_t> shape,
+                                             llvm::ArrayRef<int64_t> sweepAxes,
+                                             mlir::AffineExpr rowLinear,
+                                             llvm::ArrayRef<mlir::AffineExpr> sweepDims,
+                                             const Dims &dims);
+
+/// "[4, 8]"
+std::string shapeText(llvm::ArrayRef<int64_t> shape);
 
 } // namespace r1::fuse

@@ -51,4 +51,9 @@ llvm::SmallVector<mlir::AffineExpr> applyMap(mlir::AffineMap map,
 llvm::SmallVector<int64_t> stridesOf(llvm::ArrayRef<int64_t> shape);
 int64_t countOf(llvm::ArrayRef<int64_t> shape);
 
+/// The position that an index or integer of a map's body stands for, if it is an affine function
+/// of the map's indices.
+std::optional<mlir::AffineExpr> affineOf(mlir::Value inBody,
+                                         llvm::ArrayRef<mlir::AffineExpr> index, const Dims &dims);
+
 } // namespace r1::fuse

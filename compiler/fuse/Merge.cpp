@@ -1,0 +1,377 @@
+// Kernels over rows grow by merging groups, as long as each row stays on its own.
+#include "compiler/fuse/Group.h"
+
+using namespace mlir;
+namespace r1::fuse {
+
+namespace {
+
+/// Ops further apart than this stay apart: what lies between would keep results alive.
+constexpr int farApart = 96;
+constexpr unsigned maxReads = 24;
+/// Sweeps shorter than this are not worth their own loop.
+constexpr int64_t shortSweep = 32;
+
+/// How many leading axes of `shape` count `rows` rows; nothing if they do not divide so.
+std::optional<unsigned> leadingAxes(ArrayRef<int64_t> shape, int64_t rows) {
+  int64_t count = 1;
+  unsigned lead = 0;
+  while (lead < shape.size() && count < rows)
+    count *= shape[lead++];
+  if (count != rows)
+    return std::nullopt;
+  while (lead < shape.size() && shape[lead] == 1)
+    ++lead;
+  return lead;
+}
+
+bool isElementwise(const Group &g) { return !g.alongSweep && !g.chain; }
+
+} // namespace
+
+/// The rows of both groups together.
+bool Grouping::mergedShape(const Group &a, const Group &b, Group &out, std::string &why) const {
+  out.kind = Group::Rows;
+  out.segment = a.segment;
+  int64_t ra = countOf(a.rows), rb = countOf(b.rows);
+  if (a.chain != b.chain) {
+    const Group &chain = a.chain ? a : b, &other = a.chain ? b : a;
+    // Element-wise work on finished sums.
+    if (!isElementwise(other) || chain.accumulate || ra != rb) {
+      why = "a sum over rows";
+      return false;
+    }
+    out.rows = chain.rows;
+    out.chain = true;
+    out.chained = chain.chained;
+    return true;
+  }
+  if (a.chain) {
+    if (a.rows != b.rows || a.chained != b.chained || a.accumulate != b.accumulate) {
+      why = "sums over different rows";
+      return false;
+    }
+    out.rows = a.rows;
+    out.chain = true;
+    out.chained = a.chained;
+    out.accumulate = a.accumulate;
+    return true;
+  }
+  out.alongSweep = a.alongSweep || b.alongSweep;
+  if (!out.alongSweep) {
+    if (ra == rb) {
+      out.rows = a.rows.size() >= b.rows.size() ? a.rows : b.rows;
+      return true;
+    }
+    // Values of rows, and elements of the same rows.
+    const Group &few = ra < rb ? a : b, &many = ra < rb ? b : a;
+    int64_t sweep = countOf(many.rows) / countOf(few.rows);
+    if (countOf(few.rows) < 16 || sweep < shortSweep ||
+        !leadingAxes(many.rows, countOf(few.rows))) {
+      why = "other rows: " + shapeText(a.rows) + " and " + shapeText(b.rows);
+      return false;
+    }
+    out.alongSweep = true;
+    out.rows = few.rows;
+    return true;
+  }
+  if (a.alongSweep && b.alongSweep && ra != rb) {
+    why = "other rows: " + shapeText(a.rows) + " and " + shapeText(b.rows);
+    return false;
+  }
+  const Group &swept = a.alongSweep ? a : b, &other = a.alongSweep ? b : a;
+  if (!leadingAxes(other.rows, countOf(swept.rows))) {
+    why = "other rows: " + shapeText(a.rows) + " and " + shapeText(b.rows);
+    return false;
+  }
+  out.rows = swept.rows;
+  return true;
+}
+
+namespace {
+
+/// Follows what an op reads, with index expressions, and checks that values of the group are read
+/// in their own row only.
+class Locality {
+public:
+  Locality(const Group &group, const Values &values, function_ref<bool(Operation *)> isVirtual,
+           function_ref<SmallVector<int64_t>(Value)> sweepAxes, MLIRContext *context)
+      : group(group), values(values), isVirtual(isVirtual), sweepAxes(sweepAxes), dims(context) {
+    for (Operation *op : group.ops)
+      inside.insert(op->getResults().begin(), op->getResults().end());
+    SmallVector<AffineExpr> rows;
+    for (int64_t size : group.rows)
+      rows.push_back(dims.add(size));
+    rowLinear = linearize(rows, group.rows, dims);
+  }
+
+  bool check() {
+    for (Operation *op : group.ops) {
+      Value v = op->getResult(0);
+      SmallVector<int64_t> axes = sweepAxes(v);
+      if (auto reduce = dyn_cast<ir::ReduceOp>(op)) {
+        if (!visitSwept(reduce.getInput(), reduce.getDims()))
+          return false;
+      } else if (auto lse = dyn_cast<ir::LogSumExpOp>(op)) {
+        if (!visitSwept(lse.getInput(), {int64_t(lse.getAxis())}))
+          return false;
+      } else if (auto softmax = dyn_cast<ir::SoftmaxOp>(op)) {
+        if (!visitSwept(softmax.getInput(), {int64_t(softmax.getAxis())}))
+          return false;
+      } else {
+        // Not as a member (that is itself), but what it is computed from.
+        SmallVector<AffineExpr> sweepDims;
+        for (int64_t axis : axes)
+          sweepDims.push_back(dims.add(shapeOf(v)[axis]));
+        if (!visitOperands(v, rowIndex(shapeOf(v), axes, rowLinear, sweepDims, dims)))
+          return false;
+      }
+    }
+    return true;
+  }
+
+private:
+  bool visitSwept(Value input, ArrayRef<int64_t> axes) {
+    SmallVector<AffineExpr> sweepDims;
+    int64_t kept = 1;
+    for (auto [i, size] : llvm::enumerate(shapeOf(input)))
+      if (llvm::is_contained(axes, int64_t(i)))
+        sweepDims.push_back(dims.add(size));
+      else
+        kept *= size;
+    if (kept != countOf(group.rows))
+      return false;
+    return visit(input, rowIndex(shapeOf(input), axes, rowLinear, sweepDims, dims));
+  }
+
+  bool visit(Value v, ArrayRef<AffineExpr> index) {
+    v = values.resolve(v);
+    Operation *op = v.getDefiningOp();
+    if (inside.contains(v)) {
+      SmallVector<int64_t> axes = sweepAxes(v), shape;
+      SmallVector<AffineExpr> row;
+      for (auto [i, e] : llvm::enumerate(index))
+        if (!llvm::is_contained(axes, int64_t(i))) {
+          row.push_back(e);
+          shape.push_back(shapeOf(v)[i]);
+        }
+      // A value recomputed at another place of its row must not need a reduction of another row:
+      // it does not, since the row is the same.
+      return linearize(row, shape, dims) == rowLinear;
+    }
+    if (op && isVirtual(op))
+      return visitOperands(v, index);
+    return true; // from memory
+  }
+
+  bool visitOperands(Value v, ArrayRef<AffineExpr> index) {
+    Operation *op = v.getDefiningOp();
+    if (isa<arith::ConstantOp>(op))
+      return true;
+    if (auto reshape = dyn_cast<ir::ReshapeOp>(op)) {
+      Value from = values.resolve(reshape.getInput());
+      return visit(from, delinearize(linearize(index, shapeOf(v), dims), shapeOf(from), dims));
+    }
+    if (auto gather = dyn_cast<ir::GatherOp>(op)) {
+      SmallVector<AffineExpr> at = applyMap(gather.getMap(0), index, dims);
+      at[gather.getAxis()] = dims.add(shapeOf(gather.getSrc())[gather.getAxis()]);
+      return visit(gather.getIds(), applyMap(gather.getMap(1), index, dims)) &&
+             visit(gather.getSrc(), at);
+    }
+    auto map = dyn_cast<ir::MapOp>(op);
+    if (!map)
+      return false;
+    for (auto [i, in] : llvm::enumerate(map.getIns()))
+      if (!visit(in, applyMap(map.getMap(i), index, dims)))
+        return false;
+    bool ok = true;
+    map.getBody().walk([&](ir::ReadOp read) {
+      unsigned c = cast<BlockArgument>(read.getTensor()).getArgNumber() - map.getIns().size();
+      SmallVector<AffineExpr> at;
+      for (auto [axis, i] : llvm::enumerate(read.getIndices())) {
+        auto e = affineOf(i, index, dims);
+        at.push_back(e ? *e : dims.add(0));
+      }
+      ok &= visit(map.getCaptures()[c], at);
+    });
+    return ok;
+  }
+
+  const Group &group;
+  const Values &values;
+  function_ref<bool(Operation *)> isVirtual;
+  function_ref<SmallVector<int64_t>(Value)> sweepAxes;
+  Dims dims;
+  AffineExpr rowLinear;
+  DenseSet<Value> inside;
+};
+
+} // namespace
+
+bool Grouping::rowLocal(const Group &g, std::string &why) const {
+  auto isVirtualOp = [&](Operation *op) { return isVirtual(op); };
+  auto axes = [&](Value v) { return sweepAxes(g, v); };
+  // Every value must have the rows in front.
+  for (Operation *op : g.ops) {
+    bool softmax = isa<ir::SoftmaxOp>(op);
+    if (!softmax && !leadingAxes(shapeOf(op->getResult(0)), countOf(g.rows))) {
+      why = "other rows: " + shapeText(g.rows);
+      return false;
+    }
+  }
+  Locality locality(g, *list.values, isVirtualOp, axes, g.ops.front()->getContext());
+  if (locality.check())
+    return true;
+  why = "it reads other rows";
+  return false;
+}
+
+/// Some group outside depends on one of both and feeds the other.
+bool Grouping::wouldCycle(const Group &a, const Group &b) const {
+  auto reaches = [&](const Group &from, const Group &to) {
+    // From `from` upwards, not directly into `to`.
+    SmallVector<Group *> work;
+    DenseSet<Group *> seen;
+    auto push = [&](const Group &g) {
+      for (Value v : readsOf(g))
+        if (Group *up = groupOf(v); up && up != &g && up->last >= to.first && seen.insert(up).second)
+          work.push_back(up);
+    };
+    for (Value v : readsOf(from))
+      if (Group *up = groupOf(v); up && up != &from && up != &to && seen.insert(up).second)
+        work.push_back(up);
+    while (!work.empty()) {
+      Group *g = work.pop_back_val();
+      if (g == &to)
+        return true;
+      push(*g);
+    }
+    return false;
+  };
+  return reaches(a, b) || reaches(b, a);
+}
+
+bool Grouping::tryMerge(Group &into, Group &from, std::string &why) {
+  if (&into == &from)
+    return false;
+  if (into.kind != Group::Rows || from.kind != Group::Rows) {
+    why = "the end of a kernel of another kind";
+    return false;
+  }
+  if (into.segment != from.segment) {
+    why = "outside of the loop over micro-batches";
+    return false;
+  }
+  if (std::min(std::abs(into.first - from.last), std::abs(from.first - into.last)) > farApart) {
+    why = "far apart in the program";
+    return false;
+  }
+  Group merged;
+  if (!mergedShape(into, from, merged, why))
+    return false;
+  merged.ops = into.ops;
+  merged.ops.append(from.ops.begin(), from.ops.end());
+  llvm::sort(merged.ops, [&](Operation *a, Operation *b) {
+    return orders.lookup(a) < orders.lookup(b);
+  });
+  if (!rowLocal(merged, why))
+    return false;
+  if (wouldCycle(into, from)) {
+    why = "what lies between needs its result";
+    return false;
+  }
+  llvm::SetVector<Value> reads = readsOf(into);
+  for (Value v : readsOf(from))
+    reads.insert(v);
+  if (reads.size() > maxReads) {
+    why = "the kernel would read too many buffers";
+    return false;
+  }
+  into.ops = merged.ops;
+  into.rows = merged.rows;
+  into.alongSweep = merged.alongSweep;
+  into.chain = merged.chain;
+  into.chained = merged.chained;
+  into.accumulate = merged.accumulate;
+  into.first = std::min(into.first, from.first);
+  into.last = std::max(into.last, from.last);
+  for (Operation *op : from.ops)
+    owner[op] = &into;
+  readCache.clear();
+  llvm::erase_if(groups, [&](auto &g) { return g.get() == &from; });
+  return true;
+}
+
+void Grouping::mergeRows() {
+  std::string why;
+  for (auto [op, segment] : list.ops) {
+    auto own = owner.find(op);
+    if (own == owner.end() || own->second->kind != Group::Rows)
+      continue;
+    // Producers first, the nearest before the others.
+    auto tryAll = [&](SmallVector<Group *> candidates) {
+      llvm::sort(candidates, [](Group *a, Group *b) { return a->last > b->last; });
+      candidates.erase(llvm::unique(candidates), candidates.end());
+      for (Group *g : candidates)
+        if (Group *mine = owner[op]; llvm::any_of(groups, [&](auto &p) { return p.get() == g; }))
+          tryMerge(*g, *mine, why);
+    };
+    SmallVector<Group *> producers, siblings;
+    llvm::SetVector<Value> mine = readsOf(*owner[op]);
+    for (Value v : mine)
+      if (Group *g = groupOf(v))
+        producers.push_back(g);
+    tryAll(producers);
+    // Groups that visit the same rows of the same large value.
+    bool scalar = tensorOf(op->getResult(0)).getNumElements() == 1 && isa<ir::MapOp>(op);
+    for (auto &g : groups) {
+      if (g.get() == owner[op] || g->kind != Group::Rows || g->segment != segment ||
+          g->first > orders[op] || orders[op] - g->last > farApart)
+        continue;
+      if (scalar && !g->chain && !g->alongSweep && countOf(g->rows) == 1) {
+        siblings.push_back(g.get());
+        continue;
+      }
+      if (countOf(g->rows) != countOf(owner[op]->rows) || g->chain != owner[op]->chain)
+        continue;
+      llvm::SetVector<Value> theirs = readsOf(*g);
+      if (llvm::any_of(mine, [&](Value v) {
+            return theirs.contains(v) && tensorOf(v).getNumElements() >= 4 * countOf(g->rows) &&
+                   tensorOf(v).getNumElements() >= 1024;
+          }))
+        siblings.push_back(g.get());
+    }
+    tryAll(siblings);
+  }
+}
+
+/// For people who look: why a launch is not part of the one before it.
+void Grouping::explain() {
+  Group *previous = nullptr;
+  for (auto &g : groups) {
+    if (previous && previous->segment == g->segment) {
+      std::string why;
+      Group merged;
+      if (g->kind == Group::Product)
+        why = "a product starts a kernel";
+      else if (g->kind == Group::Scatter)
+        why = "rows meet in the table";
+      else if (g->kind == Group::Intrinsic)
+        why = "a registered kernel";
+      else if (previous->kind == Group::Product)
+        why = users.lookup(previous->ops.back()->getResult(0)).size() > 1
+                  ? "the product's result has several readers"
+                  : "it does not read the product element by element";
+      else if (previous->kind != Group::Rows)
+        why = "the end of a kernel of another kind";
+      else if (mergedShape(*previous, *g, merged, why))
+        why = llvm::any_of(readsOf(*g), [&](Value v) { return groupOf(v) == previous; })
+                  ? "it reads other rows"
+                  : "nothing in common";
+      g->reason = why;
+    }
+    previous = g.get();
+  }
+}
+
+} // namespace r1::fuse
