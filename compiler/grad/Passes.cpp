@@ -36,4 +36,5 @@ struct InlineKernelsPass : PassWrapper<InlineKernelsPass, OperationPass<ModuleOp
 void r1::registerGradPasses() {
   PassRegistration<GradPass>();
   PassRegistration<InlineKernelsPass>();
+  registerGradTestPasses();
 }
