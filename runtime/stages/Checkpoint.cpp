@@ -1,0 +1,103 @@
+#include "runtime/stages/Checkpoint.h"
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <xxhash.h>
+
+namespace r1rt {
+
+namespace fs = std::filesystem;
+static const char *const newest = "/checkpoint.safetensors";
+static const char *const previous = "/checkpoint.previous.safetensors";
+
+static Result<std::vector<TensorView>> allViews(const Executor &e) {
+  std::vector<TensorView> out = leafViews(e);
+  for (TensorView &t : out)
+    t.name = "w." + t.name;
+  R1RT_ASSIGN(std::vector<TensorView> states, stateViews(e));
+  for (TensorView &t : states) {
+    t.name = "s." + t.name;
+    out.push_back(std::move(t));
+  }
+  return out;
+}
+
+static std::string hashOf(const std::vector<TensorView> &tensors) {
+  XXH64_state_t *h = XXH64_createState();
+  XXH64_reset(h, 0);
+  for (const TensorView &t : tensors)
+    XXH64_update(h, t.data.data(), t.data.size());
+  uint64_t v = XXH64_digest(h);
+  XXH64_freeState(h);
+  return std::to_string(v);
+}
+
+Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress &p) {
+  R1RT_ASSIGN(std::vector<TensorView> tensors, allViews(e));
+  std::error_code ec;
+  if (fs::exists(dir + newest, ec)) {
+    // The newest stays under its name until it is replaced, so that one is always there.
+    fs::remove(dir + previous, ec);
+    fs::create_hard_link(dir + newest, dir + previous, ec);
+  }
+  char seconds[40];
+  std::snprintf(seconds, sizeof seconds, "%.6f", p.seconds);
+  Status st = writeSafetensors(dir + newest, tensors,
+                               {{"step", std::to_string(p.step)},
+                                {"seconds", seconds},
+                                {"targets", std::to_string(p.targets)},
+                                {"xxh64", hashOf(tensors)}});
+  return st.withContext("checkpoint of step " + std::to_string(p.step));
+}
+
+static Result<Progress> load(Executor &e, const std::string &file) {
+  R1RT_ASSIGN(SafetensorsFile f, SafetensorsFile::open(file));
+  R1RT_ASSIGN(std::vector<TensorView> own, allViews(e));
+  auto &meta = f.index().metadata;
+  auto text = [&](const char *key) {
+    auto it = meta.find(key);
+    return it == meta.end() ? std::string() : it->second;
+  };
+  Progress p;
+  p.step = std::strtoull(text("step").c_str(), nullptr, 10);
+  p.seconds = std::strtod(text("seconds").c_str(), nullptr);
+  p.targets = std::strtoull(text("targets").c_str(), nullptr, 10);
+  if (!p.step || f.index().tensors.size() != own.size())
+    return Status::error("`" + file + "` is not a checkpoint of this stage");
+  for (const TensorView &t : own) {
+    const TensorView *from = f.find(t.name);
+    if (!from || from->shape != t.shape || from->dtype != "F32")
+      return Status::error("`" + file + "` is not a checkpoint of this stage: tensor `" + t.name +
+                           "` is missing or has another shape");
+  }
+  if (hashOf(f.index().tensors) != text("xxh64"))
+    return Status::error("`" + file +
+                         "` is damaged: its content does not have the hash it had when written");
+  for (const TensorView &t : own)
+    std::memcpy(const_cast<char *>(t.data.data()), f.find(t.name)->data.data(), t.data.size());
+  return p;
+}
+
+Result<Progress> loadCheckpoint(Executor &e, const std::string &dir,
+                                const std::function<void(const std::string &)> &warn) {
+  std::error_code ec;
+  for (const char *name : {newest, previous}) {
+    if (!fs::exists(dir + name, ec))
+      continue;
+    auto p = load(e, dir + name);
+    if (p)
+      return p;
+    if (warn)
+      warn("a checkpoint is passed over: " + p.status().message());
+  }
+  return Progress();
+}
+
+void removeCheckpoints(const std::string &dir) {
+  std::error_code ec;
+  fs::remove(dir + newest, ec);
+  fs::remove(dir + previous, ec);
+}
+
+} // namespace r1rt

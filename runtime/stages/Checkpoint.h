@@ -1,0 +1,30 @@
+//===- Checkpoint.h - everything a training run needs to go on -------------===//
+//
+// One safetensors file with the leaves ("w.PATH") and states ("s.NAME.PATH"), the step and a
+// hash of the data in its metadata. It replaces its predecessor atomically; the predecessor is
+// kept under another name, in case the newer one was damaged on disk.
+//
+//===----------------------------------------------------------------------===//
+#ifndef R1RT_STAGES_CHECKPOINT_H
+#define R1RT_STAGES_CHECKPOINT_H
+#include "runtime/stages/Weights.h"
+#include <functional>
+
+namespace r1rt {
+
+struct Progress {
+  uint64_t step = 0;    // finished steps
+  double seconds = 0;   // spent in them
+  uint64_t targets = 0; // seen in them
+};
+
+Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress &p);
+/// Restores the newest whole checkpoint of `dir` into the arena; step 0 if there is none. A
+/// damaged one is named in a warning and passed over.
+Result<Progress> loadCheckpoint(Executor &e, const std::string &dir,
+                                const std::function<void(const std::string &)> &warn);
+/// Removes the checkpoints of a finished run.
+void removeCheckpoints(const std::string &dir);
+
+} // namespace r1rt
+#endif

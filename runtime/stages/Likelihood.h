@@ -1,0 +1,22 @@
+//===- Likelihood.h - how probable a model finds a text --------------------===//
+#ifndef R1RT_STAGES_LIKELIHOOD_H
+#define R1RT_STAGES_LIKELIHOOD_H
+#include "runtime/data/Pack.h"
+#include "runtime/device/Executor.h"
+
+namespace r1rt {
+
+struct Likelihood {
+  double nll = 0; // nats, summed over targets
+  double targets = 0;
+  uint64_t textBytes = 0;
+  double loss() const { return targets ? nll / targets : 0; }
+};
+
+/// Runs the program "eval" over all rows; the last batch is filled up with masked rows.
+/// Refuses data without targets. Interruption by a signal is the caller's business.
+Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
+                                     const std::function<bool(double progress)> &goOn = {});
+
+} // namespace r1rt
+#endif

@@ -1,0 +1,88 @@
+//===- Stages.h - the host loops of stages ---------------------------------===//
+//
+//   data tree ──► rows of tokens ──► batch in the arena ──► run program ──► loss ... ──► report
+//                                         ▲                      │
+//                                         └── lr, t, progress    └── weights, states ──► files
+//
+// A job is a compiled module, a JSON description and a directory (the artifact's, leased from
+// the store). Each function returns what goes into the artifact's manifest. Interruption is the
+// error class `interrupted`: what was computed is saved, and the same call goes on from there.
+//
+//===----------------------------------------------------------------------===//
+#ifndef R1RT_STAGES_STAGES_H
+#define R1RT_STAGES_STAGES_H
+#include "runtime/data/Pack.h"
+#include "runtime/device/Executor.h"
+#include "runtime/report/Reporter.h"
+#include <functional>
+
+namespace r1rt {
+
+/// What every stage gets from the driver.
+struct StageContext {
+  Device &device;
+  DataContext &data;
+  Reporter &report;
+};
+
+/// Fits parameters. The module has the program "step" (inputs: batch leaves; scalars, of which any
+/// may be missing: lr, t (1-based step), progress (0..1), clip; outputs: loss, grad_norm, others)
+/// and, if "valid" is given, "eval" (see below).
+///
+/// spec: {"stage": NAME, "data": tree, "batch": rows, "seed": 0,
+///        "budget": {"steps":n}|{"epochs":x}|{"tokens":n}|{"seconds":s},
+///        "clip": c|null, "valid": tree|null,
+///        "start": DIR | [{"dir": DIR, "prefix": "base."}],    weights to begin with; the leaf
+///                                                             PREFIX + P takes DIR's tensor P
+///        "metadata": {string: string},                        into model.safetensors
+///        "checkpoint_seconds": 30, "checkpoint_steps": 0}
+/// Makes model.safetensors (path -> f32), state.safetensors ("NAME.PATH"), the tokenizer's files,
+/// steps.jsonl and tensorboard/. Result: {"steps", "loss", "targets", "seconds"}.
+struct TrainJob {
+  const r1_module *module = nullptr;
+  nlohmann::json spec;
+  std::function<double(double progress)> lr;
+  std::string dir;
+};
+Result<nlohmann::json> runTrain(const TrainJob &job, StageContext &ctx);
+
+/// Metrics of a model. The module has the program "eval": inputs batch leaves, outputs loss_sum
+/// (negative log-likelihood in nats, summed over targets) and count.
+///
+/// spec: {"stage": NAME, "metrics": {NAME: {"metric": "perplexity"|"bits_per_byte"|"loss",
+///        "data": tree}}}
+/// Writes metrics.json. Result: {"metrics": {NAME: value}}.
+struct EvaluateJob {
+  const r1_module *module = nullptr;
+  nlohmann::json spec;
+  std::string modelDir; // model.safetensors
+  std::string dir;      // empty: write nothing
+};
+Result<nlohmann::json> runEvaluate(const EvaluateJob &job, StageContext &ctx);
+
+/// Samples a continuation by running the whole prefix for each token. The module has the program
+/// "logits": inputs x.id, x.pos, x.seg i32[1, T] and perhaps last i32 (the place whose logits are
+/// asked for); output logits f32 [1, V] or [1, T, V]. Without `last`, [1, V] is of place T-1.
+///
+/// spec: {"tokens": 200, "temperature": 1.0 (0: the most likely), "top_k": 0 (off), "top_p": 1.0,
+///        "seed": 0, "stop_at_end": true}
+/// Result: {"text", "tokens"}.
+struct GenerateJob {
+  const r1_module *module = nullptr;
+  nlohmann::json spec;
+  std::string modelDir; // model.safetensors and the tokenizer
+  std::string prompt;
+  std::function<void(const std::string &)> onText; // whole UTF-8 characters, as they come
+};
+Result<nlohmann::json> runGenerate(const GenerateJob &job, StageContext &ctx);
+
+/// Trains a tokenizer. spec: {"stage": NAME, "data": tree, "vocab": V, "special": []}.
+/// Result: {"vocab", "rows"}.
+struct BpeJob {
+  nlohmann::json spec;
+  std::string dir;
+};
+Result<nlohmann::json> runBpe(const BpeJob &job, StageContext &ctx);
+
+} // namespace r1rt
+#endif

@@ -1,0 +1,292 @@
+#include "runtime/report/TensorBoard.h"
+#include "runtime/stages/Checkpoint.h"
+#include "runtime/stages/Likelihood.h"
+#include "runtime/stages/Signals.h"
+#include "runtime/stages/Stages.h"
+#include "runtime/state/Draws.h"
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+namespace r1rt {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+double since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
+
+Status badSpec(const std::string &what) {
+  return Status::error("the description of the training is not right: " + what, ExitClass::program);
+}
+
+/// How long to train: a number of steps, or (steps = 0) seconds.
+struct Budget {
+  uint64_t steps = 0;
+  double seconds = 0;
+
+  static Result<Budget> of(const json &j, const PackedData &data, int64_t batch) {
+    if (!j.is_object() || j.size() != 1 || !j.begin()->is_number())
+      return badSpec("\"budget\" is not one of steps, epochs, tokens, seconds with a number");
+    double v = j.begin()->get<double>();
+    std::string unit = j.begin().key();
+    if (!(v > 0) || v > 1e15)
+      return Status::error("the budget is " + j.begin()->dump() + " " + unit +
+                               "; it must be more than 0",
+                           ExitClass::program);
+    Budget b;
+    if (unit == "seconds") {
+      b.seconds = v;
+      return b;
+    }
+    double perRow = 0;
+    if (unit == "tokens") {
+      for (uint32_t r = 0; r < data.rows(); ++r)
+        perRow += double(data.targets(r));
+      perRow /= data.rows();
+      if (perRow == 0)
+        return Status::error("the data has no token to predict");
+    }
+    double steps = unit == "steps"    ? v
+                   : unit == "epochs" ? v * data.rows() / double(batch)
+                   : unit == "tokens" ? v / (perRow * double(batch))
+                                      : 0;
+    if (steps <= 0)
+      return badSpec("a budget in `" + unit + "`");
+    b.steps = uint64_t(std::max(1.0, std::ceil(steps - 1e-9)));
+    return b;
+  }
+};
+
+/// A scalar output of a program.
+double readScalar(const Executor &e, const r1_field &f) {
+  return f.dtype == R1_F64 ? *reinterpret_cast<double *>(e.at(f))
+                           : double(*reinterpret_cast<float *>(e.at(f)));
+}
+
+bool isScalar(const r1_field &f) {
+  return fieldElements(f) == 1 && (f.dtype == R1_F32 || f.dtype == R1_F64);
+}
+
+class Training {
+public:
+  Training(const TrainJob &job, StageContext &ctx) : job(job), spec(job.spec), ctx(ctx) {}
+  Result<json> run();
+
+private:
+  Status prepare();
+  Status startWeights();
+  Status oneStep(StepRecord &r);
+  Status validate(uint64_t step);
+  Status checkpoint(StepLog &log);
+  Result<json> finish(double loss);
+
+  const TrainJob &job;
+  const json &spec;
+  StageContext &ctx;
+  std::string stage;
+  uint64_t seed = 0;
+  double clip = INFINITY;
+  std::unique_ptr<Executor> exec;
+  const r1_program *step = nullptr;
+  const r1_field *lossField = nullptr, *normField = nullptr;
+  PackedPtr data, valid;
+  std::unique_ptr<Batcher> batcher;
+  std::unique_ptr<RowOrder> order;
+  Budget budget;
+  Progress at;
+  uint64_t lastSaved = 0;
+};
+
+Status Training::startWeights() {
+  initLeaves(*exec, seed);
+  auto it = spec.find("start");
+  if (it == spec.end() || it->is_null())
+    return Status::ok();
+  json list = it->is_string() ? json::array({{{"dir", *it}, {"prefix", ""}}}) : *it;
+  for (const json &s : list) {
+    std::string dir = s.value("dir", ""), prefix = s.value("prefix", "");
+    R1RT_ASSIGN(uint32_t n, loadLeaves(*exec, dir + "/model.safetensors", prefix, false));
+    if (!n)
+      return Status::error("none of the weights in `" + dir + "` has a place in the model");
+  }
+  return Status::ok();
+}
+
+Status Training::prepare() {
+  stage = spec.value("stage", "train");
+  seed = spec.value("seed", uint64_t(0));
+  if (auto c = spec.find("clip"); c != spec.end() && c->is_number())
+    clip = c->get<double>();
+  if (!spec.contains("data"))
+    return badSpec("it has no \"data\"");
+  R1RT_ASSIGN(data, openPacked(spec["data"], ctx.data));
+  R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module));
+  step = exec->program("step");
+  if (!step)
+    return Status::error("the compiled module has no program `step`");
+  R1RT_ASSIGN(Batcher b, Batcher::create(data, *step));
+  batcher = std::make_unique<Batcher>(std::move(b));
+  if (spec.contains("batch") && spec["batch"] != batcher->batch())
+    return Status::error("the program was compiled for batches of " +
+                         std::to_string(batcher->batch()) + " rows, not " + spec["batch"].dump());
+  for (uint32_t i = 0; i < step->n_scalars; ++i) {
+    std::string_view name = step->scalars[i].name;
+    if (name != "lr" && name != "t" && name != "progress" && name != "clip")
+      return Status::error("the program `step` wants the scalar `" + std::string(name) +
+                           "`, which training does not have");
+  }
+  lossField = findField(step->outputs, step->n_outputs, "loss");
+  normField = findField(step->outputs, step->n_outputs, "grad_norm");
+  if (!lossField || !isScalar(*lossField))
+    return Status::error("the program `step` yields no scalar `loss`");
+  if (auto v = spec.find("valid"); v != spec.end() && !v->is_null()) {
+    R1RT_ASSIGN(valid, openPacked(*v, ctx.data));
+    if (!exec->program("eval"))
+      return Status::error("the compiled module has no program `eval` to measure `valid` with");
+  }
+  R1RT_ASSIGN(budget, Budget::of(spec.value("budget", json()), *data, batcher->batch()));
+  order = std::make_unique<RowOrder>(data->rows(), seed, stage);
+
+  R1RT_ASSIGN(std::vector<TensorView> states, stateViews(*exec));
+  uint64_t bytes = 0;
+  for (const TensorView &t : leafViews(*exec))
+    bytes += t.data.size();
+  for (const TensorView &t : states)
+    bytes += t.data.size();
+  // Two checkpoints and one being written, or one checkpoint and the final files.
+  R1RT_TRY(requireSpace(job.dir, 3 * bytes + (1 << 20), "stage `" + stage + "`"));
+  R1RT_TRY(startWeights());
+  R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
+                                 [&](const std::string &m) { ctx.report.warning(stage, m); }));
+  lastSaved = at.step;
+  if (at.step) {
+    ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));
+  }
+  return Status::ok();
+}
+
+Status Training::oneStep(StepRecord &r) {
+  auto begin = Clock::now();
+  uint64_t first = at.step * uint64_t(batcher->batch());
+  double progress =
+      budget.steps ? double(at.step) / double(budget.steps) : at.seconds / budget.seconds;
+  progress = std::min(progress, 1.0);
+  r.step = at.step + 1;
+  r.lr = job.lr ? job.lr(progress) : 0;
+  uint64_t targets =
+      batcher->fill(exec->arena(), [&](int64_t b) { return order->row(first + uint64_t(b)); });
+  for (uint32_t i = 0; i < step->n_scalars; ++i) {
+    std::string_view name = step->scalars[i].name;
+    double v = name == "lr"         ? r.lr
+               : name == "t"        ? double(r.step)
+               : name == "progress" ? progress
+                                    : clip;
+    *reinterpret_cast<float *>(exec->at(step->scalars[i])) = float(v);
+  }
+  exec->run(*step);
+  r.loss = readScalar(*exec, *lossField);
+  r.gradNorm = normField && isScalar(*normField) ? readScalar(*exec, *normField) : 0;
+  for (uint32_t i = 0; i < step->n_outputs; ++i)
+    if (const r1_field &f = step->outputs[i]; &f != lossField && &f != normField && isScalar(f))
+      r.more[f.name] = readScalar(*exec, f);
+  double s = since(begin);
+  r.ms = s * 1000;
+  r.tokensPerSecond = double(targets) / std::max(s, 1e-9);
+  if (!std::isfinite(r.loss))
+    return Status::error("the loss of step " + std::to_string(r.step) +
+                         " is not finite; the learning rate was " + std::to_string(r.lr) +
+                         ". A lower one, a warm-up or `clip` may help");
+  at.step = r.step;
+  at.seconds += s;
+  at.targets += targets;
+  return Status::ok();
+}
+
+Status Training::validate(uint64_t stepNumber) {
+  R1RT_ASSIGN(Likelihood l, measureLikelihood(*exec, valid));
+  ctx.report.event(
+      "metric",
+      {{"stage", stage}, {"name", "valid_loss"}, {"value", l.loss()}, {"step", stepNumber}});
+  char text[64];
+  std::snprintf(text, sizeof text, "%.4f", l.loss());
+  ctx.report.note(stage + "  step " + std::to_string(stepNumber) + "  valid loss " + text);
+  return Status::ok();
+}
+
+Status Training::checkpoint(StepLog &log) {
+  if (at.step == 0 || at.step == lastSaved)
+    return Status::ok();
+  R1RT_TRY(log.flush()); // the series must not lag behind the checkpoint
+  R1RT_TRY(saveCheckpoint(*exec, job.dir, at));
+  lastSaved = at.step;
+  return Status::ok();
+}
+
+Result<json> Training::finish(double loss) {
+  std::map<std::string, std::string> meta = {{"format", "r1"}, {"steps", std::to_string(at.step)}};
+  if (auto m = spec.find("metadata"); m != spec.end() && m->is_object())
+    for (auto &[k, v] : m->items())
+      meta[k] = v.is_string() ? v.get<std::string>() : v.dump();
+  R1RT_TRY(writeSafetensors(job.dir + "/model.safetensors", leafViews(*exec), meta));
+  R1RT_ASSIGN(std::vector<TensorView> states, stateViews(*exec));
+  R1RT_TRY(writeSafetensors(job.dir + "/state.safetensors", states,
+                            {{"steps", std::to_string(at.step)}}));
+  R1RT_TRY(data->tokenizer->save(job.dir));
+  removeCheckpoints(job.dir);
+  json result = {{"steps", at.step}, {"targets", at.targets}, {"seconds", at.seconds}};
+  if (std::isfinite(loss))
+    result["loss"] = loss;
+  return result;
+}
+
+Result<json> Training::run() {
+  R1RT_TRY(prepare());
+  SignalGuard signals;
+  R1RT_ASSIGN(std::unique_ptr<StepLog> log, StepLog::open(job.dir, stage, at.step));
+  double every = spec.value("checkpoint_seconds", 30.0);
+  uint64_t everySteps = spec.value("checkpoint_steps", uint64_t(0));
+  uint64_t validEvery = std::max<uint64_t>(1, budget.steps / 10);
+  auto lastCheckpoint = Clock::now();
+  double loss = NAN;
+  auto done = [&] { return budget.steps ? at.step >= budget.steps : at.seconds >= budget.seconds; };
+  while (!done()) {
+    if (signals.stopAsked()) {
+      R1RT_TRY(checkpoint(*log));
+      return Status::error("interrupted after step " + std::to_string(at.step) +
+                               "; the same command goes on from there",
+                           ExitClass::interrupted);
+    }
+    StepRecord r;
+    R1RT_TRY(oneStep(r));
+    loss = r.loss;
+    R1RT_TRY(log->step(r));
+    double p = budget.steps ? double(at.step) / double(budget.steps) : at.seconds / budget.seconds;
+    ctx.report.step(stage, r, std::min(p, 1.0), budget.steps);
+    if (valid && budget.steps && (at.step % validEvery == 0 || done()))
+      R1RT_TRY(validate(at.step));
+    bool asked = signals.takeCheckpointRequest();
+    if (!done() &&
+        (asked || since(lastCheckpoint) >= every || (everySteps && at.step % everySteps == 0))) {
+      R1RT_TRY(checkpoint(*log));
+      lastCheckpoint = Clock::now();
+    }
+  }
+  R1RT_TRY(log->flush());
+  return finish(loss);
+}
+
+} // namespace
+
+Result<json> runTrain(const TrainJob &job, StageContext &ctx) {
+  try {
+    return Training(job, ctx).run();
+  } catch (const json::exception &e) { // a field of another type than described
+    return badSpec(e.what());
+  }
+}
+
+} // namespace r1rt

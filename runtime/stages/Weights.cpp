@@ -1,0 +1,81 @@
+#include "runtime/stages/Weights.h"
+#include "runtime/state/Draws.h"
+#include <cstring>
+
+namespace r1rt {
+
+static std::vector<int64_t> shapeOf(const r1_field &f) { return {f.dims, f.dims + f.rank}; }
+
+std::vector<TensorView> leafViews(const Executor &e) {
+  std::vector<TensorView> out;
+  for (uint32_t i = 0; i < e.module().n_leaves; ++i) {
+    const r1_field &f = e.module().leaves[i].param;
+    out.push_back({f.name, "F32", shapeOf(f), {e.at(f), fieldBytes(f)}});
+  }
+  return out;
+}
+
+Result<std::vector<TensorView>> stateViews(const Executor &e) {
+  std::vector<TensorView> out;
+  const r1_module &m = e.module();
+  for (uint32_t s = 0; s < m.n_states; ++s) {
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < m.n_leaves; ++i) {
+      if (!m.leaves[i].trainable)
+        continue;
+      const r1_field &f = m.leaves[i].param;
+      uint64_t n = fieldElements(f);
+      if ((at + n) * 4 > fieldBytes(m.states[s]))
+        break;
+      out.push_back({std::string(m.states[s].name) + "." + f.name,
+                     "F32",
+                     shapeOf(f),
+                     {e.at(m.states[s]) + at * 4, n * 4}});
+      at += (n + 15) / 16 * 16;
+    }
+    if (at != fieldElements(m.states[s]) || m.states[s].dtype != R1_F32)
+      return Status::error("the compiled module is broken: the state `" +
+                           std::string(m.states[s].name) + "` has " +
+                           std::to_string(fieldElements(m.states[s])) +
+                           " elements; the trainable leaves need " + std::to_string(at));
+  }
+  return out;
+}
+
+void initLeaves(Executor &e, uint64_t seed) {
+  for (uint32_t i = 0; i < e.module().n_leaves; ++i) {
+    const r1_leaf &l = e.module().leaves[i];
+    drawInit(e.device(), l.init, seed, l.param.name, fieldElements(l.param),
+             reinterpret_cast<float *>(e.at(l.param)));
+  }
+}
+
+Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::string &prefix,
+                            bool all) {
+  R1RT_ASSIGN(SafetensorsFile f, SafetensorsFile::open(file));
+  uint32_t set = 0;
+  for (uint32_t i = 0; i < e.module().n_leaves; ++i) {
+    const r1_field &leaf = e.module().leaves[i].param;
+    std::string_view name = leaf.name;
+    if (!name.starts_with(prefix))
+      continue;
+    name.remove_prefix(prefix.size());
+    const TensorView *t = f.find(name);
+    if (!t) {
+      if (all)
+        return Status::error("`" + file + "` has no tensor `" + std::string(name) + "`");
+      continue;
+    }
+    if (t->dtype != "F32")
+      return Status::error("tensor `" + t->name + "` of `" + file + "` is " + t->dtype +
+                           "; reading other types than F32 is not supported yet");
+    if (t->shape != shapeOf(leaf))
+      return Status::error("tensor `" + t->name + "` of `" + file + "` is " + shapeText(t->shape) +
+                           "; the model needs " + shapeText(shapeOf(leaf)));
+    std::memcpy(e.at(leaf), t->data.data(), t->data.size());
+    ++set;
+  }
+  return set;
+}
+
+} // namespace r1rt

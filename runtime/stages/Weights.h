@@ -1,0 +1,23 @@
+//===- Weights.h - parameters and optimiser state to and from files --------===//
+#ifndef R1RT_STAGES_WEIGHTS_H
+#define R1RT_STAGES_WEIGHTS_H
+#include "runtime/device/Executor.h"
+#include "runtime/state/Safetensors.h"
+
+namespace r1rt {
+
+/// Parameters as views into the arena, named by path.
+std::vector<TensorView> leafViews(const Executor &e);
+/// The parts of each state pool, named STATE.PATH. A pool holds the trainable leaves in order,
+/// each padded to a multiple of 16 floats. An error if a pool has another size.
+Result<std::vector<TensorView>> stateViews(const Executor &e);
+
+/// Draws every leaf from its initialiser.
+void initLeaves(Executor &e, uint64_t seed);
+/// Copies the tensors of `file` into the leaves named prefix + tensor. all: every leaf with that
+/// prefix must be there. Shapes must agree. Returns how many leaves were set.
+Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::string &prefix,
+                            bool all);
+
+} // namespace r1rt
+#endif
