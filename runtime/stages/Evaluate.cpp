@@ -51,7 +51,8 @@ static Result<json> evaluate(const EvaluateJob &job, StageContext &ctx) {
   SignalGuard signals;
   std::map<std::string, Likelihood> measured; // by tree: two metrics of one corpus are one pass
   json values = json::object();
-  for (auto &[name, m] : spec.value("metrics", json::object()).items()) {
+  const json metrics = spec.value("metrics", json::object());
+  for (auto &[name, m] : metrics.items()) {
     std::string kind = m.value("metric", "");
     if (kind != "perplexity" && kind != "bits_per_byte" && kind != "loss")
       return Status::error("the metric `" + kind + "` is not supported yet", ExitClass::program);

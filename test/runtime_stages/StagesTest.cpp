@@ -1,0 +1,323 @@
+#include "runtime/stages/Stages.h"
+#include "runtime/state/Safetensors.h"
+#include "runtime/state/Store.h"
+#include "test/runtime_stages/FakeModule.h"
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+using namespace r1rt;
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+class StagesTest : public ::testing::Test {
+protected:
+  std::string root = testing::TempDir() + "/r1rt_stages_" + std::to_string(getpid());
+  FILE *sink = std::tmpfile();
+  void SetUp() override {
+    fs::remove_all(root);
+    fs::create_directories(root);
+    std::ofstream f(root + "/a.txt");
+    for (int i = 0; i < 60; ++i)
+      f << "line " << i * 37 % 101 << (i % 3 ? " of some text" : "") << "\n";
+    fake::stepMicroseconds = 0;
+    fake::poison = false;
+  }
+  void TearDown() override {
+    fs::remove_all(root);
+    std::fclose(sink);
+  }
+  json data() const {
+    return {{"op", "pack"},
+            {"tok", {{"op", "bytes_tokenizer"}}},
+            {"seq", fake::T},
+            {"separate", true},
+            {"in", {{"op", "lines"}, {"path", root + "/a.txt"}, {"by", "line"}}}};
+  }
+  json spec(int steps) const {
+    return {{"stage", "gpt"}, {"batch", fake::B},     {"seed", 3}, {"budget", {{"steps", steps}}},
+            {"data", data()}, {"checkpoint_steps", 7}};
+  }
+  std::string dir(const std::string &name) const {
+    fs::create_directories(root + "/" + name);
+    return root + "/" + name;
+  }
+  std::string log() {
+    std::string s;
+    std::rewind(sink);
+    for (int c; (c = std::fgetc(sink)) != EOF;)
+      s += static_cast<char>(c);
+    return s;
+  }
+  template <class F> auto with(int threads, F f) {
+    auto device = Device::createCpu(threads);
+    DataContext dc;
+    Reporter::Options o;
+    o.out = o.err = sink;
+    Reporter report(o);
+    StageContext ctx{**device, dc, report};
+    return f(ctx);
+  }
+  Result<json> train(const json &spec, const std::string &d, int threads = 1) {
+    return with(threads, [&](StageContext &ctx) {
+      return runTrain({&fake::module, spec, [](double p) { return 0.05 * (1 - p); }, d}, ctx);
+    });
+  }
+  static std::string bytes(const std::string &path) {
+    auto s = readFile(path);
+    EXPECT_TRUE(s) << path;
+    return s ? *s : "";
+  }
+};
+
+TEST_F(StagesTest, TrainsAndWritesTheArtifact) {
+  auto r = train(spec(200), dir("a"));
+  ASSERT_TRUE(r) << r.status().message();
+  EXPECT_EQ((*r)["steps"], 200);
+  auto model = SafetensorsFile::open(root + "/a/model.safetensors");
+  ASSERT_TRUE(model);
+  EXPECT_EQ(model->find("head.w")->shape, (std::vector<int64_t>{5, 8}));
+  EXPECT_EQ(model->find("bias")->data.size(), 12u);
+  auto state = SafetensorsFile::open(root + "/a/state.safetensors");
+  ASSERT_EQ(state->index().tensors.size(), 1u);
+  EXPECT_EQ(state->index().tensors[0].name, "m.head.w");
+  EXPECT_TRUE(fs::exists(root + "/a/tokenizer.r1.json"));
+  EXPECT_FALSE(fs::exists(root + "/a/checkpoint.safetensors"));
+  // 200 lines, and the loss went down.
+  std::ifstream in(root + "/a/steps.jsonl");
+  std::vector<double> losses;
+  for (std::string line; std::getline(in, line);)
+    losses.push_back(json::parse(line)["loss"].get<double>());
+  ASSERT_EQ(losses.size(), 200u);
+  EXPECT_LT(losses.back(), losses.front());
+}
+
+TEST_F(StagesTest, SameBitsForAnyNumberOfThreads) {
+  ASSERT_TRUE(train(spec(50), dir("a"), 1));
+  ASSERT_TRUE(train(spec(50), dir("b"), 3));
+  EXPECT_EQ(bytes(root + "/a/model.safetensors"), bytes(root + "/b/model.safetensors"));
+  EXPECT_EQ(bytes(root + "/a/state.safetensors"), bytes(root + "/b/state.safetensors"));
+  json other = spec(50);
+  other["seed"] = 4;
+  ASSERT_TRUE(train(other, dir("c")));
+  EXPECT_NE(bytes(root + "/a/model.safetensors"), bytes(root + "/c/model.safetensors"));
+}
+
+TEST_F(StagesTest, KilledAndResumedIsTheSame) {
+  const int steps = 120;
+  ASSERT_TRUE(train(spec(steps), dir("whole")));
+  std::string d = dir("killed");
+  for (int round = 0; round < 3; ++round) {
+    pid_t child = fork();
+    if (child == 0) {
+      fake::stepMicroseconds = 2000;
+      auto r = train(spec(steps), d, 2);
+      _exit(r ? 0 : 1);
+    }
+    usleep(50000 + 17000 * round);
+    kill(child, SIGKILL);
+    int code = 0;
+    waitpid(child, &code, 0);
+    ASSERT_TRUE(WIFSIGNALED(code)) << "the run ended before it was killed";
+    EXPECT_TRUE(fs::exists(d + "/checkpoint.safetensors")) << round;
+  }
+  auto r = train(spec(steps), d);
+  ASSERT_TRUE(r) << r.status().message();
+  EXPECT_NE(log().find("goes on after step"), std::string::npos);
+  EXPECT_EQ(bytes(root + "/whole/model.safetensors"), bytes(d + "/model.safetensors"));
+  EXPECT_EQ(bytes(root + "/whole/state.safetensors"), bytes(d + "/state.safetensors"));
+  std::ifstream in(d + "/steps.jsonl");
+  int n = 0;
+  for (std::string line; std::getline(in, line);)
+    EXPECT_EQ(json::parse(line)["step"], ++n);
+  EXPECT_EQ(n, steps);
+}
+
+TEST_F(StagesTest, SignalsSaveAndStop) {
+  std::string d = dir("a");
+  json s = spec(500);
+  s["checkpoint_steps"] = 0;
+  int pipes[2];
+  ASSERT_EQ(pipe(pipes), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    fake::stepMicroseconds = 2000;
+    auto r = train(s, d);
+    _exit(r ? 0 : r.status().exitCode());
+  }
+  while (!fs::exists(d + "/steps.jsonl"))
+    usleep(1000);
+  usleep(20000);
+  kill(child, SIGUSR1);
+  for (int i = 0; i < 2000 && !fs::exists(d + "/checkpoint.safetensors"); ++i)
+    usleep(1000);
+  EXPECT_TRUE(fs::exists(d + "/checkpoint.safetensors"));
+  EXPECT_EQ(waitpid(child, nullptr, WNOHANG), 0) << "SIGUSR1 must not end the run";
+  kill(child, SIGTERM);
+  int code = 0;
+  waitpid(child, &code, 0);
+  EXPECT_EQ(WEXITSTATUS(code), 130);
+  ASSERT_TRUE(train(s, d));
+  ASSERT_TRUE(train(s, dir("whole")));
+  EXPECT_EQ(bytes(root + "/whole/model.safetensors"), bytes(d + "/model.safetensors"));
+}
+
+TEST_F(StagesTest, DamagedCheckpointIsPassedOver) {
+  std::string d = dir("a");
+  json s = spec(100);
+  pid_t child = fork();
+  if (child == 0) {
+    fake::stepMicroseconds = 2000;
+    (void)train(s, d);
+    _exit(0);
+  }
+  while (!fs::exists(d + "/checkpoint.previous.safetensors"))
+    usleep(1000);
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+  fs::resize_file(d + "/checkpoint.safetensors", 300);
+  auto r = train(s, d);
+  ASSERT_TRUE(r) << r.status().message();
+  EXPECT_NE(log().find("a checkpoint is passed over"), std::string::npos);
+  ASSERT_TRUE(train(s, dir("whole")));
+  EXPECT_EQ(bytes(root + "/whole/model.safetensors"), bytes(d + "/model.safetensors"));
+}
+
+TEST_F(StagesTest, BudgetsAndErrors) {
+  auto steps = [&](json budget) {
+    json s = spec(1);
+    s["budget"] = budget;
+    auto r = train(s, dir("b" + budget.dump().substr(2, 4)));
+    EXPECT_TRUE(r) << r.status().message();
+    return r ? (*r)["steps"].get<int>() : 0;
+  };
+  uint32_t rows;
+  uint64_t targets = 0;
+  {
+    DataContext dc;
+    auto p = openPacked(data(), dc);
+    rows = (*p)->rows();
+    for (uint32_t r = 0; r < rows; ++r)
+      targets += (*p)->targets(r);
+  }
+  EXPECT_EQ(steps({{"epochs", 2}}), int((2 * rows + fake::B - 1) / fake::B));
+  EXPECT_EQ(steps({{"tokens", targets}}), int((rows + fake::B - 1) / fake::B));
+  EXPECT_GE(steps({{"seconds", 0.05}}), 1);
+  auto fails = [&](const char *key, json value, const char *what, int code) {
+    json s = spec(5);
+    s[key] = value;
+    auto r = train(s, dir("e"));
+    ASSERT_FALSE(r) << what;
+    EXPECT_NE(r.status().message().find(what), std::string::npos) << r.status().message();
+    EXPECT_EQ(r.status().exitCode(), code);
+  };
+  fails("batch", 5, "compiled for batches of 4 rows", 3);
+  fails("budget", {{"steps", 0}}, "more than 0", 1);
+  fails("budget", {{"weeks", 1}}, "a budget in `weeks`", 1);
+  fails("data", json{{"op", "lines"}}, "must end in `pack`", 1);
+  fails("start", root + "/nowhere", "there is no file", 3);
+  fake::poison = true;
+  fails("seed", 1, "is not finite", 3);
+}
+
+TEST_F(StagesTest, StartsFromOtherWeights) {
+  ASSERT_TRUE(train(spec(20), dir("base")));
+  json s = spec(1);
+  s["start"] = root + "/base";
+  s["seed"] = 99;
+  with(1, [&](StageContext &ctx) {
+    // A learning rate of 0 leaves what was loaded.
+    auto r = runTrain({&fake::module, s, [](double) { return 0.0; }, dir("next")}, ctx);
+    EXPECT_TRUE(r) << r.status().message();
+    return 0;
+  });
+  auto a = SafetensorsFile::open(root + "/base/model.safetensors");
+  auto b = SafetensorsFile::open(root + "/next/model.safetensors");
+  EXPECT_EQ(a->find("head.w")->data, b->find("head.w")->data);
+}
+
+TEST_F(StagesTest, EvaluateFillsTheLastBatch) {
+  ASSERT_TRUE(train(spec(20), dir("m")));
+  json s = {{"stage", "eval"},
+            {"metrics",
+             {{"ppl", {{"metric", "perplexity"}, {"data", data()}}},
+              {"bpb", {{"metric", "bits_per_byte"}, {"data", data()}}},
+              {"loss", {{"metric", "loss"}, {"data", data()}}}}}};
+  auto r = with(2, [&](StageContext &ctx) {
+    return runEvaluate({&fake::module, s, root + "/m", dir("e")}, ctx);
+  });
+  ASSERT_TRUE(r) << r.status().message();
+  json m = (*r)["metrics"];
+  // The same by hand.
+  auto model = SafetensorsFile::open(root + "/m/model.safetensors");
+  std::vector<float> w(fake::W);
+  std::memcpy(w.data(), model->find("head.w")->data.data(), fake::W * 4);
+  DataContext dc;
+  auto p = *openPacked(data(), dc);
+  double sum = 0, count = 0;
+  for (auto &piece : p->pieces)
+    for (uint32_t k = 0; k + 1 < piece.length + piece.goesOn; ++k) {
+      float d = w[p->ids[piece.begin + k] % fake::W] - float(p->ids[piece.begin + k + 1] % 5 - 2);
+      sum += double(d) * d;
+      ++count;
+    }
+  EXPECT_NEAR(m["loss"].get<double>(), sum / count, 1e-5);
+  EXPECT_NEAR(m["ppl"].get<double>(), std::exp(sum / count), 1e-3);
+  EXPECT_NEAR(m["bpb"].get<double>(), sum / std::log(2.0) / double(p->textBytes), 1e-4);
+  EXPECT_TRUE(fs::exists(root + "/e/metrics.json"));
+  s["metrics"]["x"] = {{"metric", "bleu"}, {"data", data()}};
+  auto bad = with(
+      1, [&](StageContext &ctx) { return runEvaluate({&fake::module, s, root + "/m", ""}, ctx); });
+  ASSERT_FALSE(bad);
+  EXPECT_NE(bad.status().message().find("`bleu` is not supported yet"), std::string::npos);
+}
+
+TEST_F(StagesTest, GenerateSlidesAndStops) {
+  ASSERT_TRUE(train(spec(2), dir("m")));
+  auto gen = [&](json s, const std::string &prompt) {
+    std::string streamed;
+    auto r = with(2, [&](StageContext &ctx) {
+      return runGenerate(
+          {&fake::module, s, root + "/m", prompt, [&](const std::string &t) { streamed += t; }},
+          ctx);
+    });
+    EXPECT_TRUE(r) << r.status().message();
+    EXPECT_EQ(streamed, (*r)["text"].get<std::string>());
+    return streamed;
+  };
+  EXPECT_EQ(gen({{"tokens", 20}, {"temperature", 0}}, "a"),
+            "bcdefghijklmnopqrstu"); // longer than T
+  EXPECT_EQ(
+      gen({{"tokens", 20}, {"top_k", 1}}, "xyz"), "{|}~\x7f" + [] {
+        std::string bad; // bytes 0x80.. are not UTF-8
+        for (int i = 0; i < 15; ++i)
+          bad += "\xEF\xBF\xBD";
+        return bad;
+      }());
+  std::string a = gen({{"tokens", 50}, {"seed", 1}, {"top_k", 2}}, "A");
+  EXPECT_EQ(a, gen({{"tokens", 50}, {"seed", 1}, {"top_k", 2}}, "A"));
+  EXPECT_NE(a, gen({{"tokens", 50}, {"seed", 2}, {"top_k", 2}}, "A"));
+  auto bad = with(1, [&](StageContext &ctx) {
+    return runGenerate({&fake::module, {{"top_p", 0}}, root + "/m", "", {}}, ctx);
+  });
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.status().exitCode(), 2);
+}
+
+TEST_F(StagesTest, BpeThenTrainOnIt) {
+  json s = {{"stage", "tok"}, {"vocab", 300}, {"data", data()["in"]}};
+  auto r = with(1, [&](StageContext &ctx) { return runBpe({s, dir("tok")}, ctx); });
+  ASSERT_TRUE(r) << r.status().message();
+  DataContext dc;
+  dc.artifactDir = [&](const std::string &stage) -> Result<std::string> {
+    return root + "/" + stage;
+  };
+  json d = data();
+  d["tok"] = {{"stage", "tok"}};
+  auto p = openPacked(d, dc);
+  ASSERT_TRUE(p) << p.status().message();
+  EXPECT_EQ((*p)->tokenizer->vocab(), 300);
+}
