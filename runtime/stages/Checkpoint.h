@@ -14,7 +14,7 @@ namespace r1rt {
 
 struct Progress {
   uint64_t step = 0;    // finished steps
-  double seconds = 0;   // spent in them
+  double seconds = 0;   // of wall time spent on them
   uint64_t targets = 0; // seen in them
 };
 

@@ -201,7 +201,6 @@ Status Training::oneStep(StepRecord &r) {
                          " is not finite; the learning rate was " + std::to_string(r.lr) +
                          ". A lower one, a warm-up or `clip` may help");
   at.step = r.step;
-  at.seconds += s;
   at.targets += targets;
   return Status::ok();
 }
@@ -250,7 +249,9 @@ Result<json> Training::run() {
   double every = spec.value("checkpoint_seconds", 30.0);
   uint64_t everySteps = spec.value("checkpoint_steps", uint64_t(0));
   uint64_t validEvery = std::max<uint64_t>(1, budget.steps / 10);
-  auto lastCheckpoint = Clock::now();
+  const auto begin = Clock::now();
+  const double before = at.seconds; // spent by earlier runs, up to their last checkpoint
+  auto lastCheckpoint = begin;
   double loss = NAN;
   auto done = [&] { return budget.steps ? at.step >= budget.steps : at.seconds >= budget.seconds; };
   while (!done()) {
@@ -262,6 +263,7 @@ Result<json> Training::run() {
     }
     StepRecord r;
     R1RT_TRY(oneStep(r));
+    at.seconds = before + since(begin);
     loss = r.loss;
     R1RT_TRY(log->step(r));
     double p = budget.steps ? double(at.step) / double(budget.steps) : at.seconds / budget.seconds;
