@@ -127,6 +127,9 @@ void Emitter::store(Value element, Value v, ArrayRef<AffineExpr> index) {
   if (!llvm::is_contained(writes, arg))
     writes.push_back(arg);
   Value at = indexValue(linearize(index, shapeOf(v), dims));
+  // The only row of a kernel is still its row: lanes beyond it must not store.
+  if (tensorOf(v).getNumElements() == 1 && others == 1)
+    at = block->getArgument(0);
   OpBuilder &b = inSweep ? sweepBuilder : rowBuilder;
   memref::StoreOp::create(b, loc, element, block->getArgument(others + arg), at);
 }

@@ -1,4 +1,5 @@
 #include "compiler/fuse/Fuse.h"
+#include "compiler/kernels/Kernels.h"
 #include "compiler/fuse/Product.h"
 #include "compiler/fuse/Program.h"
 #include "mlir/IR/Dominance.h"
@@ -82,6 +83,12 @@ void dropDead(ModuleOp module) {
 LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
   if (module.getOps<func::FuncOp>().empty() && module.getOps<ir::LeafOp>().empty())
     return success();
+  if (failed(inlineKernelBodies(module, [&](ir::KernelOp op) {
+        return !llvm::is_contained(options.intrinsics, op.getKernelName());
+      })))
+    return failure();
+  if (options.fuse)
+    simplifyModule(module);
   dropDead(module);
   normalizeContracts(module);
   ModuleState state(module, options);
@@ -108,6 +115,8 @@ LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
     StringRef name = func.getSymName();
     if (auto entry = func->getAttrOfType<StringAttr>("r1.entry"))
       name = entry.getValue();
+    if (name == "loss" && backward)
+      continue; // only its gradient runs
     state.symbols.erase(func.getSymName());
     if (failed(Program(state, name).run({func})))
       return failure();

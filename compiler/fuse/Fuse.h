@@ -2,6 +2,8 @@
 // both dialects; no op of r1 is left after it.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
+#include <string>
+#include <vector>
 
 namespace r1 {
 
@@ -9,6 +11,9 @@ struct FuseOptions {
   bool fuse = true; // false: one kernel per op (for tests)
   /// A [rows, V] intermediate of more bytes than this exists only in chunks of rows.
   int64_t chunkBytes = int64_t(32) << 20;
+  /// Registered kernels that the target has a schedule for; the others are replaced by their
+  /// reference bodies.
+  std::vector<std::string> intrinsics;
 };
 
 /// Rewrites the module of one stage, as `grad` (and `shard`) leave it, in place: its leaves become

@@ -75,6 +75,8 @@ private:
 /// Gives memref arguments the shapes that make their indices plain and merges row dims that
 /// every access steps through as one.
 void tidyKernel(kern::KernelOp kernel);
+/// Rewrites of r1 before anything is grouped.
+void simplifyModule(mlir::ModuleOp module);
 /// Copies a lambda of r1.kernel as one of kern.intrinsic.
 mlir::LogicalResult lambdaToKern(mlir::Region &from, mlir::Region &to);
 /// "rmsnorm_l29": from the ops and the source line.

@@ -116,6 +116,11 @@ bool Grouping::worthRecomputing(Operation *op) {
   ArrayRef<Operation *> readers = users[v];
   if (cost > expensive)
     return false;
+  // One element of each row of a product: taken by the kernel that reads those rows anyway.
+  if (auto gather = dyn_cast<ir::GatherOp>(op))
+    if (Operation *src = list.values->resolve(gather.getSrc()).getDefiningOp();
+        src && orders.contains(src) && tensorOf(gather.getSrc()).getNumElements() >= 8 * count)
+      return false;
   for (Operation *reader : readers) {
     // Several visits of one element: a broadcast, or the sweeps of a softmax.
     int64_t visits = 1;

@@ -1,0 +1,71 @@
+// Rewrites of r1 that make more fusible: an op whose general form needs a kernel of its own, where
+// this one does not.
+#include "compiler/fuse/Program.h"
+
+using namespace mlir;
+namespace r1::fuse {
+
+namespace {
+
+/// Updates that never meet, one for every row of the result, are a choice per element:
+/// out[r, v] = v == ids[r] ? updates[r] : 0.
+bool scatterToMap(ir::ScatterAddOp op) {
+  AffineMap at = op.getMap(0), idsAt = op.getMap(1);
+  int64_t axis = op.getAxis();
+  auto result = cast<RankedTensorType>(op.getResult().getType());
+  unsigned rank = at.getNumDims();
+  SmallVector<int> resultAxis(rank, -1); // of each dim of the updates
+  for (auto [i, e] : llvm::enumerate(at.getResults())) {
+    if (int64_t(i) == axis)
+      continue;
+    auto d = dyn_cast<AffineDimExpr>(e);
+    if (!d || resultAxis[d.getPosition()] >= 0 ||
+        shapeOf(op.getUpdates())[d.getPosition()] != result.getDimSize(i))
+      return false;
+    resultAxis[d.getPosition()] = i;
+  }
+  if (llvm::is_contained(resultAxis, -1) || int64_t(rank) + 1 != result.getRank())
+    return false;
+  OpBuilder b(op);
+  Location loc = op.getLoc();
+  SmallVector<AffineExpr> position;
+  for (int i : resultAxis)
+    position.push_back(b.getAffineDimExpr(i));
+  auto mapOver = [&](AffineMap map) {
+    SmallVector<AffineExpr> results;
+    for (AffineExpr e : map.getResults())
+      results.push_back(e.replaceDims(position));
+    return AffineMap::get(result.getRank(), 0, results, b.getContext());
+  };
+  AffineMap updates = mapOver(AffineMap::getMultiDimIdentityMap(rank, b.getContext()));
+  auto map = ir::MapOp::create(b, loc, result, ValueRange{op.getUpdates(), op.getIds()},
+                               ValueRange{}, b.getAffineMapArrayAttr({updates, mapOver(idsAt)}));
+  Block *block = new Block;
+  map.getBody().push_back(block);
+  Type elem = elemOf(op.getUpdates()), idType = elemOf(op.getIds());
+  block->addArguments({elem, idType}, {loc, loc});
+  OpBuilder inner(block, block->end());
+  Value i = ir::IndexOp::create(inner, loc, inner.getIndexType(), inner.getI64IntegerAttr(axis));
+  Value here = arith::IndexCastOp::create(inner, loc, idType, i);
+  Value hit = arith::CmpIOp::create(inner, loc, arith::CmpIPredicate::eq, here,
+                                    block->getArgument(1));
+  Value zero = arith::ConstantOp::create(inner, loc, inner.getZeroAttr(elem));
+  Value out = arith::SelectOp::create(inner, loc, hit, block->getArgument(0), zero);
+  if (result.getElementType() != elem)
+    out = arith::ExtFOp::create(inner, loc, result.getElementType(), out);
+  ir::YieldOp::create(inner, loc, ValueRange{out});
+  op.getResult().replaceAllUsesWith(map.getResult());
+  op.erase();
+  return true;
+}
+
+} // namespace
+
+void simplifyModule(ModuleOp module) {
+  SmallVector<ir::ScatterAddOp> scatters;
+  module.walk([&](ir::ScatterAddOp op) { scatters.push_back(op); });
+  for (ir::ScatterAddOp op : scatters)
+    scatterToMap(op);
+}
+
+} // namespace r1::fuse
