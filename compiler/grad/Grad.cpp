@@ -1,6 +1,7 @@
 // The walk: values from the parameters forward are active; from the loss backward each op's rule
 // adds to the adjoints of its active operands.
 #include "compiler/grad/Grad.h"
+#include "compiler/grad/RowAxis.h"
 #include "compiler/grad/Rules.h"
 #include "compiler/kernels/Kernels.h"
 #include "mlir/IR/Dominance.h"
@@ -77,6 +78,7 @@ FailureOr<SmallVector<Value>> r1::differentiate(Value loss, ArrayRef<Value> wrt)
 
   Adjoints adj(b);
   markActive(adj, *block, wrt);
+  adj.rowAxis = findRowAxes(*block);
   DenseSet<Operation *> needed = ancestors(loss);
   SmallVector<Operation *> order;
   for (Operation &op : *block)

@@ -138,8 +138,8 @@ static LogicalResult extremeRule(Adjoints &adj, ReduceOp op, Value g) {
 //===--- contract -------------------------------------------------------------------------===//
 
 /// The adjoint of one operand: the result's adjoint times the other operand, summed over the dims
-/// that the operand does not have. The summed dims keep their order, so a sum that includes rows
-/// goes in row order.
+/// that the operand does not have: the rows of the batch first, the others in their order. So a sum
+/// over rows is one chain in row order, wherever the rows stood.
 static LogicalResult contractRule(Adjoints &adj, ContractOp op, Value g) {
   OpBuilder &b = adj.b;
   AffineMap out = op.getMap(2);
@@ -158,9 +158,15 @@ static LogicalResult contractRule(Adjoints &adj, ContractOp op, Value g) {
       if (out.isFunctionOfDim(d) || otherMap.isFunctionOfDim(d))
         position[d] = next++;
     }
-    for (unsigned d = 0; d < dims; ++d)
-      if (!xMap.isFunctionOfDim(d))
+    auto number = [&](unsigned d) {
+      if (!xMap.isFunctionOfDim(d) && position[d] < 0)
         position[d] = next++;
+    };
+    for (auto [v, map] : {std::pair(Value(op.getResult()), out), std::pair(other, otherMap)})
+      if (auto axis = adj.rowAxis.find(v); axis != adj.rowAxis.end())
+        number(cast<AffineDimExpr>(map.getResult(axis->second)).getPosition());
+    for (unsigned d = 0; d < dims; ++d)
+      number(d);
     auto renumber = [&](AffineMap map) {
       SmallVector<AffineExpr> exprs;
       for (AffineExpr e : map.getResults())
@@ -189,8 +195,45 @@ static LogicalResult contractRule(Adjoints &adj, ContractOp op, Value g) {
 
 //===--- data-dependent -------------------------------------------------------------------===//
 
+/// Where every position of the source outside of the axis is read exactly once, no two reads can
+/// meet: x_adj[e] = g where the axis is at the id, else 0. This keeps the adjoint of
+/// "the logit of the target" a map.
+static Value gatherAsMap(Adjoints &adj, GatherOp op, Value g) {
+  OpBuilder &b = adj.b;
+  Value x = op.getSrc();
+  auto type = tensorType(x), space = tensorType(op.getResult());
+  SmallVector<AffineExpr> dims(space.getRank());
+  for (auto [r, e] : llvm::enumerate(op.getMap(0).getResults())) {
+    auto d = dyn_cast<AffineDimExpr>(e);
+    if (r == op.getAxis())
+      continue;
+    if (!d || dims[d.getPosition()] || space.getDimSize(d.getPosition()) != type.getDimSize(r))
+      return {};
+    dims[d.getPosition()] = b.getAffineDimExpr(r);
+  }
+  if (!llvm::all_of(dims, [](AffineExpr e) { return bool(e); }))
+    return {};
+  unsigned rank = type.getRank();
+  AffineMap gMap = AffineMap::get(rank, 0, dims, b.getContext());
+  AffineMap idMap = op.getMap(1).compose(gMap);
+  return buildMap(
+      b, adjointLoc(x), withElem(type, tensorType(g).getElementType()), {g, op.getIds()},
+      {gMap, idMap}, {}, [&](OpBuilder &bb, Location l, ValueRange a) -> Value {
+        Value at = IndexOp::create(bb, l, op.getAxis());
+        at = arith::IndexCastOp::create(bb, l, a[1].getType(), at);
+        Value hit = arith::CmpIOp::create(bb, l, arith::CmpIPredicate::eq, a[1], at);
+        Value zero =
+            arith::ConstantOp::create(bb, l, cast<TypedAttr>(bb.getZeroAttr(a[0].getType())));
+        return arith::SelectOp::create(bb, l, hit, a[0], zero);
+      });
+}
+
 static LogicalResult gatherRule(Adjoints &adj, GatherOp op, Value g) {
   Value x = op.getSrc();
+  if (Value map = gatherAsMap(adj, op, g)) {
+    adj.add(x, map);
+    return success();
+  }
   adj.add(x, ScatterAddOp::create(adj.b, adjointLoc(x), adj.typeFor(x), g, op.getIds(),
                                   op.getAxis(), op.getMaps()));
   return success();

@@ -34,6 +34,8 @@ public:
   }
 
   mlir::OpBuilder &b;
+  /// The axis of a value that counts the rows of the batch.
+  llvm::DenseMap<mlir::Value, unsigned> rowAxis;
 
 private:
   llvm::DenseSet<mlir::Value> active;

@@ -195,6 +195,7 @@ LogicalResult GradFDPass::check(func::FuncOp fn) {
     if (!sameTensor(x.getType(), g.getType()))
       return fn.emitError() << "the gradient of " << x.getType() << " has type " << g.getType();
   ret->setOperands(*grads);
+  copy.removeResAttrsAttr();
   SmallVector<Type> types(ret->getOperandTypes());
   copy.setFunctionType(FunctionType::get(module.getContext(), copy.getArgumentTypes(), types));
   if (failed(inlineKernelBodies(copy)) || failed(mlir::verify(copy)))

@@ -22,6 +22,9 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   mlir::registerAllDialects(registry);
   registry.insert<r1::ir::R1Dialect, r1::kern::KernDialect>();
+#ifdef R1_CPU_PASSES
+  r1::cpu::registerCpuDialects(registry);
+#endif
   mlir::registerAllPasses();
   r1::registerGradPasses();
 #ifdef R1_SHARD_PASSES
@@ -34,7 +37,7 @@ int main(int argc, char **argv) {
   r1::registerPlanPasses();
 #endif
 #ifdef R1_CPU_PASSES
-  r1::registerCpuPasses();
+  r1::cpu::registerCpuPasses();
 #endif
   return failed(mlir::MlirOptMain(argc, argv, "r1c's passes on MLIR text\n", registry));
 }
