@@ -100,6 +100,12 @@ Value BodyGen::affineIndex(AffineExpr e, Location loc) {
   if (auto d = dyn_cast<AffineDimExpr>(e))
     return position(space[d.getPosition()], loc);
   auto bin = cast<AffineBinaryOpExpr>(e);
+  if (e.getKind() == AffineExprKind::Add) { // a + -1 * b, a + -3
+    AffineExpr less = -bin.getRHS();
+    auto c = dyn_cast<AffineConstantExpr>(less);
+    if ((c && c.getValue() > 0) || isa<AffineDimExpr>(less))
+      return arith::SubIOp::create(b, loc, affineIndex(bin.getLHS(), loc), affineIndex(less, loc));
+  }
   Value l = affineIndex(bin.getLHS(), loc), r = affineIndex(bin.getRHS(), loc);
   switch (e.getKind()) {
   case AffineExprKind::Add:

@@ -221,7 +221,7 @@ TEST(IRGen, ShiftReadsZeroOutside) {
   auto *b = t.var("b", 2), *tt = t.var("t", 4);
   auto *before = t.op(S::Sub, {t.at(tt), t.num(1, I64)});
   t.result("y", t.forAll(F32, {b, tt}, t.read(x, {t.at(b), before}, t.num(0))));
-  expectPieces(show(t), {"r1.map captures(%arg0", "r1.index 0", "r1.index 1", "arith.addi",
+  expectPieces(show(t), {"r1.map captures(%arg0", "r1.index 0", "r1.index 1", "arith.subi",
                          "r1.read %arg1[", "] else %"});
 }
 
