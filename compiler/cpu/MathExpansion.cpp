@@ -327,3 +327,11 @@ Value r1::cpu::expandMath(OpBuilder &b, Operation *op, ValueRange v) {
     return w.div(w.f(1), w.sqrt(v[0]));
   return {};
 }
+
+Value r1::cpu::emitExp(OpBuilder &b, Location loc, Value x) {
+  return expOf(Writer{b, loc, dyn_cast<VectorType>(x.getType())}, x);
+}
+
+Value r1::cpu::emitLog(OpBuilder &b, Location loc, Value x) {
+  return logOf(Writer{b, loc, dyn_cast<VectorType>(x.getType())}, x);
+}

@@ -18,4 +18,8 @@ namespace r1::cpu {
 /// functions that have none.
 mlir::Value expandMath(mlir::OpBuilder &b, mlir::Operation *op, mlir::ValueRange operands);
 
+/// e^x and log x of f32 or vectors of f32, as expandMath writes them.
+mlir::Value emitExp(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x);
+mlir::Value emitLog(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x);
+
 } // namespace r1::cpu

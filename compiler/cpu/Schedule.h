@@ -68,6 +68,16 @@ mlir::Value combine(mlir::OpBuilder &b, mlir::Location loc, kern::Combine kind, 
 /// Where a chain without `init` starts.
 mlir::TypedAttr identity(mlir::OpBuilder &b, kern::Combine kind, mlir::Type type);
 
+/// The register tile: rows x vectors accumulators `acc` (row-major), each one FMA chain over depths
+/// [lo, hi): acc[r][v] = a(r, k) * b(v, k) + acc[r][v], with a scalar and b a vector.
+llvm::SmallVector<mlir::Value> tile(const Index &ix, mlir::Value lo, mlir::Value hi,
+                                    mlir::ValueRange acc, int64_t rows, int64_t vectors,
+                                    llvm::function_ref<mlir::Value(int64_t, mlir::Value)> a,
+                                    llvm::function_ref<mlir::Value(int64_t, mlir::Value)> b);
+
+/// A vector's lanes combined to a scalar: lane i with i + n/2, then n/4, …, 1.
+mlir::Value acrossLanes(mlir::OpBuilder &b, mlir::Location loc, kern::Combine kind, mlir::Value v);
+
 llvm::FailureOr<mlir::func::FuncOp> scheduleKernel(mlir::OpBuilder &b, kern::KernelOp op,
                                                    const Target &t);
 llvm::FailureOr<mlir::func::FuncOp> scheduleProduct(mlir::OpBuilder &b, kern::ProductOp op,

@@ -1,8 +1,10 @@
 #include "compiler/cpu/Schedule.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
 
 using namespace mlir;
 using namespace r1;
@@ -165,4 +167,34 @@ TypedAttr r1::cpu::identity(OpBuilder &b, kern::Combine kind, Type type) {
   default:
     return b.getIntegerAttr(type, APInt::getZero(bits));
   }
+}
+
+Value r1::cpu::acrossLanes(OpBuilder &b, Location loc, kern::Combine kind, Value v) {
+  for (int64_t half = cast<VectorType>(v.getType()).getDimSize(0) / 2; half >= 1; half /= 2) {
+    SmallVector<int64_t> low, high;
+    for (int64_t i = 0; i < half; ++i) {
+      low.push_back(i);
+      high.push_back(i + half);
+    }
+    v = combine(b, loc, kind, vector::ShuffleOp::create(b, loc, v, v, low),
+                vector::ShuffleOp::create(b, loc, v, v, high));
+  }
+  return vector::ExtractOp::create(b, loc, v, int64_t(0));
+}
+
+SmallVector<Value> r1::cpu::tile(const Index &ix, Value lo, Value hi, ValueRange acc, int64_t rows,
+                                 int64_t vectors, function_ref<Value(int64_t, Value)> a,
+                                 function_ref<Value(int64_t, Value)> b) {
+  return ix.loop(lo, hi, 1, acc, [&](Value k, ValueRange in) {
+    SmallVector<Value> next(in), columns;
+    for (int64_t v = 0; v < vectors; ++v)
+      columns.push_back(b(v, k));
+    for (int64_t r = 0; r < rows; ++r) {
+      Value x = vector::BroadcastOp::create(ix.b, ix.loc, in[0].getType(), a(r, k));
+      for (int64_t v = 0; v < vectors; ++v)
+        next[r * vectors + v] =
+            math::FmaOp::create(ix.b, ix.loc, x, columns[v], next[r * vectors + v]);
+    }
+    return next;
+  });
 }

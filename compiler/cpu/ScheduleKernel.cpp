@@ -110,17 +110,7 @@ Value KernelSchedule::tree(kern::Combine kind, SmallVector<Value> parts) {
     for (int64_t i = 0; i < half; ++i)
       if (parts[i + half])
         parts[i] = combine(b, loc, kind, parts[i], parts[i + half]);
-  Value v = parts[0];
-  for (int64_t half = width / 2; half >= 1; half /= 2) {
-    SmallVector<int64_t> low, high;
-    for (int64_t i = 0; i < half; ++i) {
-      low.push_back(i);
-      high.push_back(i + half);
-    }
-    v = combine(b, loc, kind, vector::ShuffleOp::create(b, loc, v, v, low),
-                vector::ShuffleOp::create(b, loc, v, v, high));
-  }
-  return vector::ExtractOp::create(b, loc, v, int64_t(0));
+  return acrossLanes(b, loc, kind, parts[0]);
 }
 
 LogicalResult KernelSchedule::sweepAcross(kern::SweepOp sweep, Lanes &row) {

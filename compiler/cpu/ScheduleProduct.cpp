@@ -316,20 +316,16 @@ void ProductSchedule::micro(Value ip, Value jp, int64_t rows, int64_t cols) {
   SmallVector<Value> aRows;
   for (int64_t r = 0; r < rows; ++r)
     aRows.push_back(ix.add(aAt, directA ? r * p.aRow : r));
-  acc = ix.loop(ix.c(0), kLen, 1, acc, [&](Value kk, ValueRange in) {
-    SmallVector<Value> next(in), bv;
-    Value bk = ix.add(bAt, ix.mul(kk, bl.nr));
-    for (int64_t v = 0; v < nv; ++v)
-      bv.push_back(vector::LoadOp::create(b, loc, vec, k.scratch, ix.add(bk, v * w)));
-    for (int64_t r = 0; r < rows; ++r) {
-      Value at = ix.add(aRows[r], directA ? kk : ix.mul(kk, bl.mr));
-      Value x = memref::LoadOp::create(b, loc, directA ? A.flat : k.scratch, at);
-      Value xv = vector::BroadcastOp::create(b, loc, vec, x);
-      for (int64_t v = 0; v < nv; ++v)
-        next[r * nv + v] = math::FmaOp::create(b, loc, xv, bv[v], next[r * nv + v]);
-    }
-    return next;
-  });
+  acc = tile(
+      ix, ix.c(0), kLen, acc, rows, nv,
+      [&](int64_t r, Value kk) -> Value {
+        Value at = ix.add(aRows[r], directA ? kk : ix.mul(kk, bl.mr));
+        return memref::LoadOp::create(b, loc, directA ? A.flat : k.scratch, at);
+      },
+      [&](int64_t v, Value kk) -> Value {
+        return vector::LoadOp::create(b, loc, vec, k.scratch,
+                                      ix.add(ix.add(bAt, v * w), ix.mul(kk, bl.nr)));
+      });
 
   auto store = [&](Value to, Value at, int64_t pitch, bool masked) {
     for (int64_t r = 0; r < rows; ++r)

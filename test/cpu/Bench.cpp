@@ -101,26 +101,17 @@ int r1::cpu::benchProducts(ModuleOp module, const CompiledKernels &compiled, int
       continue;
     Memory memory;
     int64_t bytes = 0;
-    SmallVector<Type> types;
-    if (auto in = dyn_cast<kern::IntrinsicOp>(op)) {
-      for (Attribute t : in.getArgTypes())
-        types.push_back(cast<TypeAttr>(t).getValue());
-    } else {
-      for (BlockArgument a : op.getRegion(0).front().getArguments())
-        types.push_back(a.getType());
+    for (MemRefType t : memrefTypes(&op)) {
+      int64_t size = elementCount(t) * storedBytes(t.getElementType());
+      bytes += size;
+      void *p = std::aligned_alloc(4096, size_t(size + 4095) / 4096 * 4096);
+      int64_t n = elementCount(t);
+      for (int64_t i = 0; i < n && t.getElementType().isF32(); ++i)
+        static_cast<float *>(p)[i] = float((i * 7919) % 1013) / 1013 - 0.5f;
+      if (!t.getElementType().isF32())
+        memset(p, 0, size_t(size));
+      memory.args.push_back(p);
     }
-    for (Type type : types)
-      if (auto t = dyn_cast<MemRefType>(type)) {
-        int64_t size = elementCount(t) * storedBytes(t.getElementType());
-        bytes += size;
-        void *p = std::aligned_alloc(4096, size_t(size + 4095) / 4096 * 4096);
-        int64_t n = elementCount(t);
-        for (int64_t i = 0; i < n && t.getElementType().isF32(); ++i)
-          static_cast<float *>(p)[i] = float((i * 7919) % 1013) / 1013 - 0.5f;
-        if (!t.getElementType().isF32())
-          memset(p, 0, size_t(size));
-        memory.args.push_back(p);
-      }
     std::vector<void *> scratch;
     for (int t = 0; t < threads; ++t) {
       size_t n = (k->scratchBytes + 4095) / 4096 * 4096 + 4096;

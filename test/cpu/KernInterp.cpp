@@ -1,6 +1,7 @@
 #include "test/cpu/KernInterp.h"
 #include "dialects/kern/Kern.h"
 #include "llvm/ADT/TypeSwitch.h"
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -467,7 +468,133 @@ void runProduct(Machine &m, kern::ProductOp op) {
   }
 }
 
+// Attention, forward and backward, by its definition in f64; outputs are rounded once.
+struct Attention {
+  Machine &m;
+  kern::IntrinsicOp op;
+  SmallVector<MemRefType> types;
+  SmallVector<void *> args;
+  int64_t B, T, H, K, S, G, captures;
+  double scale;
+  using Field = std::vector<double>;
+
+  Attention(Machine &m, kern::IntrinsicOp op, ArrayRef<void *> args)
+      : m(m), op(op), types(memrefTypes(op)), args(args) {
+    auto q = types[0].getShape(), k = types[1].getShape();
+    B = q[0], T = q[1], H = q[2], K = q[3], S = k[1], G = k[2];
+    scale = 1 / std::sqrt(double(K));
+    if (auto s = op.getParams().getAs<FloatAttr>("scale"))
+      scale = s.getValueAsDouble();
+    captures = op.getParams().getAs<IntegerAttr>("inputs").getInt();
+    Block &lambda = op.getLambdas()[0].front();
+    for (unsigned i = 3; i < lambda.getNumArguments(); ++i)
+      m.memory[lambda.getArgument(i)] = args[captures + i - 3];
+  }
+  double in(unsigned n, std::initializer_list<int64_t> at) {
+    int64_t linear = 0;
+    for (auto [x, size] : llvm::zip(at, types[n].getShape()))
+      linear = linear * size + x;
+    return readAt(types[n].getElementType(), args[n], linear).f;
+  }
+  void out(unsigned n, std::initializer_list<int64_t> at, double v) {
+    int64_t linear = 0;
+    for (auto [x, size] : llvm::zip(at, types[n].getShape()))
+      linear = linear * size + x;
+    Scalar s;
+    s.f = v;
+    writeAt(types[n].getElementType(), args[n], linear, s);
+  }
+  bool allowed(int64_t b, int64_t t, int64_t s) {
+    Block &lambda = op.getLambdas()[0].front();
+    m.env[lambda.getArgument(0)].i = b;
+    m.env[lambda.getArgument(1)].i = t;
+    m.env[lambda.getArgument(2)].i = s;
+    m.body(&lambda);
+    return m.env[lambda.getTerminator()->getOperand(0)].i & 1;
+  }
+  Field scores(int64_t b, int64_t h, int64_t t) {
+    Field x(S, -INFINITY);
+    for (int64_t s = 0; s < S; ++s)
+      if (allowed(b, t, s)) {
+        x[s] = 0;
+        for (int64_t c = 0; c < K; ++c)
+          x[s] += in(0, {b, t, h, c}) * in(1, {b, s, h / (H / G), c});
+        x[s] *= scale;
+      }
+    return x;
+  }
+  void forward() {
+    auto writes = op.getWrites();
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t h = 0; h < H; ++h)
+        for (int64_t t = 0; t < T; ++t) {
+          Field x = scores(b, h, t);
+          double top = *std::max_element(x.begin(), x.end()), sum = 0;
+          for (double &v : x)
+            sum += v = v == -INFINITY ? 0 : std::exp(v - top);
+          for (int64_t c = 0; c < K; ++c) {
+            double y = 0;
+            for (int64_t s = 0; s < S; ++s)
+              y += x[s] ? x[s] * in(2, {b, s, h / (H / G), c}) : 0;
+            out(writes[0], {b, t, h, c}, sum ? y / sum : 0);
+          }
+          if (writes.size() > 1)
+            out(writes[1], {b, h, t}, sum ? top + std::log(sum) : -INFINITY);
+        }
+  }
+  void backward() {
+    auto writes = op.getWrites();
+    Field dk(B * S * G * K), dv(dk);
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t h = 0; h < H; ++h)
+        for (int64_t t = 0; t < T; ++t) {
+          int64_t g = h / (H / G);
+          Field x = scores(b, h, t), dq(K);
+          double delta = 0, lse = in(4, {b, h, t});
+          for (int64_t c = 0; c < K; ++c)
+            delta += in(5, {b, t, h, c}) * in(3, {b, t, h, c});
+          for (int64_t s = 0; s < S; ++s) {
+            if (x[s] == -INFINITY)
+              continue;
+            double p = std::exp(x[s] - lse), dp = 0;
+            for (int64_t c = 0; c < K; ++c)
+              dp += in(5, {b, t, h, c}) * in(2, {b, s, g, c});
+            double ds = p * (dp - delta) * scale;
+            for (int64_t c = 0; c < K; ++c) {
+              int64_t at = ((b * S + s) * G + g) * K + c;
+              dq[c] += ds * in(1, {b, s, g, c});
+              dk[at] += ds * in(0, {b, t, h, c});
+              dv[at] += p * in(5, {b, t, h, c});
+            }
+          }
+          for (int64_t c = 0; c < K; ++c)
+            out(writes[0], {b, t, h, c}, dq[c]);
+        }
+    for (int64_t b = 0; b < B; ++b)
+      for (int64_t s = 0; s < S; ++s)
+        for (int64_t g = 0; g < G; ++g)
+          for (int64_t c = 0; c < K; ++c) {
+            int64_t at = ((b * S + s) * G + g) * K + c;
+            out(writes[1], {b, s, g, c}, dk[at]);
+            out(writes[2], {b, s, g, c}, dv[at]);
+          }
+  }
+};
+
 } // namespace
+
+SmallVector<MemRefType> r1::cpu::memrefTypes(Operation *kernel) {
+  SmallVector<MemRefType> types;
+  if (auto in = dyn_cast<kern::IntrinsicOp>(kernel)) {
+    for (Attribute t : in.getArgTypes())
+      types.push_back(cast<MemRefType>(cast<TypeAttr>(t).getValue()));
+    return types;
+  }
+  for (BlockArgument a : kernel->getRegion(0).front().getArguments())
+    if (auto t = dyn_cast<MemRefType>(a.getType()))
+      types.push_back(t);
+  return types;
+}
 
 int64_t r1::cpu::storedBytes(Type element) {
   return element.isInteger(1) ? 1 : element.getIntOrFloatBitWidth() / 8;
@@ -491,6 +618,14 @@ double r1::cpu::readElement(Type element, const void *base, int64_t at) {
 
 llvm::Error r1::cpu::interpret(Operation *op, ArrayRef<void *> args) {
   Machine m;
+  if (auto in = dyn_cast<kern::IntrinsicOp>(op)) {
+    Attention a(m, in, args);
+    if (in.getName() == "flash_attention")
+      a.forward();
+    else
+      a.backward();
+    return m.error.empty() ? llvm::Error::success() : llvm::createStringError(m.error);
+  }
   Block &block = op->getRegion(0).front();
   unsigned first = block.getNumArguments() - args.size();
   for (unsigned i = 0; i < args.size(); ++i)
@@ -499,8 +634,6 @@ llvm::Error r1::cpu::interpret(Operation *op, ArrayRef<void *> args) {
     runKernel(m, k);
   else if (auto p = dyn_cast<kern::ProductOp>(op))
     runProduct(m, p);
-  else
-    return llvm::createStringError("the interpreter runs kern.kernel and kern.product");
   if (!m.error.empty())
     return llvm::createStringError(m.error);
   return llvm::Error::success();

@@ -132,11 +132,9 @@ void launch(const CompiledKernels::Kernel &k, Run &r, int threads) {
 
 // Checks one kernel; prints a line. True: all is well.
 bool check(Operation *op, const CompiledKernels::Kernel &k) {
-  Block &block = op->getRegion(0).front();
   std::vector<Argument> arguments;
-  for (BlockArgument a : block.getArguments())
-    if (auto t = dyn_cast<MemRefType>(a.getType()))
-      arguments.push_back({t.getElementType(), elementCount(t)});
+  for (MemRefType t : memrefTypes(op))
+    arguments.push_back({t.getElementType(), elementCount(t)});
   SmallVector<int64_t> bounds;
   if (auto b = op->getAttrOfType<DenseI64ArrayAttr>("bounds"))
     bounds.assign(b.asArrayRef().begin(), b.asArrayRef().end());
@@ -256,7 +254,7 @@ int main(int argc, char **argv) {
   }
   bool good = true;
   for (Operation &op : *module->getBody())
-    if (const auto *k = isa<kern::KernelOp, kern::ProductOp>(op)
+    if (const auto *k = isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op)
                             ? compiled->find(SymbolTable::getSymbolName(&op))
                             : nullptr)
       good &= check(&op, *k);
