@@ -35,8 +35,8 @@ using RecordField = Arg;
 /// A parameter of a function, model, pipeline or lambda.
 struct Parameter {
   std::string_view name;
-  TypeExpr *type = nullptr;  // may be null
-  Expr *init = nullptr;      // default value; of a lambda: the range after `in`
+  TypeExpr *type = nullptr; // may be null
+  Expr *init = nullptr;     // default value; of a lambda: the range after `in`
   Span span, nameSpan;
 };
 
@@ -50,59 +50,75 @@ struct ForIndex {
 
 /// One subscript: `e` or `...s`.
 struct Subscript {
-  Expr *value = nullptr;      // null for a pack
+  Expr *value = nullptr; // null for a pack
   std::string_view pack;
   Span span;
 };
 
 enum class BinOp : uint8_t {
-  Coalesce, Or, And, Eq, Ne, Lt, Le, Gt, Ge, Range, Add, Sub, Mul, Div, MatMul, Pow
+  Coalesce,
+  Or,
+  And,
+  Eq,
+  Ne,
+  Lt,
+  Le,
+  Gt,
+  Ge,
+  Range,
+  Add,
+  Sub,
+  Mul,
+  Div,
+  MatMul,
+  Pow
 };
 const char *spelling(BinOp); // "??", "or", ...
 
 struct Expr {
   enum Kind : uint8_t {
-    Int,       // integer, with `unit` when it has one
-    Float,     // number, with `unit` when it has one
-    String,    // parts and kids: parts[0] kids[0] parts[1] ... (kids are the ${} expressions)
-    Regex,     // text: the raw pattern; textSpan starts at its first byte
-    Bool,      // integer 0 or 1
+    Int,    // integer, with `unit` when it has one
+    Float,  // number, with `unit` when it has one
+    String, // parts and kids: parts[0] kids[0] parts[1] ... (kids are the ${} expressions)
+    Regex,  // text: the raw pattern; textSpan starts at its first byte
+    Bool,   // integer 0 or 1
     None,
-    Name,      // name
-    List,      // kids
-    Record,    // args
-    Block,     // stmts, kids[0] the value (absent: kids empty)
-    Lambda,    // params => kids[0]
-    For,       // indices => kids[0]
-    If,        // kids: condition, then, else
-    Pipe,      // kids[0] |> kids[1], which is a Call: the first argument of it
-    Binary,    // op, kids[0], kids[1]
-    Not, Neg,  // kids[0]
-    Member,    // kids[0] . name (nameSpan)
-    Call,      // kids[0] ( args )
-    Index,     // kids[0] [ subs ]
-    As,        // kids[0] as type
-    Paren,     // ( kids[0] )
-    Error      // what could not be parsed; reported already
+    Name,   // name
+    List,   // kids
+    Record, // args
+    Block,  // stmts, kids[0] the value (absent: kids empty)
+    Lambda, // params => kids[0]
+    For,    // indices => kids[0]
+    If,     // kids: condition, then, else
+    Pipe,   // kids[0] |> kids[1], which is a Call: the first argument of it
+    Binary, // op, kids[0], kids[1]
+    Not,
+    Neg,    // kids[0]
+    Member, // kids[0] . name (nameSpan)
+    Call,   // kids[0] ( args )
+    Index,  // kids[0] [ subs ]
+    As,     // kids[0] as type
+    Paren,  // ( kids[0] )
+    Error   // what could not be parsed; reported already
   } kind = Error;
   BinOp op{};
   Span span;
-  Span nameSpan;               // Member: the name; Regex: the pattern
-  std::string_view name;       // Name, Member
-  std::string_view unit;       // Int, Float: "GB", "steps", "%"; empty if none
+  Span nameSpan;         // Member: the name; Regex: the pattern
+  std::string_view name; // Name, Member
+  std::string_view unit; // Int, Float: "GB", "steps", "%"; empty if none
   UnitFamily family = UnitFamily::None;
   int64_t integer = 0;
-  double number = 0;           // value of Int and Float, before the unit is applied
-  std::string text;            // Regex: pattern
+  double number = 0;              // value of Int and Float, before the unit is applied
+  std::string text;               // Regex: pattern
   std::vector<std::string> parts; // String: literal pieces, unescaped
   std::vector<Expr *> kids;
   std::vector<Arg> args;
   std::vector<Parameter> params;
   std::vector<ForIndex> indices;
   std::vector<Subscript> subs;
-  std::vector<Decl *> stmts;   // Block: Let and Assert
+  std::vector<Decl *> stmts; // Block: Let and Assert
   TypeExpr *type = nullptr;
-  bool triple = false;         // String: written """..."""
+  bool triple = false; // String: written """..."""
   /// The value with its unit: bytes, seconds, or a plain count.
   double scaled() const;
 };
@@ -130,10 +146,10 @@ struct TypeExpr {
     Fn      // args -> result
   } kind = Named;
   bool optional = false;
-  bool bracketed = false;               // Named with [ ]: a tensor or a generic
+  bool bracketed = false; // Named with [ ]: a tensor or a generic
   Span span;
-  std::vector<std::string_view> path;   // "real", "prelude.x"
-  Expr *bound = nullptr;                // i32<V>
+  std::vector<std::string_view> path; // "real", "prelude.x"
+  Expr *bound = nullptr;              // i32<V>
   std::vector<DimExpr> dims;
   std::vector<TypeField> fields;
   std::vector<TypeExpr *> args;
@@ -151,37 +167,37 @@ struct Attr {
 /// A declaration, a member, a step or a statement.
 struct Decl {
   enum Kind : uint8_t {
-    Import,   // path or file; alias; names
-    Let,      // name, type?, value
-    TypeAlias,// name, dimNames, type
-    Fn,       // attr?, name, params, type? (result), value (null: a built-in's signature)
-    Model,    // name, params, members
-    Pipeline, // name, params, members
-    Test,     // text, value (a block)
-    Param,    // member: name, type, value
-    Stage,    // step: name, on?, value
-    Assert    // statement: value
+    Import,    // path or file; alias; names
+    Let,       // name, type?, value
+    TypeAlias, // name, dimNames, type
+    Fn,        // attr?, name, params, type? (result), value (null: a built-in's signature)
+    Model,     // name, params, members
+    Pipeline,  // name, params, members
+    Test,      // text, value (a block)
+    Param,     // member: name, type, value
+    Stage,     // step: name, on?, value
+    Assert     // statement: value
   } kind = Let;
   Span span, nameSpan;
   std::string_view name;
-  std::string doc;                       // lines of /// joined by newlines
+  std::string doc; // lines of /// joined by newlines
   Attr attr;
   std::vector<Parameter> params;
   TypeExpr *type = nullptr;
   Expr *value = nullptr;
   Expr *on = nullptr;
-  bool block = false;                    // Fn: written with a block instead of `= expr`
+  bool block = false; // Fn: written with a block instead of `= expr`
   std::vector<Decl *> members;
-  std::vector<std::string_view> dimNames;// TypeAlias
-  std::vector<std::string_view> path;    // Import
-  std::string file;                      // Import
-  std::string_view alias;                // Import
+  std::vector<std::string_view> dimNames; // TypeAlias
+  std::vector<std::string_view> path;     // Import
+  std::string file;                       // Import
+  std::string_view alias;                 // Import
   struct Imported {
     std::string_view name;
     Span span;
   };
-  std::vector<Imported> names;           // Import
-  std::string text;                      // Test: its title
+  std::vector<Imported> names; // Import
+  std::string text;            // Test: its title
 };
 
 /// A comment, kept for fmt. `ownLine`: nothing but spaces before it.
@@ -192,8 +208,8 @@ struct Comment {
 
 /// A parsed file. Owns its nodes.
 struct File {
-  uint32_t id = 0;          // in the SourceManager
-  std::string doc;          // lines of //!
+  uint32_t id = 0; // in the SourceManager
+  std::string doc; // lines of //!
   std::vector<Decl *> decls;
   std::vector<Comment> comments;
 

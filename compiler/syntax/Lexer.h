@@ -8,14 +8,61 @@
 namespace r1 {
 
 enum class Tok : uint8_t {
-  End, Newline, Name, Int, Float, String, Regex, Doc, FileDoc,
+  End,
+  Newline,
+  Name,
+  Int,
+  Float,
+  String,
+  Regex,
+  Doc,
+  FileDoc,
   // keywords
-  Let, Fn, If, Then, Else, For, In, And, Or, Not, As, Assert, True, False, None,
+  Let,
+  Fn,
+  If,
+  Then,
+  Else,
+  For,
+  In,
+  And,
+  Or,
+  Not,
+  As,
+  Assert,
+  True,
+  False,
+  None,
   // punctuation
-  LParen, RParen, LBracket, RBracket, LBrace, RBrace,
-  Comma, Colon, Dot, DotDot, Ellipsis, Arrow, FatArrow, Equal, EqualEqual, NotEqual,
-  Less, LessEqual, Greater, GreaterEqual, Plus, Minus, Star, StarStar, Slash, At,
-  Question, QuestionQuestion, PipeRight
+  LParen,
+  RParen,
+  LBracket,
+  RBracket,
+  LBrace,
+  RBrace,
+  Comma,
+  Colon,
+  Dot,
+  DotDot,
+  Ellipsis,
+  Arrow,
+  FatArrow,
+  Equal,
+  EqualEqual,
+  NotEqual,
+  Less,
+  LessEqual,
+  Greater,
+  GreaterEqual,
+  Plus,
+  Minus,
+  Star,
+  StarStar,
+  Slash,
+  At,
+  Question,
+  QuestionQuestion,
+  PipeRight
 };
 /// As messages call it: "`)`", "a name", "the end of the file".
 const char *tokenName(Tok);
@@ -29,16 +76,16 @@ struct StringPiece {
 struct Token {
   Tok kind = Tok::End;
   Span span;
-  std::string_view text;            // the source bytes; a number's without its unit
+  std::string_view text; // the source bytes; a number's without its unit
   std::string_view unit;
   UnitFamily family = UnitFamily::None;
   int64_t integer = 0;
   double number = 0;
-  std::vector<StringPiece> pieces;  // String
-  std::string value;                // Regex: the pattern; Doc: the text
-  Span inner;                       // Regex: the pattern's bytes
+  std::vector<StringPiece> pieces; // String
+  std::string value;               // Regex: the pattern; Doc: the text
+  Span inner;                      // Regex: the pattern's bytes
   bool triple = false;
-  int match = -1;                   // index of the partner of a bracket
+  int match = -1; // index of the partner of a bracket
 };
 
 struct TokenStream {

@@ -54,7 +54,9 @@ public:
 
   std::string expr(const Expr &e) {
     switch (e.kind) {
-    case Expr::Int: case Expr::Float: return numberText(e, sm);
+    case Expr::Int:
+    case Expr::Float:
+      return numberText(e, sm);
     case Expr::String: {
       std::string s = "\"";
       for (size_t i = 0; i < e.parts.size(); ++i) {
@@ -64,17 +66,22 @@ public:
       }
       return s + "\"";
     }
-    case Expr::Regex: return "re\"" + e.text + "\"";
-    case Expr::Bool: return e.integer ? "true" : "false";
-    case Expr::None: return "none";
-    case Expr::Name: return name(e.name);
+    case Expr::Regex:
+      return "re\"" + e.text + "\"";
+    case Expr::Bool:
+      return e.integer ? "true" : "false";
+    case Expr::None:
+      return "none";
+    case Expr::Name:
+      return name(e.name);
     case Expr::List: {
       std::string s = "[";
       for (size_t i = 0; i < e.kids.size(); ++i)
         s += (i ? ", " : "") + expr(*e.kids[i]);
       return s + "]";
     }
-    case Expr::Record: return "{" + args(e.args) + "}";
+    case Expr::Record:
+      return "{" + args(e.args) + "}";
     case Expr::Block: {
       std::string s = "{ ";
       size_t scope = bound.size();
@@ -113,24 +120,33 @@ public:
     }
     case Expr::If:
       return "if " + expr(*e.kids[0]) + " then " + expr(*e.kids[1]) + " else " + expr(*e.kids[2]);
-    case Expr::Pipe: return expr(*e.kids[0]) + " |> " + expr(*e.kids[1]);
+    case Expr::Pipe:
+      return expr(*e.kids[0]) + " |> " + expr(*e.kids[1]);
     case Expr::Binary: {
       const char *gap = e.op == BinOp::Range ? "" : " ";
       return expr(*e.kids[0]) + gap + spelling(e.op) + gap + expr(*e.kids[1]);
     }
-    case Expr::Not: return "not " + expr(*e.kids[0]);
-    case Expr::Neg: return "-" + expr(*e.kids[0]);
-    case Expr::Member: return expr(*e.kids[0]) + "." + std::string(e.name);
-    case Expr::Call: return expr(*e.kids[0]) + "(" + args(e.args) + ")";
+    case Expr::Not:
+      return "not " + expr(*e.kids[0]);
+    case Expr::Neg:
+      return "-" + expr(*e.kids[0]);
+    case Expr::Member:
+      return expr(*e.kids[0]) + "." + std::string(e.name);
+    case Expr::Call:
+      return expr(*e.kids[0]) + "(" + args(e.args) + ")";
     case Expr::Index: {
       std::string s = expr(*e.kids[0]) + "[";
       for (size_t i = 0; i < e.subs.size(); ++i)
-        s += (i ? ", " : "") + (e.subs[i].value ? expr(*e.subs[i].value) : "..." + name(e.subs[i].pack));
+        s += (i ? ", " : "") +
+             (e.subs[i].value ? expr(*e.subs[i].value) : "..." + name(e.subs[i].pack));
       return s + "]";
     }
-    case Expr::As: return expr(*e.kids[0]) + " as " + type(*e.type);
-    case Expr::Paren: return "(" + expr(*e.kids[0]) + ")";
-    case Expr::Error: return "<error>";
+    case Expr::As:
+      return expr(*e.kids[0]) + " as " + type(*e.type);
+    case Expr::Paren:
+      return "(" + expr(*e.kids[0]) + ")";
+    case Expr::Error:
+      return "<error>";
     }
     return "";
   }
@@ -159,7 +175,9 @@ public:
         s += (i ? ", " : "") + std::string(t.fields[i].name) + ": " + type(*t.fields[i].type);
       s += "}";
       break;
-    case TypeExpr::List: s = "[" + type(*t.args[0]) + "]"; break;
+    case TypeExpr::List:
+      s = "[" + type(*t.args[0]) + "]";
+      break;
     case TypeExpr::Fn:
       s = "fn(";
       for (size_t i = 0; i < t.args.size(); ++i)
@@ -214,7 +232,8 @@ public:
       }
       return s;
     }
-    case Decl::Let: return "let " + std::string(d.name) + (d.type ? ": " + type(*d.type) : "");
+    case Decl::Let:
+      return "let " + std::string(d.name) + (d.type ? ": " + type(*d.type) : "");
     case Decl::TypeAlias: {
       std::string s = "type " + std::string(d.name);
       if (!d.dimNames.empty()) {
@@ -226,14 +245,20 @@ public:
       return s + " = " + type(*d.type);
     }
     case Decl::Fn:
-      return "fn " + std::string(d.name) + params(d.params) + (d.type ? " -> " + type(*d.type) : "");
-    case Decl::Model: return "model " + std::string(d.name) + params(d.params);
-    case Decl::Pipeline: return "pipeline " + std::string(d.name) + params(d.params);
-    case Decl::Test: return "test \"" + escaped(d.text, false) + "\"";
-    case Decl::Param: return "param " + std::string(d.name) + ": " + type(*d.type);
+      return "fn " + std::string(d.name) + params(d.params) +
+             (d.type ? " -> " + type(*d.type) : "");
+    case Decl::Model:
+      return "model " + std::string(d.name) + params(d.params);
+    case Decl::Pipeline:
+      return "pipeline " + std::string(d.name) + params(d.params);
+    case Decl::Test:
+      return "test \"" + escaped(d.text, false) + "\"";
+    case Decl::Param:
+      return "param " + std::string(d.name) + ": " + type(*d.type);
     case Decl::Stage:
       return "stage " + std::string(d.name) + (d.on ? " on " + expr(*d.on) : "");
-    case Decl::Assert: return "assert";
+    case Decl::Assert:
+      return "assert";
     }
     return "";
   }
@@ -245,7 +270,8 @@ public:
         bind(p.name); // positions are in the head already; named arguments keep their names
     bound.resize(scope);
     if (d.attr.present)
-      s = "@" + std::string(d.attr.name) + (d.attr.args.empty() ? "" : "(" + args(d.attr.args) + ")") + " " + s;
+      s = "@" + std::string(d.attr.name) +
+          (d.attr.args.empty() ? "" : "(" + args(d.attr.args) + ")") + " " + s;
     if (d.value)
       s += " = " + expr(*d.value);
     if (!d.members.empty()) {
@@ -391,7 +417,8 @@ private:
   template <class F> void item(const Decl &d, int indent, uint32_t &last, F print) {
     uint32_t begin = beginOf(d);
     flushComments(begin, indent, last);
-    bool big = indent == 0 && d.kind != Decl::Let && d.kind != Decl::Import && d.kind != Decl::TypeAlias;
+    bool big =
+        indent == 0 && d.kind != Decl::Let && d.kind != Decl::Import && d.kind != Decl::TypeAlias;
     blankIfWanted(last, begin);
     if (big && last && !out.empty() && !out.ends_with("\n\n") && lastWasDecl)
       out += '\n';
@@ -420,7 +447,8 @@ private:
         return;
       out += d.block ? " " : " = ";
       return bodyAfterEqual(*d.value, indent);
-    case Decl::Model: case Decl::Pipeline: {
+    case Decl::Model:
+    case Decl::Pipeline: {
       head(d, indent);
       out += " {";
       uint32_t last = 0;
@@ -436,13 +464,16 @@ private:
     case Decl::Test:
       out += flat().head(d) + " ";
       return block(*d.value, indent);
-    case Decl::Import: case Decl::TypeAlias:
+    case Decl::Import:
+    case Decl::TypeAlias:
       out += flat().head(d);
       return;
     case Decl::Assert:
       out += "assert ";
       return expr(*d.value, indent + 2);
-    case Decl::Let: case Decl::Param: case Decl::Stage:
+    case Decl::Let:
+    case Decl::Param:
+    case Decl::Stage:
       out += flat().head(d) + " = ";
       return bodyAfterEqual(*d.value, indent);
     }
@@ -484,11 +515,18 @@ private:
 
   static bool breaksInside(const Expr &e) {
     switch (e.kind) {
-    case Expr::Block: case Expr::Record: case Expr::List: case Expr::Call: case Expr::Paren:
-    case Expr::Lambda: case Expr::String:
+    case Expr::Block:
+    case Expr::Record:
+    case Expr::List:
+    case Expr::Call:
+    case Expr::Paren:
+    case Expr::Lambda:
+    case Expr::String:
       return true;
-    case Expr::Pipe: return true;
-    default: return false;
+    case Expr::Pipe:
+      return true;
+    default:
+      return false;
     }
   }
 
@@ -521,9 +559,7 @@ private:
     forEachChild(e, [&](const Expr &k) { any = any || mustBreak(k); });
     return any;
   }
-  bool oneLine(Span s) const {
-    return sm.text(s).find('\n') == std::string_view::npos;
-  }
+  bool oneLine(Span s) const { return sm.text(s).find('\n') == std::string_view::npos; }
   /// The first item stands on another line than the opening bracket.
   bool keptBroken(const Expr &e) const {
     uint32_t open = e.kind == Expr::Call ? e.kids[0]->span.end : e.span.begin;
@@ -546,20 +582,25 @@ private:
       return;
     }
     switch (e.kind) {
-    case Expr::Block: return block(e, indent);
+    case Expr::Block:
+      return block(e, indent);
     case Expr::String:
       if (e.triple)
         return tripleString(e, indent);
       out += flat().expr(e);
       return;
-    case Expr::Record: return argList(e.args, "{", "}", e.span, indent);
-    case Expr::List: return exprList(e, indent);
+    case Expr::Record:
+      return argList(e.args, "{", "}", e.span, indent);
+    case Expr::List:
+      return exprList(e, indent);
     case Expr::Call:
       expr(*e.kids[0], indent);
       // A single argument that breaks by itself hugs the parentheses.
       if (e.args.size() == 1 && !keptBroken(e) && breaksInside(*e.args[0].value) &&
           e.args[0].value->kind != Expr::Call) {
-        out += "(" + (e.args[0].spread ? "..." : e.args[0].name.empty() ? std::string() : std::string(e.args[0].name) + " = ");
+        out += "(" + (e.args[0].spread         ? "..."
+                      : e.args[0].name.empty() ? std::string()
+                                               : std::string(e.args[0].name) + " = ");
         expr(*e.args[0].value, indent, 1);
         out += ")";
         return;
@@ -571,7 +612,9 @@ private:
       for (size_t i = 0; i < e.params.size(); ++i) {
         const Parameter &p = e.params[i];
         head += (i ? ", " : "") + std::string(p.name) +
-                (p.type ? ": " + flat().type(*p.type) : p.init ? " in " + flat().expr(*p.init) : "");
+                (p.type   ? ": " + flat().type(*p.type)
+                 : p.init ? " in " + flat().expr(*p.init)
+                          : "");
       }
       out += (bare ? head : "(" + head + ")") + " => ";
       return bodyAfterArrow(*e.kids[0], indent, extra);
@@ -596,7 +639,8 @@ private:
     }
     case Expr::Pipe: {
       expr(*e.kids[0], indent);
-      bool lineBreak = pipeBroken(e) || e.kids[0]->kind == Expr::Pipe || !fits(*e.kids[1], 4 + extra);
+      bool lineBreak =
+          pipeBroken(e) || e.kids[0]->kind == Expr::Pipe || !fits(*e.kids[1], 4 + extra);
       out += lineBreak ? "\n" + pad(indent + 2) + "|> " : " |> ";
       return expr(*e.kids[1], indent + 2, extra);
     }
@@ -617,8 +661,12 @@ private:
         out += gap + op + gap;
       return expr(*e.kids[1], indent + 2, extra);
     }
-    case Expr::Not: out += "not "; return expr(*e.kids[0], indent, extra);
-    case Expr::Neg: out += "-"; return expr(*e.kids[0], indent, extra);
+    case Expr::Not:
+      out += "not ";
+      return expr(*e.kids[0], indent, extra);
+    case Expr::Neg:
+      out += "-";
+      return expr(*e.kids[0], indent, extra);
     case Expr::Member:
       expr(*e.kids[0], indent);
       out += "." + std::string(e.name);
@@ -645,7 +693,9 @@ private:
       expr(*e.kids[0], indent + 1, 1);
       out += ")";
       return;
-    default: out += flat().expr(e); return;
+    default:
+      out += flat().expr(e);
+      return;
     }
   }
 
@@ -721,20 +771,23 @@ private:
     return nextComment < comments.size() && comments[nextComment].span.begin < end;
   }
 
-  void argList(const std::vector<Arg> &as, const char *open, const char *close, Span span, int indent) {
+  void argList(const std::vector<Arg> &as, const char *open, const char *close, Span span,
+               int indent) {
     if (as.empty()) {
       out += std::string(open) + close;
       return;
     }
-    broken(as, open, close, span, indent, [](const Arg &a) { return a.span; },
-           [&](const Arg &a) {
-             out += a.spread ? "..." : a.name.empty() ? "" : std::string(a.name) + " = ";
-             expr(*a.value, indent + 2, 1);
-           });
+    broken(
+        as, open, close, span, indent, [](const Arg &a) { return a.span; },
+        [&](const Arg &a) {
+          out += a.spread ? "..." : a.name.empty() ? "" : std::string(a.name) + " = ";
+          expr(*a.value, indent + 2, 1);
+        });
   }
   void exprList(const Expr &e, int indent) {
-    broken(e.kids, "[", "]", e.span, indent, [](Expr *k) { return k->span; },
-           [&](Expr *k) { expr(*k, indent + 2, 1); });
+    broken(
+        e.kids, "[", "]", e.span, indent, [](Expr *k) { return k->span; },
+        [&](Expr *k) { expr(*k, indent + 2, 1); });
   }
 
   void tripleString(const Expr &e, int indent) {
@@ -773,11 +826,13 @@ std::string normalised(const Decl &d) { return Flat(nullptr, true).decl(d); }
 std::string dump(const File &f, const SourceManager &sm) {
   std::string out;
   Flat flat(&sm, false);
-  static const char *kinds[] = {"import", "let", "type", "fn", "model", "pipeline", "test", "param", "stage", "assert"};
+  static const char *kinds[] = {"import",   "let",  "type",  "fn",    "model",
+                                "pipeline", "test", "param", "stage", "assert"};
   auto walk = [&](auto &&self, const Decl &d, int indent) -> void {
     auto p = sm.file(f.id).place(d.span.begin);
-    out += std::string(size_t(indent), ' ') + std::to_string(p.line) + ":" + std::to_string(p.column) +
-           " " + kinds[d.kind] + " | " + flat.head(d) + (d.value ? " = " + flat.expr(*d.value) : "") + "\n";
+    out += std::string(size_t(indent), ' ') + std::to_string(p.line) + ":" +
+           std::to_string(p.column) + " " + kinds[d.kind] + " | " + flat.head(d) +
+           (d.value ? " = " + flat.expr(*d.value) : "") + "\n";
     for (auto *m : d.members)
       self(self, *m, indent + 2);
   };
