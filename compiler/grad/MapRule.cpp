@@ -38,42 +38,81 @@ struct MapAdjoint {
     return op.getCaptures()[arg.getArgNumber() - op.getIns().size()];
   }
 
-  /// A map over op's space with the primal body, its adjoint, and `yielded` at the end.
-  FailureOr<Value> build(Location loc, Type elem, Yielded yielded) {
+  /// One copy of the body: where op's dims are in the space that is built.
+  using Place = AffineMap;
+
+  /// A map over `space` that, for each place, runs the primal body there, its adjoint and
+  /// `yielded`, and adds up what they give; `finish` may change the sum.
+  FailureOr<Value> build(Location loc, RankedTensorType space, ArrayRef<Place> places,
+                         Yielded yielded,
+                         llvm::function_ref<Value(OpBuilder &, Value)> finish = nullptr) {
     OpBuilder &b = adj.b;
-    auto space = tensorType(op.getResult());
-    SmallVector<Value> ins(op.getIns());
+    SmallVector<Value> ins;
     SmallVector<AffineMap> maps;
-    for (unsigned i = 0; i < ins.size(); ++i)
-      maps.push_back(op.getMap(i));
-    ins.push_back(g);
-    maps.push_back(b.getMultiDimIdentityMap(space.getRank()));
+    for (Place place : places) {
+      for (auto [i, in] : llvm::enumerate(op.getIns())) {
+        ins.push_back(in);
+        maps.push_back(op.getMap(i).compose(place));
+      }
+      ins.push_back(g);
+      maps.push_back(place);
+    }
     bool failedRule = false;
-    Value result = buildMap(b, loc, withElem(space, elem), ins, maps, op.getCaptures(),
+    Value result = buildMap(b, loc, space, ins, maps, op.getCaptures(),
                             [&](OpBuilder &bb, Location l, ValueRange args) -> Value {
-                              IRMapping map;
-                              size_t count = op.getIns().size();
-                              for (auto [i, arg] : llvm::enumerate(op.getBlock()->getArguments()))
-                                map.map(arg, args[i < count ? i : i + 1]);
-                              SmallVector<Operation *> ops;
-                              for (Operation &o : op.getBlock()->without_terminator())
-                                ops.push_back(bb.clone(o, map));
-                              DenseSet<Value> cloned;
-                              for (Value v : active)
-                                cloned.insert(map.lookup(v));
-                              BodyAdjoints body(bb, cloned);
-                              Value out = map.lookup(op.getBlock()->getTerminator()->getOperand(0));
-                              FailureOr<Value> v = failure();
-                              if (succeeded(body.run(ops, out, args[count])))
-                                v = yielded(bb, map, body);
-                              failedRule = failed(v);
-                              return failedRule ? args[count] : castTo(bb, l, *v, elem);
+                              Value sum;
+                              for (auto [i, place] : llvm::enumerate(places)) {
+                                auto v = copy(bb, l, place, i, places.size(), args, yielded);
+                                failedRule |= failed(v);
+                                if (succeeded(v) && *v)
+                                  sum = sum ? arith::AddFOp::create(bb, l, sum, *v) : *v;
+                              }
+                              if (sum && finish)
+                                sum = finish(bb, sum);
+                              return failedRule ? Value(args[op.getIns().size()])
+                                                : castTo(bb, l, sum, space.getElementType());
                             });
     if (failedRule) {
       result.getDefiningOp()->erase();
       return failure();
     }
     return result;
+  }
+
+  FailureOr<Value> copy(OpBuilder &b, Location loc, Place place, size_t which, size_t count,
+                        ValueRange args, Yielded yielded) {
+    size_t inputs = op.getIns().size(), first = which * (inputs + 1);
+    IRMapping map;
+    for (auto [i, arg] : llvm::enumerate(op.getBlock()->getArguments()))
+      map.map(arg, args[i < inputs ? first + i : count * (inputs + 1) + i - inputs]);
+    SmallVector<Operation *> ops;
+    for (Operation &o : op.getBlock()->without_terminator()) {
+      if (auto index = dyn_cast<IndexOp>(o)) {
+        AffineExpr at = place.getResult(index.getDim());
+        if (auto c = dyn_cast<AffineConstantExpr>(at))
+          map.map(index.getResult(), arith::ConstantIndexOp::create(b, o.getLoc(), c.getValue()));
+        else
+          map.map(index.getResult(),
+                  IndexOp::create(b, o.getLoc(), cast<AffineDimExpr>(at).getPosition()));
+      } else {
+        ops.push_back(b.clone(o, map));
+      }
+    }
+    DenseSet<Value> cloned;
+    for (Value v : active)
+      cloned.insert(map.lookup(v));
+    BodyAdjoints body(b, cloned);
+    Value out = map.lookup(op.getBlock()->getTerminator()->getOperand(0));
+    if (failed(body.run(ops, out, args[first + inputs])))
+      return failure();
+    return yielded(b, map, body);
+  }
+
+  /// The body once, over op's own space.
+  FailureOr<Value> build(Location loc, Type elem, Yielded yielded) {
+    auto space = tensorType(op.getResult());
+    return build(loc, withElem(space, elem), adj.b.getMultiDimIdentityMap(space.getRank()),
+                 yielded);
   }
 
   static Value castTo(OpBuilder &b, Location loc, Value v, Type elem) {
@@ -83,6 +122,8 @@ struct MapAdjoint {
   }
 
   LogicalResult input(unsigned i);
+  bool isSlice(unsigned i);
+  FailureOr<Value> slice(unsigned i, Yielded yielded);
   LogicalResult read(ReadOp read);
   LogicalResult scatter(ReadOp read, Value contribution);
 };
@@ -96,15 +137,22 @@ LogicalResult MapAdjoint::input(unsigned i) {
     if (op.getIns()[k] == x && op.getMap(k) == op.getMap(i))
       return success();
   Location loc = adjointLoc(x);
-  Type elem = adj.elemFor(x);
-  auto c = build(loc, elem, [&](OpBuilder &b, IRMapping &map, BodyAdjoints &body) {
+  auto contribution = [&](OpBuilder &b, IRMapping &map, BodyAdjoints &body) {
     Value sum;
     for (unsigned k = i; k < op.getIns().size(); ++k)
       if (op.getIns()[k] == x && op.getMap(k) == op.getMap(i))
         if (Value v = body.of(map.lookup(op.getBlock()->getArgument(k))))
           sum = sum ? arith::AddFOp::create(b, loc, sum, v) : v;
     return FailureOr<Value>(sum);
-  });
+  };
+  if (isSlice(i)) {
+    auto whole = slice(i, contribution);
+    if (failed(whole))
+      return failure();
+    adj.add(x, *whole);
+    return success();
+  }
+  auto c = build(loc, adj.elemFor(x), contribution);
   if (failed(c))
     return failure();
   auto back = pullBack(adj.b, loc, *c, op.getMap(i), adj.typeFor(x));
@@ -113,6 +161,68 @@ LogicalResult MapAdjoint::input(unsigned i) {
                           << " is not differentiable: its map cannot be inverted";
   adj.add(x, *back);
   return success();
+}
+
+/// The read has constant positions, its other positions are whole dims, and the dims that it does
+/// not name are few: the two halves of a rotation. Rows are never among the latter.
+bool MapAdjoint::isSlice(unsigned i) {
+  AffineMap map = op.getMap(i);
+  auto x = tensorType(op.getIns()[i]), space = tensorType(op.getResult());
+  int64_t unnamed = space.getNumElements();
+  bool constants = false;
+  llvm::SmallBitVector named(space.getRank());
+  for (auto [r, e] : llvm::enumerate(map.getResults())) {
+    if (isa<AffineConstantExpr>(e)) {
+      constants = true;
+      continue;
+    }
+    auto d = dyn_cast<AffineDimExpr>(e);
+    if (!d || named.test(d.getPosition()) || space.getDimSize(d.getPosition()) != x.getDimSize(r))
+      return false;
+    named.set(d.getPosition());
+    unnamed /= x.getDimSize(r);
+  }
+  auto rows = adj.rowAxis.find(op.getResult());
+  bool sumsRows = rows != adj.rowAxis.end() && !named.test(rows->second);
+  return constants && unnamed <= 4 && !sumsRows;
+}
+
+/// x_adj[e] = the sum over the unnamed dims of the body's adjoint, where e is at the constants;
+/// else 0. One map over x: the unnamed dims are unrolled.
+FailureOr<Value> MapAdjoint::slice(unsigned i, Yielded yielded) {
+  OpBuilder &b = adj.b;
+  AffineMap map = op.getMap(i);
+  auto x = adj.typeFor(op.getIns()[i]), space = tensorType(op.getResult());
+  SmallVector<SmallVector<AffineExpr>> at(1);
+  for (int64_t d = 0; d < space.getRank(); ++d) {
+    if (auto r = map.getResultPosition(b.getAffineDimExpr(d))) {
+      for (auto &place : at)
+        place.push_back(b.getAffineDimExpr(*r));
+      continue;
+    }
+    SmallVector<SmallVector<AffineExpr>> more;
+    for (auto &place : at)
+      for (int64_t k = 0; k < space.getDimSize(d); ++k) {
+        more.push_back(place);
+        more.back().push_back(b.getAffineConstantExpr(k));
+      }
+    at = more;
+  }
+  SmallVector<Place> places;
+  for (auto &place : at)
+    places.push_back(AffineMap::get(x.getRank(), 0, place, b.getContext()));
+  Location loc = adjointLoc(op.getIns()[i]);
+  return build(loc, x, places, yielded, [&](OpBuilder &bb, Value sum) {
+    Value zero = arith::ConstantOp::create(bb, loc, bb.getFloatAttr(sum.getType(), 0));
+    for (auto [r, e] : llvm::enumerate(map.getResults()))
+      if (auto c = dyn_cast<AffineConstantExpr>(e)) {
+        Value here = IndexOp::create(bb, loc, r);
+        Value there = arith::ConstantIndexOp::create(bb, loc, c.getValue());
+        Value hit = arith::CmpIOp::create(bb, loc, arith::CmpIPredicate::eq, here, there);
+        sum = arith::SelectOp::create(bb, loc, hit, sum, zero);
+      }
+    return sum;
+  });
 }
 
 LogicalResult MapAdjoint::read(ReadOp read) {

@@ -727,6 +727,40 @@ func.func @kernel_body() -> tensor<f64> {
   return %sum_ : tensor<f64>
 }
 
+// a rotation: constant positions of a small dim, which the adjoint unrolls
+func.func @map_halves() -> tensor<f64> {
+  %x = r1.param "x" : tensor<3x2x2xf64>
+  %y = r1.map ins(%x, %x : tensor<3x2x2xf64>, tensor<3x2x2xf64>)
+      maps [affine_map<(d0, d1, d2) -> (d0, 0, d2)>, affine_map<(d0, d1, d2) -> (d0, 1, d2)>] {
+  ^bb0(%a: f64, %b: f64):
+    %half = r1.index 1
+    %zero = arith.constant 0 : index
+    %first = arith.cmpi eq, %half, %zero : index
+    %t = r1.index 0
+    %i = arith.index_cast %t : index to i32
+    %angle = arith.sitofp %i : i32 to f64
+    %c = math.cos %angle : f64
+    %s = math.sin %angle : f64
+    %ac = arith.mulf %a, %c : f64
+    %bs = arith.mulf %b, %s : f64
+    %as = arith.mulf %a, %s : f64
+    %bc = arith.mulf %b, %c : f64
+    %u = arith.subf %ac, %bs : f64
+    %v = arith.addf %as, %bc : f64
+    %r = arith.select %first, %u, %v : f64
+    %q = arith.mulf %r, %r : f64
+    r1.yield %q : f64
+  } -> tensor<3x2x2xf64>
+  %weights_ = arith.constant dense<[[[-1.15, -0.15], [0.85, -0.9]], [[0.1, 1.1], [-0.65, 0.35]], [[1.35, -0.4], [0.6, -1.15]]]> : tensor<3x2x2xf64>
+  %weighted_ = r1.map ins(%y, %weights_ : tensor<3x2x2xf64>, tensor<3x2x2xf64>) maps [affine_map<(d0, d1, d2) -> (d0, d1, d2)>, affine_map<(d0, d1, d2) -> (d0, d1, d2)>] {
+  ^bb0(%a: f64, %b: f64):
+    %wa_ = arith.mulf %a, %b : f64
+    r1.yield %wa_ : f64
+  } -> tensor<3x2x2xf64>
+  %sum_ = r1.reduce sum %weighted_ dims [0, 1, 2] : tensor<3x2x2xf64> -> tensor<f64>
+  return %sum_ : tensor<f64>
+}
+
 func.func private @cube(%x: tensor<3xf64>) -> tensor<3xf64> {
   %y = r1.map ins(%x : tensor<3xf64>) maps [affine_map<(d0) -> (d0)>] {
   ^bb0(%a: f64):
