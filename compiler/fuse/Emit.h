@@ -22,8 +22,8 @@ struct RowKernel {
   llvm::DenseSet<mlir::Value> inside;
   /// Sums continue the chain that stands in their root's home.
   bool accumulate = false;
-  /// The rows are one of several consecutive chunks, of `chunk` rows, of `rows`.
-  int64_t chunk = 0;
+  /// Sweeps visit all their axes with one index (the rows of a chunk that a sum is over).
+  bool flatSweeps = false;
 };
 
 /// Emits the elements of r1 values at index expressions. One per kernel.

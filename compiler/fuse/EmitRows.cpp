@@ -116,7 +116,10 @@ LogicalResult Emitter::emitSweep(ArrayRef<int64_t> sizes, ArrayRef<Stat *> group
       init.push_back(isa<FloatType>(old.getType()) ? toFloat(old, types.back()) : old);
     }
   }
-  auto sweep = kern::SweepOp::create(rowBuilder, loc, types, sizes, combine, init);
+  SmallVector<int64_t> visited(sizes);
+  if (kernel->flatSweeps)
+    visited = {countOf(sizes)};
+  auto sweep = kern::SweepOp::create(rowBuilder, loc, types, visited, combine, init);
   Block *body = new Block;
   sweep.getBody().push_back(body);
   sweepBuilder.setInsertionPointToEnd(body);
@@ -124,8 +127,10 @@ LogicalResult Emitter::emitSweep(ArrayRef<int64_t> sizes, ArrayRef<Stat *> group
   inSweep = true;
   sweepMemo.clear();
   SmallVector<AffineExpr> sweepDims;
-  for (int64_t size : sizes)
+  for (int64_t size : visited)
     sweepDims.push_back(addDim(size, body->addArgument(IndexType::get(context), loc)));
+  if (kernel->flatSweeps)
+    sweepDims = delinearize(sweepDims.front(), sizes, dims);
 
   SmallVector<Value> yields;
   for (auto [stat, type] : llvm::zip(group, types)) {

@@ -180,8 +180,10 @@ LogicalResult Grouping::run() {
         g.last = orders[map];
       }
   }
-  if (options.fuse)
+  if (options.fuse) {
     mergeRows();
+    chooseChunks();
+  }
   for (auto &g : groups)
     for (Value v : readsOf(*g))
       if (groupOf(v))
@@ -192,7 +194,7 @@ LogicalResult Grouping::run() {
   return success();
 }
 
-/// Dependencies first; otherwise program order.
+/// Dependencies first; otherwise program order. The groups of a chunked loop stay together.
 LogicalResult Grouping::sort() {
   llvm::DenseMap<Group *, llvm::SetVector<Group *>> before;
   for (auto &g : groups)
@@ -201,18 +203,45 @@ LogicalResult Grouping::sort() {
         before[g.get()].insert(from);
   std::vector<std::unique_ptr<Group>> sorted;
   DenseSet<Group *> done;
-  llvm::stable_sort(groups, [](auto &a, auto &b) {
-    return std::pair(a->segment, a->last) < std::pair(b->segment, b->last);
+  llvm::sort(groups, [](auto &a, auto &b) {
+    return std::tuple(a->segment, a->last, a->first) < std::tuple(b->segment, b->last, b->first);
   });
-  while (!groups.empty()) {
-    auto next = llvm::find_if(groups, [&](auto &g) {
-      return llvm::all_of(before[g.get()], [&](Group *b) { return done.contains(b); });
+  auto ready = [&](Group *g, int loop) {
+    return llvm::all_of(before[g], [&](Group *b) {
+      return done.contains(b) || (loop >= 0 && b->chunk == loop);
     });
-    if (next == groups.end())
-      return emitError(groups.front()->ops.front()->getLoc(), "fuse: kernels depend on each other");
+  };
+  auto take = [&](auto next) {
     done.insert(next->get());
     sorted.push_back(std::move(*next));
     groups.erase(next);
+  };
+  while (!groups.empty()) {
+    auto next = llvm::find_if(groups, [&](auto &g) {
+      if (g->chunk < 0)
+        return ready(g.get(), -1);
+      // The whole loop is ready when all that it needs from outside is there.
+      return llvm::all_of(groups, [&](auto &m) {
+        return m->chunk != g->chunk || ready(m.get(), g->chunk);
+      });
+    });
+    if (next == groups.end())
+      return emitError(groups.front()->ops.front()->getLoc(), "fuse: kernels depend on each other");
+    int loop = (*next)->chunk;
+    if (loop < 0) {
+      take(next);
+      continue;
+    }
+    while (true) {
+      auto member = llvm::find_if(groups, [&](auto &g) {
+        return g->chunk == loop && ready(g.get(), -1);
+      });
+      if (member == groups.end())
+        break;
+      take(member);
+    }
+    if (llvm::any_of(groups, [&](auto &g) { return g->chunk == loop; }))
+      return emitError(groups.front()->ops.front()->getLoc(), "fuse: kernels depend on each other");
   }
   groups = std::move(sorted);
   return success();

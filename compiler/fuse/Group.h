@@ -24,10 +24,17 @@ struct Group {
   bool accumulate = false; // a partial sum of a row loop with several turns
   std::string reason;      // why it is not one kernel with what is launched before it
   int first = 0, last = 0; // program order of its ops
+
+  /// The group runs inside a loop over chunks of rows (Chunk.cpp), `chunkSize` of `chunkRows` a
+  /// turn: its own rows (or a product's m), or, with `chunkSums`, the rows that it sums over.
+  int chunk = -1;
+  int64_t chunkRows = 0, chunkSize = 0;
+  bool chunkSums = false;
 };
 
 struct GroupOptions {
   bool fuse = true; // false: one kernel per op, only views are folded
+  int64_t chunkBytes = 0;
 };
 
 /// One program's ops in order, with what surrounds them.
@@ -55,9 +62,11 @@ public:
   llvm::SetVector<mlir::Value> readsOf(const Group &group) const;
   /// Axes of `v` that a sweep of `group` visits.
   llvm::SmallVector<int64_t> sweepAxes(const Group &group, mlir::Value v) const;
+  /// Values that exist in chunks of rows only, with their number of rows per chunk.
+  llvm::DenseMap<mlir::Value, int64_t> temps;
+  bool isVirtual(mlir::Operation *op) const { return op && virtuals.contains(op); }
 
 private:
-  bool isVirtual(mlir::Operation *op) const { return op && virtuals.contains(op); }
   bool inMemory(mlir::Value v) const;
   void countUses();
 
@@ -77,12 +86,17 @@ private:
   bool wouldCycle(const Group &a, const Group &b) const;
   void explain();
 
+  // Chunk.cpp
+  void chooseChunks();
+  bool growChunk(Group &product);
+
   void reads(mlir::Value v, const Group *group, llvm::SetVector<mlir::Value> &out,
              llvm::DenseSet<mlir::Value> &seen) const;
   Group &newGroup(mlir::Operation *op, Segment segment, Group::Kind kind, int order);
   void shapeRows(Group &group, mlir::Operation *op);
   mlir::LogicalResult sort();
 
+  int chunks = 0;
   const OpList &list;
   GroupOptions options;
   llvm::DenseSet<mlir::Operation *> virtuals;
@@ -111,6 +125,18 @@ llvm::SmallVector<mlir::AffineExpr> rowIndex(llvm::ArrayRef<int64_t> shape,
                                              mlir::AffineExpr rowLinear,
                                              llvm::ArrayRef<mlir::AffineExpr> sweepDims,
                                              const Dims &dims);
+
+/// Every value of the group that another one of its ops reads is read in its own row.
+bool readsOwnRows(const Group &group, const Values &values,
+                  llvm::function_ref<bool(mlir::Operation *)> isVirtual,
+                  llvm::function_ref<llvm::SmallVector<int64_t>(mlir::Value)> sweepAxes);
+/// Every element that the group's kernel reads lies at coefficient * row + something free of the
+/// row, and what it reads of `temps` in its own row. The rows are `rows` leading ones of the
+/// kernel (or of the product's m), or with `sums` those that it sums over.
+bool linearInRows(const Group &group, int64_t rows, bool sums,
+                  const llvm::DenseSet<mlir::Value> &temps, const Values &values,
+                  llvm::function_ref<bool(mlir::Operation *)> isVirtual,
+                  llvm::function_ref<llvm::SmallVector<int64_t>(mlir::Value)> sweepAxes);
 
 /// "[4, 8]"
 std::string shapeText(llvm::ArrayRef<int64_t> shape);

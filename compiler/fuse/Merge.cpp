@@ -11,6 +11,10 @@ constexpr int farApart = 96;
 constexpr unsigned maxReads = 24;
 /// Sweeps shorter than this are not worth their own loop.
 constexpr int64_t shortSweep = 32;
+constexpr int64_t longSweep = 1024;
+constexpr int64_t fewRows = 16;
+/// Reading fewer elements twice does not matter.
+constexpr int64_t sizeable = 512;
 
 /// How many leading axes of `shape` count `rows` rows; nothing if they do not divide so.
 std::optional<unsigned> leadingAxes(ArrayRef<int64_t> shape, int64_t rows) {
@@ -66,7 +70,7 @@ bool Grouping::mergedShape(const Group &a, const Group &b, Group &out, std::stri
     // Values of rows, and elements of the same rows.
     const Group &few = ra < rb ? a : b, &many = ra < rb ? b : a;
     int64_t sweep = countOf(many.rows) / countOf(few.rows);
-    if (countOf(few.rows) < 16 || sweep < shortSweep ||
+    if (countOf(few.rows) < fewRows || sweep < shortSweep ||
         !leadingAxes(many.rows, countOf(few.rows))) {
       why = "other rows: " + shapeText(a.rows) + " and " + shapeText(b.rows);
       return false;
@@ -80,6 +84,12 @@ bool Grouping::mergedShape(const Group &a, const Group &b, Group &out, std::stri
     return false;
   }
   const Group &swept = a.alongSweep ? a : b, &other = a.alongSweep ? b : a;
+  // Threads share rows: elements that need no row are not tied to a few of them.
+  if (isElementwise(other) && countOf(swept.rows) < fewRows &&
+      countOf(other.rows) > longSweep * countOf(swept.rows)) {
+    why = "too few rows to share among threads";
+    return false;
+  }
   if (!leadingAxes(other.rows, countOf(swept.rows))) {
     why = "other rows: " + shapeText(a.rows) + " and " + shapeText(b.rows);
     return false;
@@ -88,129 +98,7 @@ bool Grouping::mergedShape(const Group &a, const Group &b, Group &out, std::stri
   return true;
 }
 
-namespace {
-
-/// Follows what an op reads, with index expressions, and checks that values of the group are read
-/// in their own row only.
-class Locality {
-public:
-  Locality(const Group &group, const Values &values, function_ref<bool(Operation *)> isVirtual,
-           function_ref<SmallVector<int64_t>(Value)> sweepAxes, MLIRContext *context)
-      : group(group), values(values), isVirtual(isVirtual), sweepAxes(sweepAxes), dims(context) {
-    for (Operation *op : group.ops)
-      inside.insert(op->getResults().begin(), op->getResults().end());
-    SmallVector<AffineExpr> rows;
-    for (int64_t size : group.rows)
-      rows.push_back(dims.add(size));
-    rowLinear = linearize(rows, group.rows, dims);
-  }
-
-  bool check() {
-    for (Operation *op : group.ops) {
-      Value v = op->getResult(0);
-      SmallVector<int64_t> axes = sweepAxes(v);
-      if (auto reduce = dyn_cast<ir::ReduceOp>(op)) {
-        if (!visitSwept(reduce.getInput(), reduce.getDims()))
-          return false;
-      } else if (auto lse = dyn_cast<ir::LogSumExpOp>(op)) {
-        if (!visitSwept(lse.getInput(), {int64_t(lse.getAxis())}))
-          return false;
-      } else if (auto softmax = dyn_cast<ir::SoftmaxOp>(op)) {
-        if (!visitSwept(softmax.getInput(), {int64_t(softmax.getAxis())}))
-          return false;
-      } else {
-        // Not as a member (that is itself), but what it is computed from.
-        SmallVector<AffineExpr> sweepDims;
-        for (int64_t axis : axes)
-          sweepDims.push_back(dims.add(shapeOf(v)[axis]));
-        if (!visitOperands(v, rowIndex(shapeOf(v), axes, rowLinear, sweepDims, dims)))
-          return false;
-      }
-    }
-    return true;
-  }
-
-private:
-  bool visitSwept(Value input, ArrayRef<int64_t> axes) {
-    SmallVector<AffineExpr> sweepDims;
-    int64_t kept = 1;
-    for (auto [i, size] : llvm::enumerate(shapeOf(input)))
-      if (llvm::is_contained(axes, int64_t(i)))
-        sweepDims.push_back(dims.add(size));
-      else
-        kept *= size;
-    if (kept != countOf(group.rows))
-      return false;
-    return visit(input, rowIndex(shapeOf(input), axes, rowLinear, sweepDims, dims));
-  }
-
-  bool visit(Value v, ArrayRef<AffineExpr> index) {
-    v = values.resolve(v);
-    Operation *op = v.getDefiningOp();
-    if (inside.contains(v)) {
-      SmallVector<int64_t> axes = sweepAxes(v), shape;
-      SmallVector<AffineExpr> row;
-      for (auto [i, e] : llvm::enumerate(index))
-        if (!llvm::is_contained(axes, int64_t(i))) {
-          row.push_back(e);
-          shape.push_back(shapeOf(v)[i]);
-        }
-      // A value recomputed at another place of its row must not need a reduction of another row:
-      // it does not, since the row is the same.
-      return linearize(row, shape, dims) == rowLinear;
-    }
-    if (op && isVirtual(op))
-      return visitOperands(v, index);
-    return true; // from memory
-  }
-
-  bool visitOperands(Value v, ArrayRef<AffineExpr> index) {
-    Operation *op = v.getDefiningOp();
-    if (isa<arith::ConstantOp>(op))
-      return true;
-    if (auto reshape = dyn_cast<ir::ReshapeOp>(op)) {
-      Value from = values.resolve(reshape.getInput());
-      return visit(from, delinearize(linearize(index, shapeOf(v), dims), shapeOf(from), dims));
-    }
-    if (auto gather = dyn_cast<ir::GatherOp>(op)) {
-      SmallVector<AffineExpr> at = applyMap(gather.getMap(0), index, dims);
-      at[gather.getAxis()] = dims.add(shapeOf(gather.getSrc())[gather.getAxis()]);
-      return visit(gather.getIds(), applyMap(gather.getMap(1), index, dims)) &&
-             visit(gather.getSrc(), at);
-    }
-    auto map = dyn_cast<ir::MapOp>(op);
-    if (!map)
-      return false;
-    for (auto [i, in] : llvm::enumerate(map.getIns()))
-      if (!visit(in, applyMap(map.getMap(i), index, dims)))
-        return false;
-    bool ok = true;
-    map.getBody().walk([&](ir::ReadOp read) {
-      unsigned c = cast<BlockArgument>(read.getTensor()).getArgNumber() - map.getIns().size();
-      SmallVector<AffineExpr> at;
-      for (auto [axis, i] : llvm::enumerate(read.getIndices())) {
-        auto e = affineOf(i, index, dims);
-        at.push_back(e ? *e : dims.add(0));
-      }
-      ok &= visit(map.getCaptures()[c], at);
-    });
-    return ok;
-  }
-
-  const Group &group;
-  const Values &values;
-  function_ref<bool(Operation *)> isVirtual;
-  function_ref<SmallVector<int64_t>(Value)> sweepAxes;
-  Dims dims;
-  AffineExpr rowLinear;
-  DenseSet<Value> inside;
-};
-
-} // namespace
-
 bool Grouping::rowLocal(const Group &g, std::string &why) const {
-  auto isVirtualOp = [&](Operation *op) { return isVirtual(op); };
-  auto axes = [&](Value v) { return sweepAxes(g, v); };
   // Every value must have the rows in front.
   for (Operation *op : g.ops) {
     bool softmax = isa<ir::SoftmaxOp>(op);
@@ -219,8 +107,8 @@ bool Grouping::rowLocal(const Group &g, std::string &why) const {
       return false;
     }
   }
-  Locality locality(g, *list.values, isVirtualOp, axes, g.ops.front()->getContext());
-  if (locality.check())
+  if (readsOwnRows(g, *list.values, [&](Operation *op) { return isVirtual(op); },
+                   [&](Value v) { return sweepAxes(g, v); }))
     return true;
   why = "it reads other rows";
   return false;
@@ -335,9 +223,9 @@ void Grouping::mergeRows() {
       if (countOf(g->rows) != countOf(owner[op]->rows) || g->chain != owner[op]->chain)
         continue;
       llvm::SetVector<Value> theirs = readsOf(*g);
+      int64_t large = isElementwise(*g) ? countOf(g->rows) / 2 : 4 * countOf(g->rows);
       if (llvm::any_of(mine, [&](Value v) {
-            return theirs.contains(v) && tensorOf(v).getNumElements() >= 4 * countOf(g->rows) &&
-                   tensorOf(v).getNumElements() >= 1024;
+            return theirs.contains(v) && tensorOf(v).getNumElements() >= std::max(large, sizeable);
           }))
         siblings.push_back(g.get());
     }

@@ -210,7 +210,28 @@ LogicalResult Program::emitProduct(Group &g) {
   if (failed(emitter.emitEpilogue(sum, root, body, {gSize, plan->sizes[0], plan->sizes[1]},
                                   indexOfResult)))
     return failure();
-  launch(product, kernelName(g), emitter.args, g.reason, loc);
+  SmallVector<int64_t> steps;
+  if (g.chunk >= 0) {
+    SmallVector<int64_t> sizes = plan->sizes;
+    sizes[g.chunkSums ? 2 : 0] = g.chunkSize;
+    product.setSizes(sizes);
+    for (unsigned i = 0; i < emitter.args.size(); ++i) {
+      BlockArgument arg = body->getArgument(4 + i);
+      std::optional<int64_t> step;
+      if (i == 0)
+        step = plan->strideA[g.chunkSums ? 1 : 0];
+      else if (i == 1)
+        step = g.chunkSums ? plan->strideB[0] : 0;
+      else if (i == 2)
+        step = g.chunkSums ? 0 : plan->strideC[0];
+      else
+        step = stepOf(arg, body->getArgument(1));
+      if (!step)
+        return emitError(loc) << "fuse: a product over chunks of rows steps unevenly";
+      steps.push_back(*step);
+    }
+  }
+  launch(product, g, emitter.args, steps);
   return success();
 }
 
@@ -251,7 +272,7 @@ LogicalResult Program::emitIntrinsic(Group &g) {
       return failure();
   }
   Operation *intrinsic = b.create(s);
-  launch(intrinsic, kernelName(g), args, g.reason, op.getLoc());
+  launch(intrinsic, g, args);
   return success();
 }
 

@@ -238,7 +238,13 @@ void Program::homeStored() {
   auto place = [&](Value v) {
     if (values.home(v))
       return;
-    kern::BufferOp b = state.buffer("t", typeOf(v), "work", v.getLoc());
+    RankedTensorType type = typeOf(v);
+    if (auto chunk = grouping->temps.find(v); chunk != grouping->temps.end()) {
+      Group *g = grouping->groupOf(v);
+      type = RankedTensorType::get({chunk->second, type.getNumElements() / g->chunkRows},
+                                   type.getElementType());
+    }
+    kern::BufferOp b = state.buffer("t", type, "work", v.getLoc());
     values.setHome(v, {b.getSymName().str()});
   };
   for (auto &g : grouping->groups)
@@ -260,7 +266,7 @@ LogicalResult Program::run(ArrayRef<func::FuncOp> functions) {
     if (after.getDefiningOp())
       list.inMemory.insert(after);
   list.values = &values;
-  grouping = std::make_unique<Grouping>(list, GroupOptions{state.options.fuse});
+  grouping = std::make_unique<Grouping>(list, GroupOptions{state.options.fuse, state.options.chunkBytes});
   if (failed(grouping->run()) || failed(bindInPlace()))
     return failure();
   homeStored();
@@ -283,30 +289,51 @@ LogicalResult Program::run(ArrayRef<func::FuncOp> functions) {
 }
 
 LogicalResult Program::emitAll() {
-  kern::LoopOp loop;
-  auto closeLoop = [&] {
+  kern::LoopOp microLoop, chunkLoop;
+  int chunk = -1;
+  auto open = [&](Location loc, int64_t count, StringRef over) {
+    auto loop = kern::LoopOp::create(builder, loc, count, over);
+    loop.getBody().push_back(new Block);
+    builder.setInsertionPointToEnd(&loop.getBody().front());
+    return loop;
+  };
+  auto close = [&](kern::LoopOp &loop) {
     if (!loop)
       return;
     kern::EndOp::create(builder, loop.getLoc());
     builder.setInsertionPointAfter(loop);
     loop = {};
-    inLoop = false;
   };
   for (auto &g : grouping->groups) {
-    if (g->segment == Segment::Loop && micro > 1 && !loop) {
+    Location loc = g->ops.front()->getLoc();
+    if (chunk >= 0 && g->chunk != chunk)
+      close(chunkLoop);
+    if (g->segment != Segment::Loop)
+      close(microLoop);
+    inLoop = bool(microLoop);
+    if (g->segment == Segment::Loop && micro > 1 && !microLoop) {
       for (Value partial : partials)
         fill(values.home(partial)->buffer, partial.getLoc());
-      loop = kern::LoopOp::create(builder, g->ops.front()->getLoc(), micro, "micro");
-      loop.getBody().push_back(new Block);
-      builder.setInsertionPointToEnd(&loop.getBody().front());
+      microLoop = open(loc, micro, "micro");
       inLoop = true;
     }
-    if (g->segment != Segment::Loop)
-      closeLoop();
+    if (g->chunk >= 0 && g->chunk != chunk) {
+      // Sums over the rows of all chunks start from zero.
+      for (auto &member : grouping->groups)
+        if (member->chunk == g->chunk && member->chunkSums && !member->accumulate) {
+          for (Operation *op : member->ops)
+            fill(values.home(op->getResult(0))->buffer, op->getLoc());
+          member->accumulate = true;
+        }
+      chunkLoop = open(loc, g->chunkRows / g->chunkSize, "rows");
+    }
+    chunk = g->chunk;
     if (failed(emitGroup(*g)))
       return failure();
   }
-  closeLoop();
+  close(chunkLoop);
+  close(microLoop);
+  inLoop = false;
   return success();
 }
 
@@ -320,20 +347,25 @@ LogicalResult Program::emitGroup(Group &g) {
   return failure();
 }
 
-void Program::launch(Operation *kernel, StringRef kernelName, ArrayRef<Value> args,
-                     StringRef reason, Location loc) {
-  StringAttr symbol = state.uniqueKernel(kernel, kernelName);
+void Program::launch(Operation *kernel, const Group &g, ArrayRef<Value> args,
+                     ArrayRef<int64_t> chunkSteps) {
+  Location loc = g.ops.back()->getLoc();
+  StringAttr symbol = state.uniqueKernel(kernel, kernelName(g));
   SmallVector<Attribute> buffers;
   SmallVector<int64_t> strides;
-  for (Value v : args) {
+  for (auto [i, v] : llvm::enumerate(args)) {
     const Home *home = values.home(v);
     buffers.push_back(FlatSymbolRefAttr::get(builder.getContext(), home->buffer));
-    strides.push_back(home->stride);
-    strides.push_back(0);
+    int64_t chunk = 0;
+    if (!chunkSteps.empty() && !grouping->temps.contains(v))
+      chunk = chunkSteps[i] * g.chunkSize * (bytesOf(typeOf(v)) / typeOf(v).getNumElements());
+    // One stride per enclosing loop, outermost first.
+    strides.push_back(inLoop ? home->stride : chunk);
+    strides.push_back(inLoop ? chunk : 0);
   }
   kern::LaunchOp::create(builder, loc, FlatSymbolRefAttr::get(symbol),
                          builder.getArrayAttr(buffers), builder.getDenseI64ArrayAttr(strides),
-                         reason.empty() ? StringAttr() : builder.getStringAttr(reason));
+                         g.reason.empty() ? StringAttr() : builder.getStringAttr(g.reason));
 }
 
 void Program::fill(StringRef buffer, Location loc) {
@@ -369,6 +401,14 @@ LogicalResult Program::emitRows(Group &g) {
   what.rows = g.rows;
   what.alongSweep = g.alongSweep;
   what.accumulate = g.accumulate;
+  bool chunked = g.chunk >= 0;
+  if (chunked && g.chunkSums)
+    what.flatSweeps = true;
+  else if (chunked)
+    what.rows = {g.chunkRows};
+  if (int64_t rest = countOf(g.rows) / std::max<int64_t>(g.chunkRows, 1);
+      chunked && !g.chunkSums && rest > 1)
+    what.rows.push_back(rest);
   for (Operation *op : g.ops)
     for (Value v : op->getResults()) {
       what.inside.insert(v);
@@ -378,7 +418,7 @@ LogicalResult Program::emitRows(Group &g) {
       what.sweepAxes.push_back(grouping->sweepAxes(g, v));
     }
   Location loc = g.ops.back()->getLoc();
-  auto kernel = kern::KernelOp::create(state.builder, loc, "kernel", g.rows,
+  auto kernel = kern::KernelOp::create(state.builder, loc, "kernel", what.rows,
                                        g.alongSweep ? "sweep" : "row", ArrayRef<int64_t>());
   Block *body = new Block;
   kernel.getBody().push_back(body);
@@ -387,8 +427,32 @@ LogicalResult Program::emitRows(Group &g) {
     return failure();
   llvm::sort(emitter.writes);
   kernel.setWrites(emitter.writes);
+  SmallVector<int64_t> steps;
+  if (chunked) {
+    // The kernel of one chunk: fewer rows, and arguments that move with the loop.
+    Value row = body->getArgument(0);
+    if (g.chunkSums) {
+      auto sweep = *body->getOps<kern::SweepOp>().begin();
+      row = sweep.getBlock()->getArgument(0);
+      sweep.setSizes({g.chunkSize});
+    } else {
+      SmallVector<int64_t> rows(what.rows);
+      rows[0] = g.chunkSize;
+      kernel.setRows(rows);
+    }
+    for (unsigned i = 0; i < emitter.args.size(); ++i) {
+      BlockArgument arg = body->getArgument(what.rows.size() + i);
+      auto step = stepOf(arg, row);
+      if (!step)
+        return emitError(loc) << "fuse: a kernel over chunks of rows steps unevenly";
+      steps.push_back(*step);
+      auto type = cast<MemRefType>(arg.getType());
+      if (*step)
+        arg.setType(MemRefType::get({*step * g.chunkSize}, type.getElementType()));
+    }
+  }
   tidyKernel(kernel);
-  launch(kernel, kernelName(g), emitter.args, g.reason, loc);
+  launch(kernel, g, emitter.args, steps);
   return success();
 }
 
@@ -410,7 +474,7 @@ LogicalResult Program::emitScatter(Group &g) {
   kernel.setRows(rows);
   kernel.setWrites(emitter.writes);
   tidyKernel(kernel);
-  launch(kernel, kernelName(g), emitter.args, g.reason, op.getLoc());
+  launch(kernel, g, emitter.args);
   return success();
 }
 

@@ -47,8 +47,9 @@ private:
   mlir::LogicalResult emitProduct(Group &group);
   mlir::LogicalResult emitScatter(Group &group);
   mlir::LogicalResult emitIntrinsic(Group &group);
-  void launch(mlir::Operation *kernel, llvm::StringRef kernelName, llvm::ArrayRef<mlir::Value> args,
-              llvm::StringRef reason, mlir::Location loc);
+  /// `chunkSteps`: elements by which each argument moves with the loop over chunks; empty: none.
+  void launch(mlir::Operation *kernel, const Group &group, llvm::ArrayRef<mlir::Value> args,
+              llvm::ArrayRef<int64_t> chunkSteps = {});
   void fill(llvm::StringRef buffer, mlir::Location loc);
   void copy(mlir::Value from, const Home &to, mlir::Location loc);
   /// The value that computes `v`'s elements: through reshapes and stop_grad.
@@ -79,6 +80,8 @@ void tidyKernel(kern::KernelOp kernel);
 void simplifyModule(mlir::ModuleOp module);
 /// Copies a lambda of r1.kernel as one of kern.intrinsic.
 mlir::LogicalResult lambdaToKern(mlir::Region &from, mlir::Region &to);
+/// How many elements the accesses to `memref` advance per step of `index`; null after an error.
+std::optional<int64_t> stepOf(mlir::Value memref, mlir::Value index);
 /// "rmsnorm_l29": from the ops and the source line.
 std::string kernelName(const Group &group);
 
