@@ -54,21 +54,27 @@ Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t 
   auto out = std::make_shared<PackedData>();
   out->seq = seq;
   out->tokenizer = tok;
-  std::vector<std::pair<uint64_t, uint64_t>> documents; // [begin, end) in ids
+  // One end of text between documents serves both: it is the first input of the one after it and
+  // the last target of the one before.
+  const bool marked = tok->endOfText() >= 0;
+  std::vector<std::pair<uint64_t, uint64_t>> documents; // inputs [begin, end) in ids
+  if (marked)
+    out->ids.push_back(tok->endOfText());
   for (const Row &r : corpus.rows) {
     uint64_t begin = out->ids.size();
     tok->encode(r.text, out->ids);
-    if (tok->endOfText() >= 0)
-      out->ids.push_back(tok->endOfText());
-    if (out->ids.size() > begin)
-      documents.push_back({begin, out->ids.size()});
+    if (out->ids.size() == begin)
+      continue;
     out->textBytes += r.text.size();
+    documents.push_back({begin - marked, out->ids.size()});
+    if (marked)
+      out->ids.push_back(tok->endOfText());
   }
   if (documents.empty())
     return Status::error("there is no text to pack");
   out->documents = documents.size();
   if (!separate)
-    documents.assign(1, {0, out->ids.size()});
+    documents.assign(1, {0, documents.back().second});
 
   // Pieces of whole rows stand alone; the ends of documents share rows.
   std::vector<std::vector<PackedData::Piece>> rows;
@@ -76,7 +82,7 @@ Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t 
   const uint64_t T = uint64_t(seq);
   for (auto [begin, end] : documents)
     for (uint64_t at = begin; at < end; at += T) {
-      PackedData::Piece p{at, uint32_t(std::min(T, end - at)), at + T < end};
+      PackedData::Piece p{at, uint32_t(std::min(T, end - at)), marked || at + T < end};
       if (p.length == T)
         rows.push_back({p});
       else

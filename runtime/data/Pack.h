@@ -2,8 +2,11 @@
 //
 //   {"op":"pack","tok":{"stage":"tok"}|{"op":"bytes_tokenizer"},"seq":128,"separate":true,"in":...}
 //
-// Documents are tokenised, each ending with end of text, into one stream of ids. A row of a
-// batch is a list of pieces of that stream, so that nothing is stored twice.
+// Documents are tokenised into one stream of ids, with end of text before, between and after
+// them. Each token of a document has a target, the first and the end included: the inputs of a
+// document are end of text and its tokens, the targets its tokens and end of text. So the sum of
+// the losses is the whole cost of the text, whatever the tokenizer. A row of a batch is a list of
+// pieces of that stream; nothing is stored twice.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_DATA_PACK_H
@@ -17,7 +20,7 @@ struct PackedData {
   struct Piece {
     uint64_t begin; // in `ids`
     uint32_t length;
-    bool goesOn; // ids[begin + length] continues the same document
+    bool goesOn; // ids[begin + length] is the target of its last token
   };
   int32_t seq = 0;
   std::vector<int32_t> ids;

@@ -13,11 +13,11 @@ Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
   const r1_program *p = e.program("eval");
   if (!p)
     return Status::error("the compiled module has no program `eval`");
-  const r1_field *sum = findField(p->outputs, p->n_outputs, "loss_sum");
-  const r1_field *count = findField(p->outputs, p->n_outputs, "count");
+  const r1_field *sum = findField(p->outputs, p->n_outputs, "nll");
+  const r1_field *count = findField(p->outputs, p->n_outputs, "tokens");
   for (const r1_field *f : {sum, count})
     if (!f || fieldElements(*f) != 1 || (f->dtype != R1_F32 && f->dtype != R1_F64))
-      return Status::error("the program `eval` does not yield the scalars `loss_sum` and `count`");
+      return Status::error("the program `eval` does not yield the scalars `nll` and `tokens`");
   auto value = [&](const r1_field &f) {
     return f.dtype == R1_F64 ? *reinterpret_cast<double *>(e.at(f))
                              : double(*reinterpret_cast<float *>(e.at(f)));

@@ -127,7 +127,8 @@ Status Generation::prepare() {
     if (!one)
       T = f.dims[1];
   }
-  logits = findField(prog->outputs, prog->n_outputs, "logits");
+  logits =
+      prog->n_outputs == 1 ? prog->outputs : findField(prog->outputs, prog->n_outputs, "logits");
   if (!id || T < 1 || !logits || logits->dtype != R1_F32 || logits->rank < 2)
     return Status::error("the program `logits` does not take x.id [1, T] to logits f32 [1, V]");
   V = logits->dims[logits->rank - 1];
@@ -180,9 +181,9 @@ Result<json> Generation::run() {
     return Status::error("the prompt is not UTF-8: byte " + std::to_string(bad),
                          ExitClass::commandLine);
   std::vector<int32_t> context;
-  tok->encode(job.prompt, context);
-  if (context.empty()) // nothing to continue: begin after the end of another text
+  if (tok->endOfText() >= 0 || job.prompt.empty()) // as documents begin in training
     context.push_back(std::max(tok->endOfText(), 0));
+  tok->encode(job.prompt, context);
 
   SignalGuard signals;
   Utf8Stream stream;

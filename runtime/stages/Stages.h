@@ -46,8 +46,8 @@ struct TrainJob {
 };
 Result<nlohmann::json> runTrain(const TrainJob &job, StageContext &ctx);
 
-/// Metrics of a model. The module has the program "eval": inputs batch leaves, outputs loss_sum
-/// (negative log-likelihood in nats, summed over targets) and count.
+/// Metrics of a model. The module has the program "eval": inputs batch leaves, outputs nll
+/// (negative log-likelihood in nats, summed over targets) and tokens (the targets).
 ///
 /// spec: {"stage": NAME, "metrics": {NAME: {"metric": "perplexity"|"bits_per_byte"|"loss",
 ///        "data": tree}}}
@@ -62,7 +62,8 @@ Result<nlohmann::json> runEvaluate(const EvaluateJob &job, StageContext &ctx);
 
 /// Samples a continuation by running the whole prefix for each token. The module has the program
 /// "logits": inputs x.id, x.pos, x.seg i32[1, T] and perhaps last i32 (the place whose logits are
-/// asked for); output logits f32 [1, V] or [1, T, V]. Without `last`, [1, V] is of place T-1.
+/// asked for); its only output, or `logits`, is f32 [1, V] or [1, T, V]. Without `last`, [1, V] is
+/// of place T-1. The text begins with end of text, as documents do in training.
 ///
 /// spec: {"tokens": 200, "temperature": 1.0 (0: the most likely), "top_k": 0 (off), "top_p": 1.0,
 ///        "seed": 0, "stop_at_end": true}

@@ -1,5 +1,6 @@
 #include "runtime/stages/Weights.h"
 #include "runtime/state/Draws.h"
+#include <algorithm>
 #include <cstring>
 
 namespace r1rt {
@@ -18,27 +19,25 @@ std::vector<TensorView> leafViews(const Executor &e) {
 Result<std::vector<TensorView>> stateViews(const Executor &e) {
   std::vector<TensorView> out;
   const r1_module &m = e.module();
-  for (uint32_t s = 0; s < m.n_states; ++s) {
-    uint64_t at = 0;
+  uint64_t first = UINT64_MAX;
+  for (uint32_t i = 0; i < m.n_leaves; ++i)
+    if (m.leaves[i].trainable)
+      first = std::min(first, m.leaves[i].param.offset);
+  for (uint32_t s = 0; s < m.n_states; ++s)
     for (uint32_t i = 0; i < m.n_leaves; ++i) {
       if (!m.leaves[i].trainable)
         continue;
-      const r1_field &f = m.leaves[i].param;
-      uint64_t n = fieldElements(f);
-      if ((at + n) * 4 > fieldBytes(m.states[s]))
-        break;
-      out.push_back({std::string(m.states[s].name) + "." + f.name,
+      const r1_field &f = m.leaves[i].param, &pool = m.states[s];
+      uint64_t at = f.offset - first;
+      if (pool.dtype != R1_F32 || at + fieldBytes(f) > fieldBytes(pool))
+        return Status::error("the compiled module is broken: the state `" + std::string(pool.name) +
+                             "` has " + std::to_string(fieldElements(pool)) +
+                             " elements, too few for the leaf `" + f.name + "`");
+      out.push_back({std::string(pool.name) + "." + f.name,
                      "F32",
                      shapeOf(f),
-                     {e.at(m.states[s]) + at * 4, n * 4}});
-      at += (n + 15) / 16 * 16;
+                     {e.at(pool) + at, fieldBytes(f)}});
     }
-    if (at != fieldElements(m.states[s]) || m.states[s].dtype != R1_F32)
-      return Status::error("the compiled module is broken: the state `" +
-                           std::string(m.states[s].name) + "` has " +
-                           std::to_string(fieldElements(m.states[s])) +
-                           " elements; the trainable leaves need " + std::to_string(at));
-  }
   return out;
 }
 

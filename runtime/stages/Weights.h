@@ -8,8 +8,9 @@ namespace r1rt {
 
 /// Parameters as views into the arena, named by path.
 std::vector<TensorView> leafViews(const Executor &e);
-/// The parts of each state pool, named STATE.PATH. A pool holds the trainable leaves in order,
-/// each padded to a multiple of 16 floats. An error if a pool has another size.
+/// The parts of each state pool, named STATE.PATH. A pool is laid out as the trainable leaves
+/// are: a part is as far from its pool's begin as its leaf is from the first leaf. Padding is not
+/// in the views: it stays zero.
 Result<std::vector<TensorView>> stateViews(const Executor &e);
 
 /// Draws every leaf from its initialiser.

@@ -1,6 +1,8 @@
 #include "runtime/data/Pack.h"
+#include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <set>
 #include <unistd.h>
 
 using namespace r1rt;
@@ -91,38 +93,85 @@ using I = std::vector<int32_t>;
 using M = std::vector<uint8_t>;
 
 TEST(Pack, SeparateDocumentsBestFit) {
-  // Lengths with end of text: 3, 11 (8 + 3), 5. Rows of 8: [8 of b], [5 of c + 3], [3].
+  // Inputs with end of text: 3, 11 (8 + 3), 5. Rows of 8: [8 of b], [5 of c + 3], [3].
   auto p = packDocuments(corpusOf({"xy", "0123456789", "abcd"}), bytesTokenizer(), 8, true);
   ASSERT_TRUE(p) << p.status().message();
   ASSERT_EQ((*p)->rows(), 3u);
   Filled whole(**p, 0), shared(**p, 1), last(**p, 2);
-  EXPECT_EQ(whole.id, (I{'0', '1', '2', '3', '4', '5', '6', '7'}));
-  EXPECT_EQ(whole.target, (I{'1', '2', '3', '4', '5', '6', '7', '8'})); // the next row's first
+  EXPECT_EQ(whole.id, (I{256, '0', '1', '2', '3', '4', '5', '6'}));
+  EXPECT_EQ(whole.target, (I{'0', '1', '2', '3', '4', '5', '6', '7'})); // the next row's first
   EXPECT_EQ(whole.mask, M(8, 1));
-  EXPECT_EQ(shared.id, (I{'a', 'b', 'c', 'd', 256, 'x', 'y', 256}));
+  EXPECT_EQ(shared.id, (I{256, 'a', 'b', 'c', 'd', 256, 'x', 'y'}));
+  EXPECT_EQ(shared.target, (I{'a', 'b', 'c', 'd', 256, 'x', 'y', 256}));
   EXPECT_EQ(shared.pos, (I{0, 1, 2, 3, 4, 0, 1, 2}));
   EXPECT_EQ(shared.seg, (I{0, 0, 0, 0, 0, 1, 1, 1}));
-  EXPECT_EQ(shared.mask, (M{1, 1, 1, 1, 0, 1, 1, 0}));
-  EXPECT_EQ(last.id, (I{'8', '9', 256, 257, 257, 257, 257, 257}));
+  EXPECT_EQ(shared.mask, M(8, 1));
+  EXPECT_EQ(last.id, (I{'7', '8', '9', 257, 257, 257, 257, 257}));
+  EXPECT_EQ(last.target, (I{'8', '9', 256, 257, 257, 257, 257, 257}));
   EXPECT_EQ(last.seg, (I{0, 0, 0, -1, -1, -1, -1, -1}));
-  EXPECT_EQ(last.mask, (M{1, 1, 0, 0, 0, 0, 0, 0}));
-  EXPECT_EQ((*p)->targets(0) + (*p)->targets(1) + (*p)->targets(2), 16u); // 19 tokens, 3 documents
+  EXPECT_EQ(last.mask, (M{1, 1, 1, 0, 0, 0, 0, 0}));
+  // 16 bytes and 3 ends are predicted.
+  EXPECT_EQ((*p)->targets(0) + (*p)->targets(1) + (*p)->targets(2), 19u);
+}
+
+// Whatever the lengths: each document is predicted in full, once, in order.
+TEST(Pack, EveryTokenIsPredictedOnce) {
+  for (bool separate : {true, false})
+    for (int32_t seq : {1, 2, 7, 16, 64}) {
+      std::vector<std::string> texts;
+      std::multiset<std::string> want;
+      for (int i = 0; i < 40; ++i) {
+        texts.push_back(std::string(size_t(1 + i * 13 % 37), char('a' + i % 26)));
+        want.insert(texts.back());
+      }
+      auto p = packDocuments(corpusOf(texts), bytesTokenizer(), seq, separate);
+      ASSERT_TRUE(p) << p.status().message();
+      // Pieces in the order of the stream give the texts back.
+      auto pieces = (*p)->pieces;
+      std::sort(pieces.begin(), pieces.end(), [](auto &a, auto &b) { return a.begin < b.begin; });
+      std::multiset<std::string> got;
+      std::string text;
+      uint64_t next = 0;
+      for (auto &x : pieces) {
+        ASSERT_EQ(x.begin, next); // neither gap nor overlap
+        next += x.length;
+        for (uint64_t k = x.begin + 1; k <= x.begin + x.length; ++k) {
+          int32_t target = (*p)->ids[k];
+          if (target == 256) {
+            got.insert(text);
+            text.clear();
+          } else {
+            text += char(target);
+          }
+        }
+      }
+      EXPECT_EQ(got, want) << seq;
+      EXPECT_EQ(next + 1, (*p)->ids.size());
+      for (uint32_t r = 0; r < (*p)->rows(); ++r) {
+        uint32_t n = 0;
+        for (uint32_t k = (*p)->firstPiece[r]; k < (*p)->firstPiece[r + 1]; ++k)
+          n += (*p)->pieces[k].length;
+        ASSERT_LE(n, uint32_t(seq));
+        ASSERT_GE(n, 1u);
+      }
+    }
 }
 
 TEST(Pack, OneStream) {
   auto p = packDocuments(corpusOf({"ab", "cd"}), bytesTokenizer(), 4, false);
   ASSERT_EQ((*p)->rows(), 2u);
   Filled a(**p, 0), b(**p, 1);
-  EXPECT_EQ(a.id, (I{'a', 'b', 256, 'c'}));
-  EXPECT_EQ(a.target, (I{'b', 256, 'c', 'd'}));
+  EXPECT_EQ(a.id, (I{256, 'a', 'b', 256}));
+  EXPECT_EQ(a.target, (I{'a', 'b', 256, 'c'}));
   EXPECT_EQ(a.seg, I(4, 0));
   EXPECT_EQ(a.mask, M(4, 1));
-  EXPECT_EQ(b.id, (I{'d', 256, 257, 257}));
-  EXPECT_EQ(b.mask, (M{1, 0, 0, 0}));
+  EXPECT_EQ(b.id, (I{'c', 'd', 257, 257}));
+  EXPECT_EQ(b.target, (I{'d', 256, 257, 257}));
+  EXPECT_EQ(b.mask, (M{1, 1, 0, 0}));
 }
 
 TEST(Batcher, FillsAndChecks) {
-  auto p = packDocuments(corpusOf({"abcdefgh"}), bytesTokenizer(), 4, false).take();
+  auto p = packDocuments(corpusOf({"abcdefg"}), bytesTokenizer(), 4, false).take();
   auto f = [](const char *n, r1_dtype t, int64_t T, uint64_t at, int64_t bound) {
     return r1_field{n, t, 2, {2, T}, at, bound};
   };
@@ -138,7 +187,7 @@ TEST(Batcher, FillsAndChecks) {
   std::vector<char> arena(256);
   EXPECT_EQ(b->fill(arena.data(), [](int64_t r) { return r ? PackedData::noRow : 1u; }), 4u);
   auto *id = reinterpret_cast<int32_t *>(arena.data());
-  EXPECT_EQ(I(id, id + 8), (I{'e', 'f', 'g', 'h', 257, 257, 257, 257}));
+  EXPECT_EQ(I(id, id + 8), (I{'d', 'e', 'f', 'g', 257, 257, 257, 257}));
   auto refuses = [&](const char *what) {
     auto bad = Batcher::create(p, prog);
     ASSERT_FALSE(bad);

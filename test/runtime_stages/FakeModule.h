@@ -115,11 +115,11 @@ inline r1_field scalars[] = {{"lr", R1_F32, 0, {}, Lr, 0},
                              {"progress", R1_F32, 0, {}, Prog, 0}};
 inline r1_field outputs[] = {{"loss", R1_F32, 0, {}, Loss, 0},
                              {"grad_norm", R1_F32, 0, {}, Norm, 0}};
-inline r1_field sums[] = {{"loss_sum", R1_F32, 0, {}, Sum, 0}, {"count", R1_F32, 0, {}, Count, 0}};
+inline r1_field sums[] = {{"nll", R1_F32, 0, {}, Sum, 0}, {"tokens", R1_F32, 0, {}, Count, 0}};
 inline r1_field outLogits[] = {{"logits", R1_F32, 2, {1, V}, Logits, 0}};
 inline r1_leaf leaves[] = {{{"bias", R1_F32, 1, {3}, Bias, 0}, {0, 0.25, 0}, 0},
                            {{"head.w", R1_F32, 2, {5, 8}, Weights, 0}, {1, 0, 0.5}, 1}};
-inline r1_field states[] = {{"m", R1_F32, 1, {48}, Momentum, 0}};
+inline r1_field states[] = {{"m", R1_F32, 1, {64}, Momentum, 0}};
 inline r1_program programs[] = {
     {"step", stepOps, 1, args, 18, inputs, 5, scalars, 3, outputs, 2},
     {"eval", evalOps, 1, args, 18, inputs, 5, nullptr, 0, sums, 2},
