@@ -23,11 +23,16 @@ static Result<std::vector<TensorView>> allViews(const Executor &e) {
   return out;
 }
 
-static std::string hashOf(const std::vector<TensorView> &tensors) {
+/// `file`: where the tensors lie, if in a file.
+static std::string hashOf(const std::vector<TensorView> &tensors,
+                          const SafetensorsFile *file = nullptr) {
   XXH64_state_t *h = XXH64_createState();
   XXH64_reset(h, 0);
-  for (const TensorView &t : tensors)
+  for (const TensorView &t : tensors) {
     XXH64_update(h, t.data.data(), t.data.size());
+    if (file)
+      file->release(t);
+  }
   uint64_t v = XXH64_digest(h);
   XXH64_freeState(h);
   return std::to_string(v);
@@ -71,11 +76,14 @@ static Result<Progress> load(Executor &e, const std::string &file) {
       return Status::error("`" + file + "` is not a checkpoint of this stage: tensor `" + t.name +
                            "` is missing or has another shape");
   }
-  if (hashOf(f.index().tensors) != text("xxh64"))
+  if (hashOf(f.index().tensors, &f) != text("xxh64"))
     return Status::error("`" + file +
                          "` is damaged: its content does not have the hash it had when written");
-  for (const TensorView &t : own)
-    std::memcpy(const_cast<char *>(t.data.data()), f.find(t.name)->data.data(), t.data.size());
+  for (const TensorView &t : own) {
+    const TensorView *from = f.find(t.name);
+    std::memcpy(const_cast<char *>(t.data.data()), from->data.data(), t.data.size());
+    f.release(*from);
+  }
   return p;
 }
 
@@ -92,6 +100,16 @@ Result<Progress> loadCheckpoint(Executor &e, const std::string &dir,
       warn("a checkpoint is passed over: " + p.status().message());
   }
   return Progress();
+}
+
+uint64_t checkpointBytes(const std::string &dir) {
+  uint64_t bytes = 0;
+  for (const char *name : {newest, previous}) {
+    std::error_code ec;
+    uint64_t n = fs::file_size(dir + name, ec);
+    bytes += ec ? 0 : n;
+  }
+  return bytes;
 }
 
 void removeCheckpoints(const std::string &dir) {

@@ -23,6 +23,8 @@ Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress 
 /// damaged one is named in a warning and passed over.
 Result<Progress> loadCheckpoint(Executor &e, const std::string &dir,
                                 const std::function<void(const std::string &)> &warn);
+/// What the checkpoints in `dir` take on disk.
+uint64_t checkpointBytes(const std::string &dir);
 /// Removes the checkpoints of a finished run.
 void removeCheckpoints(const std::string &dir);
 

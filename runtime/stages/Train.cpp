@@ -158,7 +158,8 @@ Status Training::prepare() {
   for (const TensorView &t : states)
     bytes += t.data.size();
   // Two checkpoints and one being written, or one checkpoint and the final files.
-  R1RT_TRY(requireSpace(job.dir, 3 * bytes + (1 << 20), "stage `" + stage + "`"));
+  uint64_t have = checkpointBytes(job.dir), need = 3 * bytes + (1 << 20);
+  R1RT_TRY(requireSpace(job.dir, need - std::min(need, have), "stage `" + stage + "`"));
   R1RT_TRY(startWeights());
   R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
@@ -243,8 +244,8 @@ Result<json> Training::finish(double loss) {
 }
 
 Result<json> Training::run() {
+  SignalGuard signals; // also while data is read: what stops there goes on from the beginning
   R1RT_TRY(prepare());
-  SignalGuard signals;
   R1RT_ASSIGN(std::unique_ptr<StepLog> log, StepLog::open(job.dir, stage, at.step));
   double every = spec.value("checkpoint_seconds", 30.0);
   uint64_t everySteps = spec.value("checkpoint_steps", uint64_t(0));

@@ -72,6 +72,7 @@ Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::str
       return Status::error("tensor `" + t->name + "` of `" + file + "` is " + shapeText(t->shape) +
                            "; the model needs " + shapeText(shapeOf(leaf)));
     std::memcpy(e.at(leaf), t->data.data(), t->data.size());
+    f.release(*t); // a reader must not need twice the memory of a writer
     ++set;
   }
   return set;

@@ -62,6 +62,14 @@ Result<MappedFile> MappedFile::open(const std::string &path) {
   return m;
 }
 
+void MappedFile::release(std::string_view part) const {
+  constexpr uintptr_t page = 4096;
+  uintptr_t from = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
+  uintptr_t to = reinterpret_cast<uintptr_t>(part.data() + part.size()) / page * page;
+  if (from < to)
+    (void)madvise(reinterpret_cast<void *>(from), to - from, MADV_DONTNEED); // only a wish
+}
+
 Result<std::string> readFile(const std::string &path) {
   R1RT_ASSIGN(MappedFile m, MappedFile::open(path));
   return std::string(m.text());

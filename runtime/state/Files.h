@@ -21,6 +21,8 @@ public:
   ~MappedFile();
   static Result<MappedFile> open(const std::string &path);
   std::string_view text() const { return {static_cast<const char *>(ptr), bytes}; }
+  /// The pages wholly inside `part` of the text need no memory until they are read again.
+  void release(std::string_view part) const;
 
 private:
   void *ptr = nullptr;

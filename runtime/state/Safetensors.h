@@ -32,6 +32,8 @@ public:
   static Result<SafetensorsFile> open(const std::string &path);
   const SafetensorsIndex &index() const { return idx; }
   const TensorView *find(std::string_view name) const { return idx.find(name); }
+  /// Gives the memory back that reading `t` took; it can be read again.
+  void release(const TensorView &t) const { file.release(t.data); }
 
 private:
   MappedFile file;
