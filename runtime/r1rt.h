@@ -85,6 +85,11 @@ typedef struct r1_leaf {
    * layout, so that one launch updates all trainable leaves. */
 } r1_leaf;
 
+typedef struct r1_constant {   /* a table of numbers in the program: bytes that stand at `offset` */
+  uint64_t offset, bytes;
+  const void *data;
+} r1_constant;
+
 typedef struct r1_module {
   uint64_t arena_bytes;        /* one allocation of this size; 64-byte aligned */
   uint64_t scratch_bytes;      /* per thread: the maximum over kernels */
@@ -93,6 +98,7 @@ typedef struct r1_module {
   const r1_field *states;      uint32_t n_states;   /* optimiser state: name "m", "v", ...: f32 [N] over
                                                        trainable leaves in order; part of a checkpoint */
   const r1_program *programs;  uint32_t n_programs;
+  const r1_constant *constants; uint32_t n_constants; /* copied into the arena before the first run */
 } r1_module;
 
 #ifdef __cplusplus

@@ -63,9 +63,8 @@ bool Grouping::growChunk(Group &start) {
       } else if (g.kind != Group::Rows) {
         return false;
       } else if (g.chain) {
-        if (countOf(g.chained) != rows || llvm::any_of(g.ops, [](Operation *op) {
-              return !isa<ir::ReduceOp>(op);
-            }))
+        if (countOf(g.chained) != rows ||
+            llvm::any_of(g.ops, [](Operation *op) { return !isa<ir::ReduceOp>(op); }))
           return false;
         sums = true;
       } else if (g.alongSweep ? countOf(g.rows) != rows : countOf(g.rows) % rows != 0) {
@@ -83,9 +82,10 @@ bool Grouping::growChunk(Group &start) {
     }
   }
   for (Member &m : members)
-    if (!linearInRows(*m.group, rows, m.sums, temps, *list.values,
-                      [&](Operation *op) { return isVirtual(op); },
-                      [&](Value v) { return sweepAxes(*m.group, v); }))
+    if (!linearInRows(
+            *m.group, rows, m.sums, temps, *list.values,
+            [&](Operation *op) { return isVirtual(op); },
+            [&](Value v) { return sweepAxes(*m.group, v); }))
       return false;
   // Nothing outside may need one member and feed another.
   DenseSet<Group *> seen;

@@ -162,23 +162,9 @@ Value Emitter::compute(Value v, ArrayRef<AffineExpr> index) {
     auto dense = dyn_cast<DenseElementsAttr>(c.getValue());
     if (!dense)
       return fail("a constant of this kind is not supported yet", op->getLoc());
-    if (dense.isSplat())
-      return constant(cast<TypedAttr>(dense.getSplatValue<Attribute>()));
-    // A small table of numbers is a chain of choices.
-    if (dense.getNumElements() > 64)
-      return fail("a literal of more than 64 numbers is not supported yet", op->getLoc());
-    auto all = llvm::to_vector(dense.getValues<Attribute>());
-    Value at = indexValue(linearize(index, shapeOf(v), dims));
-    Value out = constant(cast<TypedAttr>(all[0]));
-    for (auto [i, attr] : llvm::enumerate(all)) {
-      if (i == 0)
-        continue;
-      Value number = constant(IntegerAttr::get(IndexType::get(dims.context), i));
-      OpBuilder &b = builderFor(at);
-      Value is = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, at, number);
-      out = arith::SelectOp::create(b, loc, is, constant(cast<TypedAttr>(attr)), out);
-    }
-    return out;
+    if (!dense.isSplat())
+      return fail("fuse: a table without a buffer", op->getLoc());
+    return constant(cast<TypedAttr>(dense.getSplatValue<Attribute>()));
   }
   if (auto reshape = dyn_cast<ir::ReshapeOp>(op)) {
     Value from = values.resolve(reshape.getInput());
@@ -191,8 +177,8 @@ Value Emitter::compute(Value v, ArrayRef<AffineExpr> index) {
       return {};
     Index at = applyMap(map(0), index, dims);
     Value src = values.resolve(gather.getSrc());
-    Value position = arith::IndexCastOp::create(builderFor(id), loc,
-                                                IndexType::get(dims.context), id);
+    Value position =
+        arith::IndexCastOp::create(builderFor(id), loc, IndexType::get(dims.context), id);
     at[gather.getAxis()] = variable(position, shapeOf(src)[gather.getAxis()]);
     return element(src, at);
   }

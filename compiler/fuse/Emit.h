@@ -13,8 +13,8 @@ namespace r1::fuse {
 
 /// A kernel over rows (kern.kernel).
 struct RowKernel {
-  llvm::SmallVector<int64_t> rows;   // sizes of the row dims; product = number of rows
-  bool alongSweep = false;           // lanes along the sweeps, or along the innermost row dim
+  llvm::SmallVector<int64_t> rows;      // sizes of the row dims; product = number of rows
+  bool alongSweep = false;              // lanes along the sweeps, or along the innermost row dim
   llvm::SmallVector<mlir::Value> roots; // what it stores, in order
   /// Per root: its axes that the sweeps visit; the others, in order, count the rows.
   llvm::SmallVector<llvm::SmallVector<int64_t>> sweepAxes;
@@ -62,18 +62,18 @@ private:
   /// A reduction that the row's values need, done in one sweep.
   struct Stat {
     enum Kind { Reduce, Max, SumExp } kind;
-    mlir::Value of;      // the reduce op's result, or the input of softmax / logsumexp
+    mlir::Value of; // the reduce op's result, or the input of softmax / logsumexp
     mlir::Value input;
     llvm::SmallVector<int64_t> axes;
     int32_t combine;
-    int level;           // of its input
-    mlir::Value result;  // once emitted
+    int level;          // of its input
+    mlir::Value result; // once emitted
   };
 
   mlir::Value element(mlir::Value v, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value compute(mlir::Value v, llvm::ArrayRef<mlir::AffineExpr> index);
-  mlir::Value computeInBody(mlir::Value v, ir::MapOp map,
-                            llvm::ArrayRef<mlir::AffineExpr> index, mlir::IRMapping &mapping);
+  mlir::Value computeInBody(mlir::Value v, ir::MapOp map, llvm::ArrayRef<mlir::AffineExpr> index,
+                            mlir::IRMapping &mapping);
   mlir::Value computeRead(ir::ReadOp op, ir::MapOp map, llvm::ArrayRef<mlir::AffineExpr> index,
                           mlir::IRMapping &mapping);
   mlir::Value computeSoftmax(mlir::Value v, mlir::Value input, int64_t axis,
@@ -94,8 +94,8 @@ private:
 
   int levelOf(mlir::Value v);
   void collectStats(mlir::Value v);
-  Stat *addStat(Stat::Kind kind, mlir::Value of, mlir::Value input,
-                llvm::ArrayRef<int64_t> axes, int32_t combine, int level);
+  Stat *addStat(Stat::Kind kind, mlir::Value of, mlir::Value input, llvm::ArrayRef<int64_t> axes,
+                int32_t combine, int level);
   Stat *findStat(Stat::Kind kind, mlir::Value of);
   Index rootIndex(mlir::Value root, llvm::ArrayRef<int64_t> sweepAxes,
                   llvm::ArrayRef<mlir::AffineExpr> sweepDims);

@@ -143,10 +143,10 @@ LogicalResult Emitter::emitSweep(ArrayRef<int64_t> sizes, ArrayRef<Stat *> group
     if (stat->kind == Stat::SumExp) {
       Stat *max = findStat(Stat::Max, stat->of);
       Value minusInf = constant(FloatAttr::get(type, -std::numeric_limits<double>::infinity()));
-      Value none = arith::CmpFOp::create(rowBuilder, loc, arith::CmpFPredicate::OEQ, max->result,
-                                         minusInf);
-      Value shift = arith::SelectOp::create(rowBuilder, loc, none, floatConstant(type, 0),
-                                            max->result);
+      Value none =
+          arith::CmpFOp::create(rowBuilder, loc, arith::CmpFPredicate::OEQ, max->result, minusInf);
+      Value shift =
+          arith::SelectOp::create(rowBuilder, loc, none, floatConstant(type, 0), max->result);
       OpBuilder &b = builderFor(x);
       x = math::ExpOp::create(b, loc, arith::SubFOp::create(b, loc, x, shift));
     }
@@ -273,8 +273,8 @@ LogicalResult Emitter::emitScatter(ir::ScatterAddOp op, const DenseSet<Value> &c
   at[op.getAxis()] = variable(position, shapeOf(op.getResult())[op.getAxis()]);
   OpBuilder &b = inSweep ? sweepBuilder : rowBuilder;
   Value where = indexValue(linearize(at, shapeOf(op.getResult()), dims));
-  Value old = memref::LoadOp::create(
-      b, loc, block->getArgument(others + argFor(op.getResult())), where);
+  Value old =
+      memref::LoadOp::create(b, loc, block->getArgument(others + argFor(op.getResult())), where);
   Type type = old.getType();
   Value sum = isa<FloatType>(type)
                   ? Value(arith::AddFOp::create(b, loc, old, toFloat(update, type)))

@@ -1,7 +1,7 @@
 #include "compiler/fuse/Fuse.h"
-#include "compiler/kernels/Kernels.h"
 #include "compiler/fuse/Product.h"
 #include "compiler/fuse/Program.h"
+#include "compiler/kernels/Kernels.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/CSE.h"
@@ -22,9 +22,9 @@ void declareLeaves(ModuleState &state) {
   };
   auto view = [&](const ir::LeafSlot &slot, StringRef prefix, StringRef kind, StringRef inside) {
     ir::LeafOp leaf = slot.op;
-    kern::BufferOp buffer = state.buffer((prefix + leaf.getPath()).str(),
-                                         cast<RankedTensorType>(leaf.getType()), kind,
-                                         leaf.getLoc());
+    kern::BufferOp buffer =
+        state.buffer((prefix + leaf.getPath()).str(), cast<RankedTensorType>(leaf.getType()), kind,
+                     leaf.getLoc());
     buffer.setField(leaf.getPath());
     buffer.setInside(inside);
     buffer.setAt(slot.offset);
@@ -106,8 +106,7 @@ LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
 
   func::FuncOp backward = module.lookupSymbol<func::FuncOp>("backward");
   func::FuncOp update = module.lookupSymbol<func::FuncOp>("update");
-  if (backward && update &&
-      failed(Program(state, "step").run({backward, update})))
+  if (backward && update && failed(Program(state, "step").run({backward, update})))
     return failure();
   for (func::FuncOp func : entries) {
     if (backward && update && (func == backward || func == update))

@@ -82,7 +82,7 @@ void Grouping::reads(Value v, const Group *group, llvm::SetVector<Value> &out,
   Group *g = groupOf(v);
   if (g && g == group)
     return;
-  if (op && isa<arith::ConstantOp>(op) && !g)
+  if (op && isa<arith::ConstantOp>(op) && !g && !list.values->home(v))
     return;
   out.insert(v);
 }
@@ -96,10 +96,9 @@ llvm::SetVector<Value> Grouping::readsOf(const Group &g) const {
     if (auto contract = dyn_cast<ir::ContractOp>(op)) {
       SmallVector<int64_t> sizes = contract.getLoopSizes();
       for (unsigned i = 0; i < 2; ++i)
-        out.insert(productOperand(op->getOperand(i), contract.getMap(i), sizes, *list.values,
-                                  [&](Value v) {
-                                    return v.getDefiningOp() && isVirtual(v.getDefiningOp());
-                                  })
+        out.insert(productOperand(
+                       op->getOperand(i), contract.getMap(i), sizes, *list.values,
+                       [&](Value v) { return v.getDefiningOp() && isVirtual(v.getDefiningOp()); })
                        .base);
       continue;
     }
@@ -207,9 +206,8 @@ LogicalResult Grouping::sort() {
     return std::tuple(a->segment, a->last, a->first) < std::tuple(b->segment, b->last, b->first);
   });
   auto ready = [&](Group *g, int loop) {
-    return llvm::all_of(before[g], [&](Group *b) {
-      return done.contains(b) || (loop >= 0 && b->chunk == loop);
-    });
+    return llvm::all_of(
+        before[g], [&](Group *b) { return done.contains(b) || (loop >= 0 && b->chunk == loop); });
   };
   auto take = [&](auto next) {
     done.insert(next->get());
@@ -221,9 +219,8 @@ LogicalResult Grouping::sort() {
       if (g->chunk < 0)
         return ready(g.get(), -1);
       // The whole loop is ready when all that it needs from outside is there.
-      return llvm::all_of(groups, [&](auto &m) {
-        return m->chunk != g->chunk || ready(m.get(), g->chunk);
-      });
+      return llvm::all_of(
+          groups, [&](auto &m) { return m->chunk != g->chunk || ready(m.get(), g->chunk); });
     });
     if (next == groups.end())
       return emitError(groups.front()->ops.front()->getLoc(), "fuse: kernels depend on each other");
@@ -233,9 +230,8 @@ LogicalResult Grouping::sort() {
       continue;
     }
     while (true) {
-      auto member = llvm::find_if(groups, [&](auto &g) {
-        return g->chunk == loop && ready(g.get(), -1);
-      });
+      auto member =
+          llvm::find_if(groups, [&](auto &g) { return g->chunk == loop && ready(g.get(), -1); });
       if (member == groups.end())
         break;
       take(member);

@@ -21,9 +21,9 @@ struct Group {
   /// Rows: sums over rows (or other leading axes), as chains; rows are what is kept.
   bool chain = false;
   llvm::SmallVector<int64_t> chained; // sizes of the axes that the chains visit
-  bool accumulate = false; // a partial sum of a row loop with several turns
-  std::string reason;      // why it is not one kernel with what is launched before it
-  int first = 0, last = 0; // program order of its ops
+  bool accumulate = false;            // a partial sum of a row loop with several turns
+  std::string reason;                 // why it is not one kernel with what is launched before it
+  int first = 0, last = 0;            // program order of its ops
 
   /// The group runs inside a loop over chunks of rows (Chunk.cpp), `chunkSize` of `chunkRows` a
   /// turn: its own rows (or a product's m), or, with `chunkSums`, the rows that it sums over.
@@ -120,11 +120,9 @@ ProductOperand productOperand(mlir::Value operand, mlir::AffineMap map,
 
 /// The index of element (row, sweep position) in a value of `shape`, whose swept axes are
 /// `sweepAxes`; the other axes in order count the rows.
-llvm::SmallVector<mlir::AffineExpr> rowIndex(llvm::ArrayRef<int64_t> shape,
-                                             llvm::ArrayRef<int64_t> sweepAxes,
-                                             mlir::AffineExpr rowLinear,
-                                             llvm::ArrayRef<mlir::AffineExpr> sweepDims,
-                                             const Dims &dims);
+llvm::SmallVector<mlir::AffineExpr>
+rowIndex(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> sweepAxes,
+         mlir::AffineExpr rowLinear, llvm::ArrayRef<mlir::AffineExpr> sweepDims, const Dims &dims);
 
 /// Every value of the group that another one of its ops reads is read in its own row.
 bool readsOwnRows(const Group &group, const Values &values,

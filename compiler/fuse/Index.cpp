@@ -1,7 +1,7 @@
 #include "compiler/fuse/Index.h"
+#include "mlir/IR/AffineMap.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
-#include "mlir/IR/AffineMap.h"
 #include <numeric>
 
 using namespace mlir;
@@ -25,7 +25,8 @@ Range rangeOfTerm(AffineExpr term, const Dims &dims) {
   Range inner = rangeOf(binary.getLHS(), dims);
   if (!inner)
     return std::nullopt;
-  return Range({llvm::divideFloorSigned(inner->first, c), llvm::divideFloorSigned(inner->second, c)});
+  return Range(
+      {llvm::divideFloorSigned(inner->first, c), llvm::divideFloorSigned(inner->second, c)});
 }
 
 Range rangeOfLinear(const Linear &l, const Dims &dims) {
@@ -101,8 +102,10 @@ Linear floorDiv(const Linear &l, int64_t c, const Dims &dims) {
     divisor *= cast<AffineConstantExpr>(nested.getRHS()).getValue();
     inner = nested.getLHS();
   }
-  addTerm(q, getAffineBinaryOpExpr(AffineExprKind::FloorDiv, inner,
-                                   getAffineConstantExpr(divisor, dims.context)), 1);
+  addTerm(q,
+          getAffineBinaryOpExpr(AffineExprKind::FloorDiv, inner,
+                                getAffineConstantExpr(divisor, dims.context)),
+          1);
   return q;
 }
 
@@ -121,8 +124,10 @@ Linear mod(const Linear &l, int64_t c, const Dims &dims) {
       inner = nested.getLHS();
   }
   Linear out;
-  addTerm(out, getAffineBinaryOpExpr(AffineExprKind::Mod, inner,
-                                     getAffineConstantExpr(c / g, dims.context)), g);
+  addTerm(
+      out,
+      getAffineBinaryOpExpr(AffineExprKind::Mod, inner, getAffineConstantExpr(c / g, dims.context)),
+      g);
   return out;
 }
 
@@ -135,8 +140,8 @@ void recombine(Linear &l, const Dims &dims) {
         continue;
       auto binary = cast<AffineBinaryOpExpr>(t);
       int64_t c = cast<AffineConstantExpr>(binary.getRHS()).getValue();
-      AffineExpr div = getAffineBinaryOpExpr(AffineExprKind::FloorDiv, binary.getLHS(),
-                                             binary.getRHS());
+      AffineExpr div =
+          getAffineBinaryOpExpr(AffineExprKind::FloorDiv, binary.getLHS(), binary.getRHS());
       auto other = llvm::find_if(l.terms, [&](auto &p) { return p.first == div; });
       if (other == l.terms.end() || other->second != k * c)
         continue;

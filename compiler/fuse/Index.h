@@ -44,16 +44,15 @@ mlir::AffineExpr linearize(llvm::ArrayRef<mlir::AffineExpr> index, llvm::ArrayRe
 llvm::SmallVector<mlir::AffineExpr> delinearize(mlir::AffineExpr e, llvm::ArrayRef<int64_t> shape,
                                                 const Dims &dims);
 /// Applies an affine map without symbols to `index`.
-llvm::SmallVector<mlir::AffineExpr> applyMap(mlir::AffineMap map,
-                                             llvm::ArrayRef<mlir::AffineExpr> index,
-                                             const Dims &dims);
+llvm::SmallVector<mlir::AffineExpr>
+applyMap(mlir::AffineMap map, llvm::ArrayRef<mlir::AffineExpr> index, const Dims &dims);
 /// Row-major strides in elements.
 llvm::SmallVector<int64_t> stridesOf(llvm::ArrayRef<int64_t> shape);
 int64_t countOf(llvm::ArrayRef<int64_t> shape);
 
 /// The position that an index or integer of a map's body stands for, if it is an affine function
 /// of the map's indices.
-std::optional<mlir::AffineExpr> affineOf(mlir::Value inBody,
-                                         llvm::ArrayRef<mlir::AffineExpr> index, const Dims &dims);
+std::optional<mlir::AffineExpr> affineOf(mlir::Value inBody, llvm::ArrayRef<mlir::AffineExpr> index,
+                                         const Dims &dims);
 
 } // namespace r1::fuse

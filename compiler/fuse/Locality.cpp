@@ -73,7 +73,7 @@ public:
     Operation *op = v.getDefiningOp();
     if (!inside.contains(v) && op && isVirtual(op))
       return visitOperands(v, index);
-    if (op && isa<arith::ConstantOp>(op))
+    if (op && isa<arith::ConstantOp>(op) && !values.home(v))
       return true;
     return onRead(v, index);
   }

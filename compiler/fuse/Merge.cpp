@@ -107,8 +107,9 @@ bool Grouping::rowLocal(const Group &g, std::string &why) const {
       return false;
     }
   }
-  if (readsOwnRows(g, *list.values, [&](Operation *op) { return isVirtual(op); },
-                   [&](Value v) { return sweepAxes(g, v); }))
+  if (readsOwnRows(
+          g, *list.values, [&](Operation *op) { return isVirtual(op); },
+          [&](Value v) { return sweepAxes(g, v); }))
     return true;
   why = "it reads other rows";
   return false;
@@ -122,7 +123,8 @@ bool Grouping::wouldCycle(const Group &a, const Group &b) const {
     DenseSet<Group *> seen;
     auto push = [&](const Group &g) {
       for (Value v : readsOf(g))
-        if (Group *up = groupOf(v); up && up != &g && up->last >= to.first && seen.insert(up).second)
+        if (Group *up = groupOf(v);
+            up && up != &g && up->last >= to.first && seen.insert(up).second)
           work.push_back(up);
     };
     for (Value v : readsOf(from))
@@ -159,9 +161,8 @@ bool Grouping::tryMerge(Group &into, Group &from, std::string &why) {
     return false;
   merged.ops = into.ops;
   merged.ops.append(from.ops.begin(), from.ops.end());
-  llvm::sort(merged.ops, [&](Operation *a, Operation *b) {
-    return orders.lookup(a) < orders.lookup(b);
-  });
+  llvm::sort(merged.ops,
+             [&](Operation *a, Operation *b) { return orders.lookup(a) < orders.lookup(b); });
   if (!rowLocal(merged, why))
     return false;
   if (wouldCycle(into, from)) {

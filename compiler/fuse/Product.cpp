@@ -176,9 +176,8 @@ LogicalResult Program::emitProduct(Group &g) {
     return emitError(op.getLoc()) << "fuse: this product's operands do not lie in memory";
 
   OpBuilder &b = state.builder;
-  auto product = kern::ProductOp::create(b, loc, "product", plan->sizes, plan->batch,
-                                         plan->strideA, plan->strideB, plan->strideC,
-                                         g.accumulate);
+  auto product = kern::ProductOp::create(b, loc, "product", plan->sizes, plan->batch, plan->strideA,
+                                         plan->strideB, plan->strideC, g.accumulate);
   Block *body = new Block;
   product.getBody().push_back(body);
   for (int i = 0; i < 3; ++i)
@@ -255,8 +254,8 @@ LogicalResult Program::emitIntrinsic(Group &g) {
   }
   for (Value v : args)
     if (!values.home(v))
-      return emitError(op.getLoc()) << "fuse: an operand of '" << op.getKernelName()
-                                    << "' does not lie in memory";
+      return emitError(op.getLoc())
+             << "fuse: an operand of '" << op.getKernelName() << "' does not lie in memory";
   NamedAttrList params(op->getDiscardableAttrDictionary());
   params.append("inputs", b.getI64IntegerAttr(op.getIns().size()));
   params.append("captures", b.getI64IntegerAttr(op.getCaptures().size()));
@@ -311,8 +310,8 @@ LogicalResult lambdaToKern(Region &from, Region &to) {
       kern::YieldOp::create(b, op.getLoc(), yield.getValues());
       op.erase();
     } else if (isa_and_nonnull<ir::R1Dialect>(op.getDialect())) {
-      return emitError(op.getLoc()) << "'" << op.getName().getStringRef()
-                                    << "' inside a lambda is not supported yet";
+      return emitError(op.getLoc())
+             << "'" << op.getName().getStringRef() << "' inside a lambda is not supported yet";
     }
   }
   return success();

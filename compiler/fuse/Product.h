@@ -6,13 +6,13 @@
 namespace r1::fuse {
 
 struct ProductPlan {
-  mlir::Value a, b;                       // values in memory
-  llvm::SmallVector<int64_t> sizes;       // m, n, k
+  mlir::Value a, b;                 // values in memory
+  llvm::SmallVector<int64_t> sizes; // m, n, k
   llvm::SmallVector<int64_t> batch;
   llvm::SmallVector<int64_t> strideA, strideB, strideC; // batch…, then (m, k), (k, n), (m, n)
   /// The loop dims behind g, m and n, outermost first.
   llvm::SmallVector<unsigned> batchDims, mDims, nDims;
-  llvm::SmallVector<int64_t> loops;       // sizes of the contract's dims
+  llvm::SmallVector<int64_t> loops; // sizes of the contract's dims
 };
 
 /// Empty if the summed dims do not step through both operands as one.

@@ -69,8 +69,7 @@ LogicalResult Program::bindArguments(func::FuncOp func) {
     }
     auto leaf = func.getArgAttrOfType<StringAttr>(i, "r1.name");
     std::string field = leaf ? leaf.getValue().str() : "arg" + std::to_string(i);
-    kern::BufferOp b =
-        state.buffer(name + "_" + field, typeOf(arg), "input", arg.getLoc());
+    kern::BufferOp b = state.buffer(name + "_" + field, typeOf(arg), "input", arg.getLoc());
     b.setField(field);
     values.setHome(arg, {b.getSymName().str()});
     inputs.push_back(FlatSymbolRefAttr::get(b.getSymNameAttr()));
@@ -99,19 +98,36 @@ void Program::bindLeaves(func::FuncOp func) {
       auto ref = FlatSymbolRefAttr::get(builder.getContext(), known);
       if (!llvm::is_contained(scalars, ref))
         scalars.push_back(ref);
+    } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      auto table = dyn_cast<DenseElementsAttr>(constant.getValue());
+      if (!table || table.isSplat())
+        return;
+      std::string &known = state.constantBuffers[table];
+      if (known.empty()) {
+        kern::BufferOp b = state.buffer("table", typeOf(constant), "const", op->getLoc());
+        b->setAttr("value", table);
+        known = b.getSymName().str();
+      }
+      values.setHome(constant, {known});
     }
   });
 }
 
+/// Numbers that lie in memory before the program runs.
+static bool isTable(Operation *op) {
+  auto constant = dyn_cast<arith::ConstantOp>(op);
+  auto table = constant ? dyn_cast<DenseElementsAttr>(constant.getValue()) : nullptr;
+  return table && !table.isSplat();
+}
+
 LogicalResult Program::listOps(func::FuncOp func) {
-  bool hasLoop = !func.getBody().getOps<ir::RowLoopOp>().empty();
   Segment segment = list.ops.empty() ? Segment::Before : Segment::After;
   for (Operation &op : func.getBody().front()) {
-    if (isa<ir::ParamOp, ir::ScalarOp, func::ReturnOp>(op))
+    if (isa<ir::ParamOp, ir::ScalarOp, func::ReturnOp>(op) || isTable(&op))
       continue;
     if (auto random = dyn_cast<ir::RandomOp>(op))
-      return emitError(op.getLoc()) << "random draws are not supported yet by this target: '"
-                                    << random.getSite() << "'";
+      return emitError(op.getLoc())
+             << "random draws are not supported yet by this target: '" << random.getSite() << "'";
     auto loop = dyn_cast<ir::RowLoopOp>(op);
     if (!loop) {
       list.ops.push_back({&op, segment});
@@ -139,11 +155,11 @@ LogicalResult Program::listOps(func::FuncOp func) {
     for (Value v : loop.getWhole())
       values.alias(loop.getBlock()->getArgument(a++), v);
     for (Operation &inner : *loop.getBlock()) {
-      if (isa<ir::ParamOp, ir::ScalarOp>(inner))
+      if (isa<ir::ParamOp, ir::ScalarOp>(inner) || isTable(&inner))
         continue;
       if (auto random = dyn_cast<ir::RandomOp>(inner))
-        return emitError(inner.getLoc()) << "random draws are not supported yet by this target: '"
-                                         << random.getSite() << "'";
+        return emitError(inner.getLoc())
+               << "random draws are not supported yet by this target: '" << random.getSite() << "'";
       if (isa<ir::YieldOp>(inner))
         break;
       list.ops.push_back({&inner, Segment::Loop});
@@ -151,8 +167,7 @@ LogicalResult Program::listOps(func::FuncOp func) {
     for (auto [result, yielded] :
          llvm::zip(loop.getResults(), loop.getBlock()->getTerminator()->getOperands())) {
       Value partial = values.resolve(yielded);
-      if (!isa_and_nonnull<ir::ReduceOp, ir::ContractOp, ir::ScatterAddOp>(
-              partial.getDefiningOp()))
+      if (!isa_and_nonnull<ir::ReduceOp, ir::ContractOp, ir::ScatterAddOp>(partial.getDefiningOp()))
         return emitError(yielded.getLoc()) << "fuse: a row loop yields sums over rows only";
       values.alias(result, partial);
       list.inMemory.insert(partial);
@@ -162,7 +177,6 @@ LogicalResult Program::listOps(func::FuncOp func) {
     }
     segment = Segment::After;
   }
-  (void)hasLoop;
   return success();
 }
 
@@ -188,8 +202,8 @@ LogicalResult Program::bindResults(func::FuncOp func) {
     if (path.consume_front("grad:")) {
       auto it = state.gradBuffers.find(path);
       if (it == state.gradBuffers.end())
-        return emitError(func.getLoc()) << "fuse: a gradient of '" << path
-                                        << "', which is no trainable parameter";
+        return emitError(func.getLoc())
+               << "fuse: a gradient of '" << path << "', which is no trainable parameter";
       to = {it->second};
     } else {
       kern::BufferOp b = state.buffer(name + "_" + field, typeOf(v), "output", v.getLoc());
@@ -266,15 +280,16 @@ LogicalResult Program::run(ArrayRef<func::FuncOp> functions) {
     if (after.getDefiningOp())
       list.inMemory.insert(after);
   list.values = &values;
-  grouping = std::make_unique<Grouping>(list, GroupOptions{state.options.fuse, state.options.chunkBytes});
+  grouping =
+      std::make_unique<Grouping>(list, GroupOptions{state.options.fuse, state.options.chunkBytes});
   if (failed(grouping->run()) || failed(bindInPlace()))
     return failure();
   homeStored();
 
   auto program = kern::ProgramOp::create(
-      state.builder, func::FuncOp(functions.front()).getLoc(), state.builder.getStringAttr(state.freshSymbol(name)),
-      state.builder.getArrayAttr(inputs), state.builder.getArrayAttr(scalars),
-      state.builder.getArrayAttr({}));
+      state.builder, func::FuncOp(functions.front()).getLoc(),
+      state.builder.getStringAttr(state.freshSymbol(name)), state.builder.getArrayAttr(inputs),
+      state.builder.getArrayAttr(scalars), state.builder.getArrayAttr({}));
   Block *body = new Block;
   program.getBody().push_back(body);
   builder.setInsertionPointToEnd(body);
@@ -339,10 +354,14 @@ LogicalResult Program::emitAll() {
 
 LogicalResult Program::emitGroup(Group &g) {
   switch (g.kind) {
-  case Group::Rows: return emitRows(g);
-  case Group::Product: return emitProduct(g);
-  case Group::Scatter: return emitScatter(g);
-  case Group::Intrinsic: return emitIntrinsic(g);
+  case Group::Rows:
+    return emitRows(g);
+  case Group::Product:
+    return emitProduct(g);
+  case Group::Scatter:
+    return emitScatter(g);
+  case Group::Intrinsic:
+    return emitIntrinsic(g);
   }
   return failure();
 }

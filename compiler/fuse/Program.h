@@ -15,6 +15,7 @@ struct ModuleState {
   ir::LeafLayout layout;
   llvm::StringSet<> symbols;
   llvm::StringMap<std::string> leafBuffers, gradBuffers, scalarBuffers, stateBuffers;
+  llvm::DenseMap<mlir::Attribute, std::string> constantBuffers;
   llvm::StringMap<mlir::Operation *> kernels; // canonical text -> the kernel
   mlir::OpBuilder builder;
 

@@ -47,8 +47,8 @@ bool scatterToMap(ir::ScatterAddOp op) {
   OpBuilder inner(block, block->end());
   Value i = ir::IndexOp::create(inner, loc, inner.getIndexType(), inner.getI64IntegerAttr(axis));
   Value here = arith::IndexCastOp::create(inner, loc, idType, i);
-  Value hit = arith::CmpIOp::create(inner, loc, arith::CmpIPredicate::eq, here,
-                                    block->getArgument(1));
+  Value hit =
+      arith::CmpIOp::create(inner, loc, arith::CmpIPredicate::eq, here, block->getArgument(1));
   Value zero = arith::ConstantOp::create(inner, loc, inner.getZeroAttr(elem));
   Value out = arith::SelectOp::create(inner, loc, hit, block->getArgument(0), zero);
   if (result.getElementType() != elem)

@@ -78,8 +78,8 @@ void Grouping::chooseEpilogues() {
       if (!map || segments[map] != segment || taken.contains(map) ||
           shapeOf(map.getResult()) != shapeOf(v))
         break;
-      bool direct = llvm::none_of(map.getCaptures(),
-                                  [&](Value c) { return list.values->resolve(c) == v; });
+      bool direct =
+          llvm::none_of(map.getCaptures(), [&](Value c) { return list.values->resolve(c) == v; });
       for (auto [i, in] : llvm::enumerate(map.getIns()))
         if (list.values->resolve(in) == v)
           direct &= map.getMap(i).isIdentity();
@@ -148,9 +148,8 @@ bool Grouping::worthRecomputing(Operation *op) {
   DenseSet<Value> seen;
   for (Value operand : op->getOperands())
     reads(operand, nullptr, sources, seen);
-  int64_t large = llvm::count_if(sources, [&](Value s) {
-    return 2 * tensorOf(s).getNumElements() >= count;
-  });
+  int64_t large =
+      llvm::count_if(sources, [&](Value s) { return 2 * tensorOf(s).getNumElements() >= count; });
   if (large <= 1)
     return cost <= moderate;
   return large == 2 && readers.size() == 2 && cost <= cheap;
@@ -163,8 +162,9 @@ void Grouping::chooseVirtual() {
     if (auto contract = dyn_cast<ir::ContractOp>(op)) {
       SmallVector<int64_t> sizes = contract.getLoopSizes();
       for (unsigned i = 0; i < 2; ++i)
-        whole.insert(productOperand(op->getOperand(i), contract.getMap(i), sizes, *list.values,
-                                    foldable).base);
+        whole.insert(
+            productOperand(op->getOperand(i), contract.getMap(i), sizes, *list.values, foldable)
+                .base);
     } else if (readsWhole(op)) {
       for (Value v : op->getOperands())
         whole.insert(list.values->resolve(v));

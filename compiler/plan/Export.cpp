@@ -7,14 +7,22 @@ namespace r1 {
 namespace {
 
 std::optional<r1_dtype> dtypeOf(Type type) {
-  if (type.isF64()) return R1_F64;
-  if (type.isF32()) return R1_F32;
-  if (type.isF16()) return R1_F16;
-  if (type.isBF16()) return R1_BF16;
-  if (type.isInteger(64)) return R1_I64;
-  if (type.isInteger(32)) return R1_I32;
-  if (type.isInteger(8)) return R1_I8;
-  if (type.isInteger(1)) return R1_BOOL;
+  if (type.isF64())
+    return R1_F64;
+  if (type.isF32())
+    return R1_F32;
+  if (type.isF16())
+    return R1_F16;
+  if (type.isBF16())
+    return R1_BF16;
+  if (type.isInteger(64))
+    return R1_I64;
+  if (type.isInteger(32))
+    return R1_I32;
+  if (type.isInteger(8))
+    return R1_I8;
+  if (type.isInteger(1))
+    return R1_BOOL;
   return std::nullopt;
 }
 
@@ -49,6 +57,9 @@ public:
       else if (buffer.getPool() == "state")
         out.states.push_back(field(buffer));
     }
+    for (auto buffer : planned.getOps<kern::BufferOp>())
+      if (auto value = buffer->getAttrOfType<DenseElementsAttr>("value"))
+        addConstant(buffer, value);
     for (auto program : planned.getOps<kern::ProgramOp>())
       if (failed(add(program)))
         return failure();
@@ -59,6 +70,7 @@ public:
     m.leaves = out.leaves.data(), m.n_leaves = out.leaves.size();
     m.states = out.states.data(), m.n_states = out.states.size();
     m.programs = out.programs.data(), m.n_programs = out.programs.size();
+    m.constants = out.constants.data(), m.n_constants = out.constants.size();
     return success();
   }
 
@@ -90,6 +102,17 @@ private:
     return {int32_t(buffer->getAttrOfType<IntegerAttr>("dist").getInt()),
             buffer->getAttrOfType<FloatAttr>("a").getValueAsDouble(),
             buffer->getAttrOfType<FloatAttr>("b").getValueAsDouble()};
+  }
+
+  void addConstant(kern::BufferOp buffer, DenseElementsAttr value) {
+    std::string &bytes = out.names.emplace_back();
+    if (value.getElementType().isInteger(1))
+      for (bool b : value.getValues<bool>())
+        bytes += char(b);
+    else
+      for (int64_t n = value.isSplat() ? value.getNumElements() : 1; n > 0; --n)
+        bytes.append(value.getRawData().begin(), value.getRawData().end());
+    out.constants.push_back({uint64_t(*buffer.getOffset()), bytes.size(), bytes.data()});
   }
 
   std::pair<const r1_field *, uint32_t> fields(ArrayAttr symbols) {
@@ -152,8 +175,8 @@ private:
           return failure();
         ops.push_back({R1_OP_END, 0, uint32_t(args.size()), 0, 0, 0});
       } else if (!isa<kern::EndOp>(op)) {
-        return op.emitError("export: '") << op.getName().getStringRef()
-                                         << "' is not supported yet in a program";
+        return op.emitError("export: '")
+               << op.getName().getStringRef() << "' is not supported yet in a program";
       }
     }
     return success();

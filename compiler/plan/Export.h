@@ -1,8 +1,8 @@
 // The planned module as the C structures that the runtime reads.
 #pragma once
-#include "llvm/ADT/STLFunctionalExtras.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "runtime/r1rt.h"
+#include "llvm/ADT/STLFunctionalExtras.h"
 #include <deque>
 #include <memory>
 #include <string>
@@ -24,6 +24,7 @@ struct ExportedModule {
   std::vector<r1_leaf> leaves;
   std::vector<r1_field> states;
   std::vector<r1_program> programs;
+  std::vector<r1_constant> constants;
   std::deque<std::vector<r1_op>> ops;
   std::deque<std::vector<r1_arg>> args;
   std::deque<std::vector<r1_field>> fields;

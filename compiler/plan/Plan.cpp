@@ -118,9 +118,9 @@ uint64_t place(MutableArrayRef<Life> lives) {
     }
     life->offset = offset;
     size = std::max(size, offset + life->bytes);
-    placed.insert(llvm::upper_bound(placed, life, [](Life *a, Life *b) {
-      return a->offset < b->offset;
-    }), life);
+    placed.insert(
+        llvm::upper_bound(placed, life, [](Life *a, Life *b) { return a->offset < b->offset; }),
+        life);
   }
   return size;
 }

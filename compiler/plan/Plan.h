@@ -15,8 +15,8 @@ namespace r1 {
 struct MemoryTable {
   uint64_t parameters = 0; // trainable and frozen
   uint64_t gradients = 0;
-  uint64_t state = 0;      // of the optimiser
-  uint64_t inputs = 0;     // global batches, host numbers, outputs, constants
+  uint64_t state = 0;       // of the optimiser
+  uint64_t inputs = 0;      // global batches, host numbers, outputs, constants
   uint64_t activations = 0; // the work region: the peak over programs
   uint64_t total = 0;
   /// The work region that each program needs.

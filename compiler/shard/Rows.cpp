@@ -107,8 +107,14 @@ void Rows::visit(Operation *op) {
     ArrayRef<int64_t> from = shapeOf(reshape.getInput()), to = shapeOf(reshape.getResult());
     unsigned i = 0, j = 0;
     while (i < from.size() && j < to.size()) {
-      if (from[i] == 1 && to[j] != 1) { ++i; continue; }
-      if (to[j] == 1 && from[i] != 1) { ++j; continue; }
+      if (from[i] == 1 && to[j] != 1) {
+        ++i;
+        continue;
+      }
+      if (to[j] == 1 && from[i] != 1) {
+        ++j;
+        continue;
+      }
       unify({reshape.getInput(), i}, {reshape.getResult(), j});
       int64_t a = from[i++], b = to[j++];
       while (a != b)
@@ -136,9 +142,8 @@ void Rows::visit(Operation *op) {
       if (!shapeOf(v).empty())
         join({v, 0});
     for (Region &lambda : kernel.getLambdas()) {
-      unsigned indices = llvm::count_if(lambda.front().getArguments(), [](BlockArgument a) {
-        return a.getType().isIndex();
-      });
+      unsigned indices = llvm::count_if(lambda.front().getArguments(),
+                                        [](BlockArgument a) { return a.getType().isIndex(); });
       lambda.walk([&](ir::ReadOp read) {
         Value capture =
             kernel.getCaptures()[cast<BlockArgument>(read.getTensor()).getArgNumber() - indices];

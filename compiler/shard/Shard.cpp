@@ -52,7 +52,8 @@ private:
     }
     if (fromParams)
       dependsOnParams.insert(op);
-    if (auto c = dyn_cast<arith::ConstantOp>(op); c && !cast<DenseElementsAttr>(c.getValue()).isSplat()) {
+    if (auto c = dyn_cast<arith::ConstantOp>(op);
+        c && !cast<DenseElementsAttr>(c.getValue()).isSplat()) {
       phases[op] = Phase::Before; // a table; cut into slices if it counts rows
     } else if (carries(op)) {
       if (phase == Phase::After)
@@ -94,7 +95,8 @@ private:
     while (!work.empty()) {
       Operation *op = work.pop_back_val();
       for (Value v : op->getOperands())
-        if (Operation *def = v.getDefiningOp(); def && carries(def) && inPrologue.insert(def).second)
+        if (Operation *def = v.getDefiningOp();
+            def && carries(def) && inPrologue.insert(def).second)
           work.push_back(def);
     }
   }
@@ -169,8 +171,8 @@ private:
                           : type);
     }
     Location loc = partials.front()->getLoc();
-    auto rowLoop = ir::RowLoopOp::create(b, loc, types, micro, split.getArrayRef(),
-                                         whole.getArrayRef());
+    auto rowLoop =
+        ir::RowLoopOp::create(b, loc, types, micro, split.getArrayRef(), whole.getArrayRef());
     Block *body = new Block;
     rowLoop.getBody().push_back(body);
     IRMapping inLoop;
@@ -196,9 +198,8 @@ private:
       RankedTensorType type = typeOf(op->getResult(0));
       if (type.getElementType() != typeOf(v).getElementType())
         v = round(b, v, type, op->getLoc());
-      op->getResult(0).replaceUsesWithIf(v, [&](OpOperand &use) {
-        return !inside.contains(use.getOwner());
-      });
+      op->getResult(0).replaceUsesWithIf(
+          v, [&](OpOperand &use) { return !inside.contains(use.getOwner()); });
     }
     for (Operation *op : after)
       if (!llvm::is_contained(partials, op))
@@ -247,8 +248,7 @@ LogicalResult shardModule(ModuleOp module, int64_t micro) {
   if (micro < 1)
     return module.emitError("shard: the number of micro-batches is at least 1");
   for (auto func : module.getOps<func::FuncOp>()) {
-    if (func.isPrivate() || func.isDeclaration() ||
-        !func.getBody().getOps<ir::RowLoopOp>().empty())
+    if (func.isPrivate() || func.isDeclaration() || !func.getBody().getOps<ir::RowLoopOp>().empty())
       continue;
     bool hasRows = false;
     for (unsigned i = 0; i < func.getNumArguments(); ++i)
@@ -265,9 +265,9 @@ LogicalResult shardModule(ModuleOp module, int64_t micro) {
     int64_t count = micro;
     if (rows.count() % micro) {
       if (func.getSymName() == "backward")
-        return emitError(func.getLoc()) << "shard: a batch of " << rows.count()
-                                        << " rows does not split into " << micro
-                                        << " equal micro-batches";
+        return emitError(func.getLoc())
+               << "shard: a batch of " << rows.count() << " rows does not split into " << micro
+               << " equal micro-batches";
       count = std::gcd(rows.count(), micro);
     }
     if (rows.positional && count > 1)

@@ -134,6 +134,12 @@ Result<std::unique_ptr<Executor>> Executor::create(Device &device, const r1_modu
 
   std::unique_ptr<Executor> e(new Executor(device, module));
   R1RT_ASSIGN(e->memory, Arena::create(module.arena_bytes));
+  for (uint32_t i = 0; i < module.n_constants; ++i) {
+    const r1_constant &c = module.constants[i];
+    if (c.bytes > module.arena_bytes || c.offset > module.arena_bytes - c.bytes)
+      return Status::error("the compiled module is broken: a constant lies outside of the arena");
+    std::memcpy(static_cast<char *>(e->memory.data()) + c.offset, c.data, c.bytes);
+  }
   uint64_t most = module.scratch_bytes;
   for (uint32_t i = 0; i < module.n_kernels; ++i)
     most = std::max(most, module.kernels[i].scratch_bytes);

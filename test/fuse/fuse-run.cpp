@@ -5,7 +5,8 @@
 // must agree with R1Eval on the module before shard, and be bit-identical for every number of
 // micro-batches and threads.
 //
-//   --micro 1,2,4   --team 1,2   --no-fuse   --chunk-bytes N   --tolerance 1e-4   --print
+//   --micro 1,2,4   --team 1,2   --chunk-bytes N,M   --no-fuse   --no-intrinsics   --tolerance 1e-4
+//   --print
 #include "compiler/cpu/Cpu.h"
 #include "compiler/fuse/Fuse.h"
 #include "compiler/grad/Grad.h"
@@ -15,10 +16,10 @@
 #include "dialects/kern/Kern.h"
 #include "dialects/r1/LeafLayout.h"
 #include "dialects/r1/R1Eval.h"
-#include "llvm/Support/CommandLine.h"
 #include "mlir/IR/Verifier.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/CommandLine.h"
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -30,8 +31,8 @@ namespace cl = llvm::cl;
 static cl::opt<std::string> file(cl::Positional, cl::Required, cl::desc("FILE.mlir"));
 static cl::list<int> micros("micro", cl::CommaSeparated);
 static cl::list<int> teams("team", cl::CommaSeparated);
-static cl::opt<bool> noFuse("no-fuse"), printAll("print");
-static cl::opt<int64_t> chunkBytes("chunk-bytes", cl::init(0));
+static cl::opt<bool> noFuse("no-fuse"), printAll("print"), noIntrinsics("no-intrinsics");
+static cl::list<int64_t> chunkBytes("chunk-bytes", cl::CommaSeparated);
 static cl::opt<double> tolerance("tolerance", cl::init(1e-4));
 
 namespace {
@@ -67,21 +68,52 @@ ir::EvalTensor draw(RankedTensorType type, StringRef name, bool positive = false
 }
 
 double loadAs(r1_dtype type, const char *at, int64_t i) {
-  auto widen = [](uint32_t bits) { float f; std::memcpy(&f, &bits, 4); return double(f); };
+  auto widen = [](uint32_t bits) {
+    float f;
+    std::memcpy(&f, &bits, 4);
+    return double(f);
+  };
   switch (type) {
-  case R1_F64: { double v; std::memcpy(&v, at + 8 * i, 8); return v; }
-  case R1_F32: { float v; std::memcpy(&v, at + 4 * i, 4); return v; }
-  case R1_BF16: { uint16_t v; std::memcpy(&v, at + 2 * i, 2); return widen(uint32_t(v) << 16); }
-  case R1_I64: { int64_t v; std::memcpy(&v, at + 8 * i, 8); return double(v); }
-  case R1_I32: { int32_t v; std::memcpy(&v, at + 4 * i, 4); return v; }
-  default: return double(uint8_t(at[i]));
+  case R1_F64: {
+    double v;
+    std::memcpy(&v, at + 8 * i, 8);
+    return v;
+  }
+  case R1_F32: {
+    float v;
+    std::memcpy(&v, at + 4 * i, 4);
+    return v;
+  }
+  case R1_BF16: {
+    uint16_t v;
+    std::memcpy(&v, at + 2 * i, 2);
+    return widen(uint32_t(v) << 16);
+  }
+  case R1_I64: {
+    int64_t v;
+    std::memcpy(&v, at + 8 * i, 8);
+    return double(v);
+  }
+  case R1_I32: {
+    int32_t v;
+    std::memcpy(&v, at + 4 * i, 4);
+    return v;
+  }
+  default:
+    return double(uint8_t(at[i]));
   }
 }
 
 void storeAs(r1_dtype type, char *at, int64_t i, double x) {
   switch (type) {
-  case R1_F64: std::memcpy(at + 8 * i, &x, 8); return;
-  case R1_F32: { float v = float(x); std::memcpy(at + 4 * i, &v, 4); return; }
+  case R1_F64:
+    std::memcpy(at + 8 * i, &x, 8);
+    return;
+  case R1_F32: {
+    float v = float(x);
+    std::memcpy(at + 4 * i, &v, 4);
+    return;
+  }
   case R1_BF16: {
     float f = float(x);
     uint32_t bits;
@@ -90,9 +122,18 @@ void storeAs(r1_dtype type, char *at, int64_t i, double x) {
     std::memcpy(at + 2 * i, &v, 2);
     return;
   }
-  case R1_I64: { int64_t v = int64_t(x); std::memcpy(at + 8 * i, &v, 8); return; }
-  case R1_I32: { int32_t v = int32_t(x); std::memcpy(at + 4 * i, &v, 4); return; }
-  default: at[i] = char(x);
+  case R1_I64: {
+    int64_t v = int64_t(x);
+    std::memcpy(at + 8 * i, &v, 8);
+    return;
+  }
+  case R1_I32: {
+    int32_t v = int32_t(x);
+    std::memcpy(at + 4 * i, &v, 4);
+    return;
+  }
+  default:
+    at[i] = char(x);
   }
 }
 
@@ -138,7 +179,8 @@ FailureOr<Results> reference(ModuleOp module) {
       auto role = f.getArgAttrOfType<StringAttr>(a.getArgNumber(), "r1.role");
       auto name = f.getArgAttrOfType<StringAttr>(a.getArgNumber(), "r1.name");
       if (!role) {
-        args.push_back(draw(type, name ? name.getValue() : "arg" + std::to_string(a.getArgNumber())));
+        args.push_back(
+            draw(type, name ? name.getValue() : "arg" + std::to_string(a.getArgNumber())));
         continue;
       }
       ir::EvalTensor t;
@@ -224,12 +266,15 @@ struct Machine {
   }
 };
 
-FailureOr<Results> compiled(ModuleOp original, int64_t micro, int threads, std::string &text) {
+FailureOr<Results> compiled(ModuleOp original, int64_t micro, int threads, int64_t chunk,
+                            std::string &text) {
   OwningOpRef<ModuleOp> module = original.clone();
   FuseOptions options;
   options.fuse = !noFuse;
-  if (chunkBytes)
-    options.chunkBytes = chunkBytes;
+  if (!noIntrinsics)
+    options.intrinsics = {"flash_attention", "flash_attention_bwd"};
+  if (chunk)
+    options.chunkBytes = chunk;
   if (failed(shardModule(*module, micro)) || failed(fuseModule(*module, options)) ||
       failed(planModule(*module)) || failed(verify(*module)))
     return failure();
@@ -253,10 +298,12 @@ FailureOr<Results> compiled(ModuleOp original, int64_t micro, int threads, std::
     return failure();
   const r1_module &m = exported->module;
   Machine machine(m);
+  for (uint32_t i = 0; i < m.n_constants; ++i)
+    std::memcpy(machine.arena + m.constants[i].offset, m.constants[i].data, m.constants[i].bytes);
   auto draws = [&](const r1_field &f, bool positive, double shift) {
     MLIRContext *context = original.getContext();
-    Type elem = f.dtype <= R1_BF16 ? Type(Float32Type::get(context))
-                                   : Type(IntegerType::get(context, 32));
+    Type elem =
+        f.dtype <= R1_BF16 ? Type(Float32Type::get(context)) : Type(IntegerType::get(context, 32));
     Attribute encoding;
     if (f.bound)
       encoding = ir::TyAttr::get(context, {}, f.bound);
@@ -329,46 +376,58 @@ int main(int argc, char **argv) {
     teams.push_back(1);
   std::optional<Results> first;
   bool bad = false;
+  if (chunkBytes.empty())
+    chunkBytes.push_back(0);
+  struct Setting {
+    int micro, threads;
+    int64_t chunk;
+  };
+  std::vector<Setting> settings;
   for (int micro : micros)
-    for (int threads : teams) {
-      std::string text;
-      auto actual = compiled(*module, micro, threads, text);
-      if (failed(actual))
-        return 1;
-      llvm::outs() << "micro " << micro << ", threads " << threads << ": " << text << "\n";
-      for (auto &[name, want] : *expected) {
-        auto it = actual->find(name);
-        if (it == actual->end() || it->second.size() != want.size()) {
-          llvm::outs() << "  " << name << ": missing\n";
-          bad = true;
-          continue;
-        }
-        double worst = 0, scale = 1e-3;
-        for (double w : want)
-          if (std::isfinite(w))
-            scale = std::max(scale, std::abs(w));
-        size_t at = 0;
-        for (size_t i = 0; i < want.size(); ++i) {
-          double d = want[i] == it->second[i] ? 0 : std::abs(want[i] - it->second[i]) / scale;
-          if (!(d <= worst))
-            worst = d, at = i;
-        }
-        bool off = !(worst <= tolerance);
-        if (off || printAll)
-          llvm::outs() << "  " << name << "[" << at << "]: " << it->second[at] << ", expected "
-                       << want[at] << (off ? "  WRONG" : "") << "\n";
-        bad |= off;
-      }
-      if (!first) {
-        first = *actual;
+    for (int threads : teams)
+      for (int64_t chunk : chunkBytes)
+        settings.push_back({micro, threads, chunk});
+  for (auto [micro, threads, chunk] : settings) {
+    std::string text;
+    auto actual = compiled(*module, micro, threads, chunk, text);
+    if (failed(actual))
+      return 1;
+    if (chunk)
+      llvm::outs() << "chunks of " << chunk << " bytes, ";
+    llvm::outs() << "micro " << micro << ", threads " << threads << ": " << text << "\n";
+    for (auto &[name, want] : *expected) {
+      auto it = actual->find(name);
+      if (it == actual->end() || it->second.size() != want.size()) {
+        llvm::outs() << "  " << name << ": missing\n";
+        bad = true;
         continue;
       }
-      for (auto &[name, values] : *first)
-        if (std::memcmp(values.data(), (*actual)[name].data(), 8 * values.size())) {
-          llvm::outs() << "  " << name << ": other bits than in the first run\n";
-          bad = true;
-        }
+      double worst = 0, scale = 1e-3;
+      for (double w : want)
+        if (std::isfinite(w))
+          scale = std::max(scale, std::abs(w));
+      size_t at = 0;
+      for (size_t i = 0; i < want.size(); ++i) {
+        double d = want[i] == it->second[i] ? 0 : std::abs(want[i] - it->second[i]) / scale;
+        if (!(d <= worst))
+          worst = d, at = i;
+      }
+      bool off = !(worst <= tolerance);
+      if (off || printAll)
+        llvm::outs() << "  " << name << "[" << at << "]: " << it->second[at] << ", expected "
+                     << want[at] << (off ? "  WRONG" : "") << "\n";
+      bad |= off;
     }
+    if (!first) {
+      first = *actual;
+      continue;
+    }
+    for (auto &[name, values] : *first)
+      if (std::memcmp(values.data(), (*actual)[name].data(), 8 * values.size())) {
+        llvm::outs() << "  " << name << ": other bits than in the first run\n";
+        bad = true;
+      }
+  }
   llvm::outs() << (bad ? "FAILED\n" : "ok\n");
   return bad;
 }

@@ -1,6 +1,6 @@
 // A small classifier: embedding, RMSNorm, SwiGLU-like block with residual, tied head, masked cross
 // entropy; its gradient by `grad`; SGD with momentum and clipping over the pools.
-// RUN: fuse-run %s --micro 1,2,8 --team 1,2 | FileCheck %s
+// RUN: fuse-run %s --micro 1,2,8 --team 1,2 --chunk-bytes 1000,100000 | FileCheck %s
 // RUN: fuse-run %s --micro 1,4 --no-fuse | FileCheck %s
 // CHECK: ok
 
