@@ -269,6 +269,7 @@ private:
 } // namespace
 
 std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const Stage &stage,
+                                            const std::vector<std::string> &entries,
                                             const SourceManager &sources,
                                             const CompileOptions &options, CompileError &error) {
   (void)program;
@@ -276,6 +277,11 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
   OwningOpRef<ModuleOp> module = irgenStage(stage, compiler.context(), sources);
   if (!module)
     return compiler.fail();
+  for (auto fn : llvm::make_early_inc_range(module->getOps<func::FuncOp>())) {
+    auto entry = fn->getAttrOfType<StringAttr>("r1.entry");
+    if (entry && !llvm::is_contained(entries, entry.getValue()))
+      fn.erase();
+  }
   uint64_t limit = options.memory;
   if (stage.on.is_object() && stage.on.contains("memory") && stage.on["memory"].is_number())
     limit = stage.on["memory"].get<uint64_t>();

@@ -61,8 +61,10 @@ struct CompileError {
 };
 
 /// Compiles one model stage: irgen, grad, shard (as many micro-batches as memory asks for), fuse,
-/// plan, cpu. On failure returns null and fills `error` (with the .r1 place where there is one).
+/// plan, cpu. Only the entries called `entries` are compiled. On failure returns null and fills
+/// `error` (with the .r1 place where there is one).
 std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const Stage &stage,
+                                            const std::vector<std::string> &entries,
                                             const SourceManager &sources,
                                             const CompileOptions &options, CompileError &error);
 

@@ -4,7 +4,7 @@
 
 Prints the largest relative difference of any parameter's gradient (limit 1e-5, relative to that
 gradient's largest element) and of the ten losses (limit 1e-4); exits 1 beyond a limit. Needs torch,
-numpy and safetensors. The text has exactly `batch` rows, so that every step sees all of it.
+numpy and safetensors. The text has exactly `batch` rows with its end of text, so that every step sees all of it.
 """
 import argparse, glob, json, os, subprocess, sys, tempfile
 import torch, torch.nn.functional as F
@@ -51,7 +51,7 @@ def main():
     a = p.parse_args()
     here = os.path.dirname(os.path.abspath(__file__))
     work = tempfile.mkdtemp()
-    text = (open(os.path.join(here, "../../README.md"), "rb").read() * 4)[: SEQ * BATCH]
+    text = (open(os.path.join(here, "../../README.md"), "rb").read() * 4)[: SEQ * BATCH - 1]
     open(f"{work}/text.txt", "wb").write(text)
     store = f"{work}/store"
     out = subprocess.run(
@@ -71,10 +71,10 @@ def main():
     w0 = {k: v.double() for k, v in load_file(start["files"]["model"]).items()}
     state = load_file(start["files"]["state"])
 
-    ids = torch.tensor(list(text)).view(BATCH, SEQ)
+    # One stream of one segment, ending in end of text (256): the last token of a row is followed by
+    # the next row's first, the very last one by nothing.
+    ids = torch.tensor(list(text) + [256]).view(BATCH, SEQ)
     target = torch.cat([ids[:, 1:], torch.zeros(BATCH, 1, dtype=ids.dtype)], 1)
-    # One stream of one segment: the last token of a row is followed by the next row's first.
-    flat = torch.tensor(list(text))
     target[:-1, -1] = ids[1:, 0]
     mask = torch.ones_like(target, dtype=torch.bool)
     mask[-1, -1] = False

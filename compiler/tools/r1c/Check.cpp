@@ -1,0 +1,19 @@
+// r1c check: everything that can be known without data or device.
+#include "compiler/tools/r1c/Session.h"
+#include <cstdio>
+
+int r1::tool::checkCommand(const Options &o) {
+  int exit = Done;
+  for (const std::string &file : o.files) {
+    Session session(o);
+    if (!session.load(file)) {
+      exit = session.exit;
+      continue;
+    }
+    // A file of definitions needs no pipeline; one with pipelines has each elaborated.
+    for (const Decl *d : session.program->main->files[0]->decls)
+      if (d->kind == Decl::Pipeline && !session.elaborate(std::string(d->name)))
+        exit = session.exit;
+  }
+  return exit;
+}

@@ -1,0 +1,127 @@
+// r1c compile: any level of the compiler as text.
+#include "compiler/syntax/Printer.h"
+#include "compiler/tools/r1c/Execute.h"
+#include "compiler/tools/r1c/Files.h"
+#include "runtime/state/Files.h"
+#include <cstdio>
+#include <filesystem>
+
+namespace r1::tool {
+
+namespace {
+
+int fail(const std::string &text, int code) {
+  std::fprintf(stderr, "r1c compile: %s\n", text.c_str());
+  return code;
+}
+
+/// Writes the levels: one to standard output or the file -o, several into the directory -o as
+/// NN.level.ext.
+int write(const std::map<Phase, std::string> &dumps, const Options &o, const std::string &prefix) {
+  bool several = dumps.size() > 1 || (!o.out.empty() && std::filesystem::is_directory(o.out)) ||
+                 o.out.ends_with("/");
+  for (auto &[phase, text] : dumps) {
+    const PhaseInfo &info = phases()[size_t(phase)];
+    if (o.out.empty()) {
+      if (dumps.size() > 1)
+        std::printf("// ── %02d.%s%s%s\n", info.number, prefix.c_str(), prefix.empty() ? "" : ".", info.name);
+      std::fwrite(text.data(), 1, text.size(), stdout);
+      continue;
+    }
+    char file[64];
+    std::snprintf(file, sizeof file, "%02d.%s.%s", info.number, info.name, info.extension);
+    std::string path = o.out;
+    if (several) {
+      if (auto st = r1rt::makeDirs(o.out); !st)
+        return fail(st.message(), CommandWrong);
+      path = o.out + "/" + (prefix.empty() ? "" : prefix + ".") + file;
+    }
+    if (auto st = r1rt::writeFileAtomic(path, text); !st)
+      return fail(st.message(), CommandWrong);
+  }
+  return Done;
+}
+
+} // namespace
+
+int compileCommand(const Options &o) {
+  CompileOptions co;
+  co.kernel = o.onlyKernel;
+  co.threads = o.threads;
+  std::vector<Phase> front;
+  std::vector<std::string> levels = o.emit;
+  if (levels.empty())
+    levels = {"plan"};
+  for (const std::string &name : levels) {
+    const PhaseInfo *p = findPhase(name);
+    if (!p) {
+      std::vector<std::string> names;
+      std::string all;
+      for (const PhaseInfo &q : phases())
+        names.push_back(q.name), all += std::string(" ") + q.name;
+      std::string near = nearest(name, names);
+      return fail("--emit " + name + ": no such level" + (near.empty() ? "" : ", did you mean " + near + "?") +
+                      "; levels are" + all, CommandWrong);
+    }
+    (p->phase <= Phase::check ? front : co.dump).push_back(p->phase);
+  }
+  if (o.report)
+    return fail("--report is not supported yet", CommandWrong);
+
+  if (o.file.ends_with(".mlir")) {
+    auto text = r1rt::readFile(o.file);
+    if (!text)
+      return fail(text.status().message(), CommandWrong);
+    if (!front.empty())
+      return fail("MLIR text has no levels syntax and check", CommandWrong);
+    CompileError error;
+    auto compiled = compileText(*text, o.file, co, error);
+    if (!compiled)
+      return fail(error.message, error.exit);
+    return write(compiled->dumps, o, "");
+  }
+
+  auto [file, name] = splitFileAndName(o.file);
+  Session session(o);
+  if (!session.load(file))
+    return session.exit;
+  std::map<Phase, std::string> dumps;
+  for (Phase p : front)
+    if (p == Phase::syntax)
+      dumps[p] = dump(*session.program->main->files[0], session.sources);
+  bool checkToo = std::find(front.begin(), front.end(), Phase::check) != front.end();
+  if (!checkToo && co.dump.empty())
+    return write(dumps, o, "");
+
+  // FILE:NAME is a stage here; the pipeline is the only one or main.
+  if (!session.elaborate(""))
+    return session.exit;
+  const Elaboration &program = *session.elaboration;
+  if (checkToo)
+    dumps[Phase::check] = dumpElaboration(program);
+  if (co.dump.empty())
+    return write(dumps, o, "");
+  bool found = false;
+  for (const Stage &s : program.stages) {
+    if (s.entries.empty() || (!name.empty() && s.name != name))
+      continue;
+    CompileError error;
+    auto compiled = compileStage(program, s, entriesFor(s), session.sources, co, error);
+    if (!compiled)
+      return fail(error.message, error.exit);
+    auto all = dumps;
+    all.insert(compiled->dumps.begin(), compiled->dumps.end());
+    for (auto it = all.begin(); it != all.end();)
+      it = it->second.empty() ? all.erase(it) : std::next(it);
+    if (int code = write(all, o, name.empty() ? s.name : ""))
+      return code;
+    dumps.clear();
+    found = true;
+  }
+  if (!found)
+    return fail(name.empty() ? file + " has no stage with a model" : "no model stage `" + name + "` in " + file,
+                CommandWrong);
+  return Done;
+}
+
+} // namespace r1::tool

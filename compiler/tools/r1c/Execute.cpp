@@ -1,0 +1,187 @@
+#include "compiler/tools/r1c/Execute.h"
+#include <algorithm>
+#include <chrono>
+
+using nlohmann::json;
+using r1rt::ExitClass;
+using r1rt::Result;
+using r1rt::Status;
+
+namespace r1::tool {
+
+namespace {
+
+bool hasEntry(const Stage &stage, const std::string &name) {
+  return std::any_of(stage.entries.begin(), stage.entries.end(),
+                     [&](const auto &e) { return e->name == name; });
+}
+
+/// The stage that {"stage": NAME} names, or "".
+std::string stageName(const json &spec) {
+  return spec.is_object() ? spec.value("stage", "") : "";
+}
+
+ExitClass exitClass(int code) {
+  return code == NoMemory ? ExitClass::memory : code == CommandWrong ? ExitClass::commandLine : ExitClass::program;
+}
+
+} // namespace
+
+std::vector<std::string> entriesFor(const Stage &stage) {
+  if (stage.kind != "train")
+    return {"eval"};
+  std::vector<std::string> names = {"loss", "update"};
+  if (stage.spec.contains("valid") && !stage.spec["valid"].is_null())
+    names.push_back("eval");
+  return names;
+}
+
+CompileOptions Runner::compileOptions() const {
+  CompileOptions o;
+  o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
+  o.threads = session.options.threads;
+  return o;
+}
+
+Result<r1rt::Device *> Runner::device() {
+  if (!cpu) {
+    R1RT_ASSIGN(cpu, r1rt::Device::createCpu(session.options.threads));
+  }
+  return cpu.get();
+}
+
+Result<std::string> Runner::dirOf(const std::string &stage) const {
+  auto it = dirs.find(stage);
+  if (it == dirs.end())
+    return Status::error("the artifact of stage `" + stage + "` is not there; run it first");
+  return it->second;
+}
+
+r1rt::DataContext &Runner::data(const Stage &stage) {
+  r1rt::DataContext *c = &shared;
+  if (!stage.rowFns.empty()) {
+    own = std::make_unique<r1rt::DataContext>();
+    c = own.get();
+    for (const RowFn &fn : stage.rowFns)
+      c->rowFns.push_back([fn](const json &row) -> Result<json> {
+        try {
+          return fn(row);
+        } catch (const std::exception &e) {
+          return Status::error(e.what());
+        }
+      });
+  }
+  c->artifactDir = [this](const std::string &name) { return dirOf(name); };
+  c->warn = [this, name = stage.name](const std::string &text) { report.warning(name, text); };
+  return *c;
+}
+
+Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage,
+                                                       const std::vector<std::string> &names,
+                                                       const CompileOptions &options) {
+  for (const std::string &name : names)
+    if (!hasEntry(stage, name))
+      return Status::error("stage `" + stage.name + "` has no entry `" + name +
+                               "`: its model has no forward over tokens",
+                           ExitClass::program);
+  CompileError error;
+  std::unique_ptr<CompiledStage> compiled =
+      compileStage(*session.elaboration, stage, names, session.sources, options, error);
+  if (!compiled)
+    return Status::error(error.message, exitClass(error.exit));
+  return compiled;
+}
+
+Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
+  const Stage &s = *p.stage;
+  auto t0 = std::chrono::steady_clock::now();
+  R1RT_ASSIGN(auto compiled, compile(s, entriesFor(s), compileOptions()));
+  double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count();
+  report.event("kernel", {{"stage", s.name},
+                          {"kernels", compiled->distinctKernels},
+                          {"cached", compiled->cachedKernels},
+                          {"launches", compiled->launches},
+                          {"micro", compiled->micro},
+                          {"arena_bytes", compiled->module->arena_bytes},
+                          {"compile_seconds", seconds}});
+  r1rt::TrainJob job;
+  job.module = compiled->module;
+  job.spec = s.spec;
+  job.spec["stage"] = s.name;
+  job.dir = dir;
+  // Leaves that come from another stage's weights.
+  json start = json::array();
+  std::vector<std::string> seen;
+  for (const Leaf &leaf : s.leaves)
+    if (!leaf.from.empty() && std::find(seen.begin(), seen.end(), leaf.from) == seen.end()) {
+      seen.push_back(leaf.from);
+      R1RT_ASSIGN(std::string from, dirOf(leaf.from));
+      start.push_back({{"dir", from}, {"prefix", ""}});
+    }
+  if (!start.empty())
+    job.spec["start"] = start;
+  job.spec["metadata"] = {{"r1.fingerprint", p.fingerprint}, {"r1.stage", s.name}};
+  const json &lr = s.spec.value("lr", json(0.0));
+  if (lr.is_number()) {
+    double v = lr.get<double>();
+    job.lr = [v](double) { return v; };
+  } else {
+    job.lr = s.hostFns.at(lr.at("fn").get<size_t>());
+  }
+  R1RT_ASSIGN(r1rt::Device * dev, device());
+  r1rt::StageContext ctx{*dev, data(s), report};
+  return r1rt::runTrain(job, ctx);
+}
+
+Result<json> Runner::evaluate(const PlannedStage &p, const std::string &dir) {
+  const Stage &s = *p.stage;
+  R1RT_ASSIGN(std::string modelDir, dirOf(stageName(s.spec.value("model", json()))));
+  R1RT_ASSIGN(auto compiled, compile(s, {"eval"}, compileOptions()));
+  r1rt::EvaluateJob job;
+  job.module = compiled->module;
+  job.spec = s.spec;
+  job.spec["stage"] = s.name;
+  job.modelDir = modelDir;
+  job.dir = dir;
+  R1RT_ASSIGN(r1rt::Device * dev, device());
+  r1rt::StageContext ctx{*dev, data(s), report};
+  return r1rt::runEvaluate(job, ctx);
+}
+
+Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
+  const Stage &s = *p.stage;
+  if (s.kind == "train")
+    return train(p, dir);
+  if (s.kind == "evaluate")
+    return evaluate(p, dir);
+  if (s.kind == "bpe") {
+    R1RT_ASSIGN(r1rt::Device * dev, device());
+    r1rt::StageContext ctx{*dev, data(s), report};
+    r1rt::BpeJob job{s.spec, dir};
+    job.spec["stage"] = s.name;
+    return r1rt::runBpe(job, ctx);
+  }
+  return Status::error("stages of kind `" + s.kind +
+                           "` are not supported yet: this version runs bpe, train and evaluate",
+                       ExitClass::program);
+}
+
+Result<json> Runner::generate(const PlannedStage &p, const std::string &prompt,
+                              const std::function<void(const std::string &)> &onText) {
+  const Stage &s = *p.stage;
+  const Options &o = session.options;
+  R1RT_ASSIGN(std::string modelDir, dirOf(s.name));
+  R1RT_ASSIGN(auto compiled, compile(s, {"logits"}, compileOptions()));
+  r1rt::GenerateJob job;
+  job.module = compiled->module;
+  job.spec = {{"tokens", o.maxNew},     {"temperature", o.temperature}, {"top_k", o.topK},
+              {"top_p", o.topP},        {"seed", o.seed < 0 ? 0 : o.seed}, {"stop_at_end", true}};
+  job.modelDir = modelDir;
+  job.prompt = prompt;
+  job.onText = onText;
+  R1RT_ASSIGN(r1rt::Device * dev, device());
+  r1rt::StageContext ctx{*dev, data(s), report};
+  return r1rt::runGenerate(job, ctx);
+}
+
+} // namespace r1::tool

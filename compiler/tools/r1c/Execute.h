@@ -1,0 +1,48 @@
+// Running one stage: what its kind needs compiled, and the runtime's loop for it.
+#pragma once
+#include "compiler/Compiler.h"
+#include "compiler/tools/r1c/Plan.h"
+#include "runtime/stages/Stages.h"
+
+namespace r1::tool {
+
+/// What all stages of a run share. The device starts its threads when the first stage runs.
+class Runner {
+public:
+  Runner(Session &session, r1rt::Store &store, r1rt::Reporter &report)
+      : session(session), store(store), report(report) {}
+
+  /// Makes the artifact of a planned stage in `dir`; returns the result for its manifest.
+  r1rt::Result<nlohmann::json> execute(const PlannedStage &p, const std::string &dir);
+  /// Samples from the finished stage.
+  r1rt::Result<nlohmann::json> generate(const PlannedStage &p, const std::string &prompt,
+                                        const std::function<void(const std::string &)> &onText);
+  /// Tells where the finished artifact of a stage is.
+  void finished(const std::string &stage, const std::string &dir) { dirs[stage] = dir; }
+
+  /// Compiles the entries called `names` of a stage (all of them must exist).
+  r1rt::Result<std::unique_ptr<CompiledStage>> compile(const Stage &stage,
+                                                       const std::vector<std::string> &names,
+                                                       const CompileOptions &options);
+  CompileOptions compileOptions() const;
+
+private:
+  r1rt::Result<r1rt::Device *> device();
+  r1rt::Result<nlohmann::json> train(const PlannedStage &p, const std::string &dir);
+  r1rt::Result<nlohmann::json> evaluate(const PlannedStage &p, const std::string &dir);
+  r1rt::DataContext &data(const Stage &stage);
+  r1rt::Result<std::string> dirOf(const std::string &stage) const;
+
+  Session &session;
+  r1rt::Store &store;
+  r1rt::Reporter &report;
+  std::unique_ptr<r1rt::Device> cpu;
+  std::map<std::string, std::string> dirs;
+  r1rt::DataContext shared;                // stages without row functions: sources are read once
+  std::unique_ptr<r1rt::DataContext> own;  // of the stage being run, when it has row functions
+};
+
+/// The names of a stage's entries that a kind of use needs, e.g. loss and update for "train".
+std::vector<std::string> entriesFor(const Stage &stage);
+
+} // namespace r1::tool

@@ -1,0 +1,116 @@
+// r1c inspect: an artifact by stage or fingerprint, or a safetensors file.
+#include "compiler/tools/r1c/Files.h"
+#include "compiler/tools/r1c/Plan.h"
+#include "runtime/state/Safetensors.h"
+#include <cstdio>
+#include <filesystem>
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+namespace r1::tool {
+
+namespace {
+
+int fail(const r1rt::Status &st) {
+  std::fprintf(stderr, "r1c inspect: %s\n", st.message().c_str());
+  return st.exitCode();
+}
+
+int showTensors(const std::string &path, const Options &o) {
+  auto file = r1rt::SafetensorsFile::open(path);
+  if (!file)
+    return fail(file.status());
+  uint64_t bytes = 0;
+  json list = json::array();
+  for (const r1rt::TensorView &t : file->index().tensors) {
+    bytes += t.data.size();
+    if (o.json)
+      list.push_back({{"name", t.name}, {"dtype", t.dtype}, {"shape", t.shape}});
+    else
+      std::printf("%-5s %-20s %s\n", t.dtype.c_str(), r1rt::shapeText(t.shape).c_str(), t.name.c_str());
+  }
+  if (o.json)
+    std::printf("%s\n", json{{"tensors", list}, {"metadata", file->index().metadata}}.dump().c_str());
+  else {
+    for (auto &[key, value] : file->index().metadata)
+      std::printf("%s = %s\n", key.c_str(), value.c_str());
+    std::printf("%zu tensors, %s\n", file->index().tensors.size(), r1rt::bytesText(bytes).c_str());
+  }
+  return Done;
+}
+
+int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Options &o) {
+  auto manifest = store.manifest(fingerprint);
+  if (!manifest)
+    return fail(manifest.status());
+  std::string dir = store.dir(fingerprint);
+  json files = json::object();
+  for (const char *kind : {"model", "state"})
+    if (fs::exists(dir + "/" + kind + ".safetensors"))
+      files[kind] = fs::absolute(dir + "/" + kind + ".safetensors").string();
+  const char *states[] = {"absent", "interrupted", "finished"};
+  const char *state = states[int(store.state(fingerprint))];
+  if (o.json) {
+    std::printf("%s\n", json{{"fingerprint", fingerprint}, {"state", state}, {"dir", dir},
+                             {"files", files}, {"manifest", *manifest}}.dump().c_str());
+    return Done;
+  }
+  std::printf("%s %s of pipeline %s: %s\n", manifest->value("kind", "").c_str(),
+              manifest->value("stage", "").c_str(), manifest->value("pipeline", "").c_str(), state);
+  std::printf("  %s\n", dir.c_str());
+  for (auto &[name, fp] : manifest->value("reads", json::object()).items())
+    std::printf("  reads     %-12s %s\n", name.c_str(), fp.get<std::string>().c_str());
+  for (auto &[key, value] : manifest->value("spec", json::object()).items()) {
+    std::string text = value.dump();
+    std::printf("  argument  %-12s %s\n", key.c_str(),
+                text.size() > 100 ? (text.substr(0, 97) + "...").c_str() : text.c_str());
+  }
+  for (auto &[key, value] : manifest->value("result", json::object()).items())
+    std::printf("  result    %-12s %s\n", key.c_str(), value.dump().c_str());
+  for (auto &entry : manifest->value("files", json::object()).items())
+    std::printf("  file      %s\n", entry.key().c_str());
+  return Done;
+}
+
+} // namespace
+
+int inspectCommand(const Options &o) {
+  if (o.file.ends_with(".safetensors"))
+    return showTensors(o.file, o);
+  auto store = r1rt::Store::open(o.store);
+  if (!store)
+    return fail(store.status());
+  auto [file, name] = splitFileAndName(o.file);
+  if (name.empty()) {
+    // A fingerprint, or the beginning of one.
+    std::string found;
+    for (const std::string &fp : (*store)->list())
+      if (fp.starts_with(o.file)) {
+        if (!found.empty())
+          return fail(r1rt::Status::error("`" + o.file + "` begins several fingerprints",
+                                          r1rt::ExitClass::commandLine));
+        found = fp;
+      }
+    if (found.empty())
+      return fail(r1rt::Status::error("`" + o.file + "` is neither FILE.r1:STAGE, nor a .safetensors file, "
+                                      "nor a fingerprint in " + o.store, r1rt::ExitClass::commandLine));
+    return showArtifact(found, **store, o);
+  }
+  Session session(o);
+  if (!session.load(file) || !session.elaborate(""))
+    return session.exit;
+  auto plan = planStages(*session.elaboration, store->get(), o);
+  if (!plan)
+    return fail(plan.status());
+  for (const PlannedStage &p : *plan)
+    if (p.stage->name == name) {
+      if (p.state == r1rt::ArtifactState::absent)
+        return fail(r1rt::Status::error("stage `" + name + "` has no artifact with these settings" +
+                                        (p.why.empty() ? "" : ": " + p.why)));
+      return showArtifact(p.fingerprint, **store, o);
+    }
+  return fail(r1rt::Status::error("no stage `" + name + "` in " + file, r1rt::ExitClass::commandLine));
+}
+
+} // namespace r1::tool

@@ -1,0 +1,31 @@
+// What would run, and why: each stage's fingerprint, and what the store has of it.
+#pragma once
+#include "compiler/tools/r1c/Session.h"
+#include "runtime/state/Store.h"
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace r1::tool {
+
+struct PlannedStage {
+  const Stage *stage = nullptr;
+  std::string fingerprint;
+  /// What the fingerprint is made of, by name: "argument lr", "file a.txt", "built-in pack", ...
+  nlohmann::json components;
+  r1rt::ArtifactState state = r1rt::ArtifactState::absent;
+  bool selected = true;  // --only, --until
+  bool fresh = false;    // --fresh: its artifact is not used
+  bool runs() const { return selected && (fresh || state != r1rt::ArtifactState::finished); }
+  /// The first component that differs from the newest artifact of the same stage in the store;
+  /// empty if there is none.
+  std::string why;
+};
+
+/// Fingerprints every stage of the pipeline and looks it up. `store` may be null (nothing stored).
+/// Fails when a file cannot be read or an option names no stage.
+r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r1rt::Store *store,
+                                                   const Options &options);
+
+} // namespace r1::tool

@@ -1,0 +1,151 @@
+// r1c plan: what would run and why, parameters, memory.
+#include "compiler/tools/r1c/Execute.h"
+#include "compiler/tools/r1c/Files.h"
+#include <cstdio>
+
+using nlohmann::json;
+using r1rt::ArtifactState;
+
+namespace r1::tool {
+
+namespace {
+
+int64_t parameters(const Stage &s, bool trainableOnly) {
+  int64_t total = 0;
+  for (const Leaf &leaf : s.leaves) {
+    int64_t n = 1;
+    for (auto &d : leaf.type.dims)
+      n *= d.size;
+    if (!trainableOnly || leaf.trainable)
+      total += n;
+  }
+  return total;
+}
+
+std::string millions(int64_t n) {
+  char b[32];
+  std::snprintf(b, sizeof b, n >= 10'000'000 ? "%.1f M" : "%.3f M", double(n) * 1e-6);
+  return b;
+}
+
+std::string amount(uint64_t bytes) {
+  char b[48];
+  if (bytes >= 1000ull * 1000 * 1000)
+    std::snprintf(b, sizeof b, "%9.3f GB", double(bytes) * 1e-9);
+  else
+    std::snprintf(b, sizeof b, "%9.3f MB", double(bytes) * 1e-6);
+  return b;
+}
+
+/// "lr = cosine(...)": the arguments of a stage, one line each.
+std::string argumentText(const json &value) {
+  if (value.is_object() && value.contains("source"))
+    return value["source"].get<std::string>();
+  if (value.is_object() && value.contains("stage"))
+    return value["stage"].get<std::string>();
+  std::string s = value.dump();
+  return s.size() > 90 ? s.substr(0, 87) + "..." : s;
+}
+
+} // namespace
+
+int planCommand(const Options &o) {
+  auto [file, name] = splitFileAndName(o.file);
+  Session session(o);
+  if (!session.load(file) || !session.elaborate(name))
+    return session.exit;
+  auto fail = [&](const r1rt::Status &st) {
+    std::fprintf(stderr, "r1c plan: %s\n", st.message().c_str());
+    return st.exitCode();
+  };
+  auto store = r1rt::Store::open(o.store);
+  if (!store)
+    return fail(store.status());
+  auto planned = planStages(*session.elaboration, store->get(), o);
+  if (!planned)
+    return fail(planned.status());
+  const Elaboration &program = *session.elaboration;
+  r1rt::Reporter report;
+  Runner runner(session, **store, report);
+
+  json out = {{"v", 1}, {"event", "plan"}, {"pipeline", program.pipeline},
+              {"parameters", program.parameters}, {"stages", json::array()}};
+  std::string head = program.pipeline;
+  for (auto &[key, value] : program.parameters)
+    head += "  " + key + "=" + value.dump();
+  if (!o.json)
+    std::printf("%s\n\n", head.c_str());
+
+  int toRun = 0, cached = 0;
+  for (const PlannedStage &p : *planned) {
+    const Stage &s = *p.stage;
+    bool runs = p.runs();
+    toRun += runs;
+    cached += !runs && p.selected;
+    const char *state = !p.selected                              ? "skipped"
+                        : !runs                                  ? "cached"
+                        : p.state == ArtifactState::interrupted ? "resumes"
+                        : p.fresh || !p.why.empty()              ? "rerun"
+                                                                 : "run";
+    std::string detail = p.fresh ? "--fresh" : p.why;
+    json js = {{"name", s.name}, {"kind", s.kind},     {"state", state},
+               {"fingerprint", p.fingerprint}, {"why", detail}, {"reads", s.reads},
+               {"arguments", s.spec}};
+    if (!s.leaves.empty())
+      js["parameters"] = parameters(s, false);
+    if (!o.json) {
+      const char *mark = runs ? (*state == 'r' && state[1] == 'e' ? "~" : "+") : p.selected ? "=" : " ";
+      std::printf("  %s %-10s %-8s %s%s\n", mark, s.name.c_str(), state, s.kind.c_str(),
+                  detail.empty() ? "" : ("   " + detail).c_str());
+      if (s.kind == "train")
+        std::printf("      %s parameters%s\n", millions(parameters(s, false)).c_str(),
+                    parameters(s, true) != parameters(s, false)
+                        ? (", " + millions(parameters(s, true)) + " trained").c_str()
+                        : "");
+      if (o.verbose || o.why == s.name)
+        for (auto &[key, value] : s.spec.items())
+          std::printf("      %-10s = %s\n", key.c_str(), argumentText(value).c_str());
+    }
+    // Memory of what would run, from a plan of its programs (no code is generated).
+    if (runs && s.kind == "train") {
+      CompileOptions co = runner.compileOptions();
+      co.dump = {Phase::plan};
+      auto compiled = runner.compile(s, entriesFor(s), co);
+      if (!compiled)
+        return fail(compiled.status());
+      uint64_t total = 0;
+      json memory = json::object();
+      for (const MemoryLine &line : (*compiled)->memory) {
+        total += line.bytes;
+        memory[line.what] = line.bytes;
+      }
+      js["memory"] = memory;
+      js["micro"] = (*compiled)->micro;
+      js["kernels"] = (*compiled)->distinctKernels;
+      if (!o.json) {
+        for (const MemoryLine &line : (*compiled)->memory)
+          std::printf("        %-28s %s\n", line.what.c_str(), amount(line.bytes).c_str());
+        std::printf("        %-28s %s\n", "peak", amount(total).c_str());
+        int64_t batch = s.spec.value("batch", int64_t(0)), micro = (*compiled)->micro;
+        std::printf("        micro-batch %lld x accumulate %lld = batch %lld;  %d launches of %d kernels\n",
+                    static_cast<long long>(batch / micro), static_cast<long long>(micro),
+                    static_cast<long long>(batch), (*compiled)->launches, (*compiled)->distinctKernels);
+      }
+    }
+    out["stages"].push_back(js);
+  }
+  if (!o.why.empty() && !o.json)
+    for (const PlannedStage &p : *planned)
+      if (p.stage->name == o.why)
+        std::printf("\n%s: %s\n", o.why.c_str(),
+                    !p.runs()         ? "nothing differs: its artifact is finished"
+                    : p.why.empty()   ? "no earlier artifact of this stage is in the store"
+                                      : p.why.c_str());
+  if (o.json)
+    std::printf("%s\n", out.dump().c_str());
+  else
+    std::printf("\nPlan: %d to run, %d cached.\n", toRun, cached);
+  return o.failOnChange && toRun ? WouldChange : Done;
+}
+
+} // namespace r1::tool

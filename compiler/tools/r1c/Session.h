@@ -1,0 +1,40 @@
+// One program as the command line asked for it: loaded, checked, elaborated.
+#pragma once
+#include "compiler/diag/Diag.h"
+#include "compiler/eval/Eval.h"
+#include "compiler/tools/r1c/Options.h"
+#include <memory>
+#include <string>
+
+namespace r1::tool {
+
+class Session {
+public:
+  explicit Session(const Options &options) : options(options) {}
+
+  /// Reads and checks `file`. On errors prints them and returns false.
+  bool load(const std::string &file);
+  /// Elaborates the pipeline called `pipeline` (empty: the only one, or `main`) under --set. Prints
+  /// diagnostics; null on errors, with `exit` the code to end with.
+  Elaboration *elaborate(const std::string &pipeline, bool checkFiles = true);
+
+  /// Prints what was reported since the last call: text on standard error, or JSON lines on
+  /// standard output with --json.
+  void printDiags();
+
+  const Options &options;
+  SourceManager sources;
+  DiagEngine diags;
+  std::unique_ptr<Program> program;
+  std::unique_ptr<Analysis> analysis;
+  std::unique_ptr<Elaboration> elaboration;
+  int exit = ProgramWrong;
+
+private:
+  size_t printed = 0;
+};
+
+/// Should text on this file descriptor be coloured?
+bool wantColor(const Options &options, int fd);
+
+} // namespace r1::tool
