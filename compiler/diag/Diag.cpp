@@ -1,6 +1,7 @@
 #include "compiler/diag/Diag.h"
 #include <algorithm>
 #include <numeric>
+#include <tuple>
 
 namespace r1 {
 
@@ -62,6 +63,19 @@ Diag &DiagEngine::add(Severity severity, std::string_view code, Span where, std:
   d.primary.span = where;
   return d;
 }
+void DiagEngine::sortFrom(size_t n) {
+  std::vector<Diag> tail(std::make_move_iterator(diags.begin() + std::ptrdiff_t(n)),
+                         std::make_move_iterator(diags.end()));
+  std::vector<size_t> order(tail.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    Span x = tail[a].primary.span, y = tail[b].primary.span;
+    return std::tuple(x.file, x.begin, a) < std::tuple(y.file, y.begin, b);
+  });
+  for (size_t i = 0; i < order.size(); ++i)
+    diags[n + i] = std::move(tail[order[i]]);
+}
+
 Diag &DiagEngine::error(std::string_view code, Span where, std::string title) {
   return add(Severity::Error, code, where, std::move(title));
 }

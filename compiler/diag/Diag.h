@@ -92,6 +92,8 @@ public:
   /// Errors beyond the first 20, which are counted and not kept.
   int suppressed() const { return more; }
   const std::deque<Diag> &all() const { return diags; }
+  /// Puts those from the n-th on in the order of their places.
+  void sortFrom(size_t n);
   static constexpr int maxErrors = 20;
 
 private:

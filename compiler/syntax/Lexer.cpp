@@ -155,10 +155,8 @@ public:
     while (at < end)
       next();
     pendingNewline = false;
+    closeTo(0, at, nullptr);
     push(Tok::End, at, at);
-    for (int i : open)
-      diags.error("E0105", out.tokens[size_t(i)].span,
-                  std::string(tokenName(out.tokens[size_t(i)].kind)) + " is never closed");
     return std::move(out);
   }
 
@@ -174,11 +172,29 @@ private:
     bool inner = kind == Tok::Let || (kind == Tok::Fn && source.at(e) == ' ');
     bool outer = kind == Tok::Name && outermost(std::string_view(text).substr(b, e - b)) &&
                  source.at(e) == ' ' && (isNameStart(source.at(e + 1)) || source.at(e + 1) == '"');
-    while (!open.empty() && (outer || (inner && insideParens()))) {
-      const Token &t = out.tokens[size_t(open.back())];
-      diags.error("E0105", t.span, std::string(tokenName(t.kind)) + " is never closed")
-          .also(span(b, e), "a new declaration begins here");
+    size_t keep = outer ? 0 : open.size();
+    while (inner && keep > 0 && out.tokens[size_t(open[keep - 1])].kind != Tok::LBrace)
+      --keep;
+    Span begins = span(b, e);
+    closeTo(keep, b, &begins);
+  }
+
+  /// Closes all but the first `keep` open brackets before byte `b`, as if the user had: one mistake
+  /// then makes one message. `begins`: a declaration shows that they were forgotten.
+  void closeTo(size_t keep, uint32_t b, const Span *begins) {
+    while (open.size() > keep) {
+      int partner = open.back();
       open.pop_back();
+      Tok kind = out.tokens[size_t(partner)].kind;
+      auto &d = diags.error("E0105", out.tokens[size_t(partner)].span,
+                            std::string(tokenName(kind)) + " is never closed");
+      if (begins)
+        d.also(*begins, "a new declaration begins here");
+      out.tokens[size_t(partner)].match = int(out.tokens.size());
+      Token &t = out.tokens.emplace_back();
+      t.kind = kind == Tok::LParen ? Tok::RParen : kind == Tok::LBracket ? Tok::RBracket : Tok::RBrace;
+      t.span = span(b, b);
+      t.match = partner;
     }
   }
 
@@ -239,10 +255,9 @@ private:
 
   void bracket(Tok kind) {
     uint32_t b = at++;
-    push(kind, b, at);
-    int self = int(out.tokens.size()) - 1;
     if (kind == Tok::LParen || kind == Tok::LBracket || kind == Tok::LBrace) {
-      open.push_back(self);
+      push(kind, b, at);
+      open.push_back(int(out.tokens.size()) - 1);
       return;
     }
     Tok want = kind == Tok::RParen     ? Tok::LParen
@@ -251,21 +266,20 @@ private:
     auto matches = [&](int i) { return out.tokens[size_t(i)].kind == want; };
     if (open.empty() || !matches(open.back())) {
       std::string name = tokenName(kind);
-      if (open.empty()) {
-        diags.error("E0105", span(b, at), name + " closes nothing");
+      // If the partner is further out, what is open inside of it was forgotten; else this closes
+      // nothing and is dropped.
+      auto partner = std::find_if(open.rbegin(), open.rend(), matches);
+      if (partner == open.rend()) {
+        auto &d = diags.error("E0105", span(b, at), name + " closes nothing");
+        if (!open.empty())
+          d.also(out.tokens[size_t(open.back())].span, "this is open");
         return;
       }
-      const Token &still = out.tokens[size_t(open.back())];
-      diags.error("E0105", span(b, at), name + " does not close " + tokenName(still.kind))
-          .also(still.span, "this is still open");
-      // If the partner is further out, what is open inside of it was forgotten; else this was.
-      auto partner = std::find_if(open.rbegin(), open.rend(), matches);
-      if (partner == open.rend())
-        return;
-      open.erase(partner.base(), open.end());
+      closeTo(size_t(partner.base() - open.begin()), b, nullptr);
     }
-    out.tokens[size_t(self)].match = open.back();
-    out.tokens[size_t(open.back())].match = self;
+    push(kind, b, at);
+    out.tokens.back().match = open.back();
+    out.tokens[size_t(open.back())].match = int(out.tokens.size()) - 1;
     open.pop_back();
   }
 

@@ -62,7 +62,7 @@ Expr *Parser::forExpr() {
     if (!i.pack && accept(Tok::In))
       i.range = range();
     e->indices.push_back(i);
-  } while (accept(Tok::Comma));
+  } while (accept(Tok::Comma, Role::IndexComma));
   expect(Tok::FatArrow);
   e->kids.push_back(expr());
   e->span = spanTo(e->span);

@@ -43,11 +43,9 @@ Parser::Parser(File &file, TokenStream stream, const SourceManager &sm, DiagEngi
   int d = 0;
   for (const Token &t : toks) {
     bool closes = t.kind == Tok::RBrace || t.kind == Tok::RParen || t.kind == Tok::RBracket;
-    if (closes && t.match >= 0)
-      --d;
+    d -= closes;
     depths.push_back(d);
-    if (!closes && t.match >= 0)
-      ++d;
+    d += !closes && t.match >= 0;
   }
 }
 
@@ -66,8 +64,6 @@ void Parser::parseFile() {
     if (Decl *d = declaration())
       file.decls.push_back(d);
     finish(before, 0);
-    if (pos == before)
-      ++pos; // a closing bracket without partner, reported by the lexer
   }
 }
 
@@ -85,10 +81,6 @@ Expr *Parser::parseOnly(const char *what) {
 
 const Token &Parser::take() {
   const Token &t = cur();
-  // A bracket without partner was reported by the lexer; what follows cannot be trusted.
-  bool opens = t.kind == Tok::LParen || t.kind == Tok::LBracket || t.kind == Tok::LBrace;
-  if (opens && t.match < 0)
-    panicking = true;
   if (!panicking && pos + 1 < toks.size())
     ++pos;
   return t;
@@ -181,7 +173,12 @@ void Parser::unexpected(const std::string &wanted) {
                         : t.kind == Tok::End ? whatEnds
                                              : tokenName(t.kind);
     Span at = t.span;
-    if (t.kind == Tok::Newline || t.kind == Tok::End) {
+    // A declaration where an expression should be: the line before was not finished.
+    bool early = pos > 0 && firstOnLine(pos) && declStart(pos) && !wanted.starts_with("a ") &&
+                 toks[pos - 1].kind != Tok::Newline;
+    if (early)
+      found = "the end of the line";
+    if (t.kind == Tok::Newline || t.kind == Tok::End || early) {
       // Point behind the last token, not at the next line.
       Span last = spanTo({at.file, 0, 0});
       if (pos > 0)
@@ -312,9 +309,11 @@ std::unique_ptr<File> parseFile(uint32_t id, const SourceManager &sources, DiagE
   file->id = id;
   if (!readable(id, sources, diags))
     return file;
+  size_t before = diags.all().size();
   TokenStream stream = lex(id, 0, uint32_t(sources.file(id).text.size()), sources, diags);
   file->comments = std::move(stream.comments);
   Parser(*file, std::move(stream), sources, diags).parseFile();
+  diags.sortFrom(before);
   return file;
 }
 

@@ -42,7 +42,8 @@ enum class Role : uint8_t {
   ParamEqual,
   StageEqual,
   ArgEqual,
-  ParamColon // : of a param
+  ParamColon, // : of a param
+  IndexComma  // , between the indices of a for
 };
 
 struct TokenStream;
