@@ -59,6 +59,7 @@ struct Writer {
   }
   Value pick(Value c, Value x, Value y) const { return arith::SelectOp::create(b, loc, c, x, y); }
   Value either(Value x, Value y) const { return arith::OrIOp::create(b, loc, x, y); }
+  Value both(Value x, Value y) const { return arith::AndIOp::create(b, loc, x, y); }
   Value xori(Value x, Value y) const { return arith::XOrIOp::create(b, loc, x, y); }
   // Comparisons are false for NaN, which so passes through.
   Value atLeast(Value x, double lo) const { return pick(cmp(Pred::OLT, x, f(lo)), f(lo), x); }
@@ -286,7 +287,7 @@ Value powOf(const Writer &w, Value a, Value b) {
   Value half = w.mul(b, w.f(0.5));
   Value isEven = w.cmp(Pred::OEQ, math::RoundEvenOp::create(w.b, w.loc, half), half);
   Value signedResult = w.pick(isEven, result, w.sign(result, a));
-  Value negative = w.cmp(Pred::OLT, a, w.f(0));
+  Value negative = w.both(w.cmp(Pred::OLT, a, w.f(0)), w.cmp(Pred::ONE, mag, w.f(kInf)));
   result = w.pick(isWhole, signedResult, w.pick(negative, w.f(kNaN), result));
   result = w.pick(w.cmp(Pred::UNO, a, b), w.add(a, b), result);
   Value one = w.either(w.cmp(Pred::OEQ, b, w.f(0)), w.cmp(Pred::OEQ, a, w.f(1)));

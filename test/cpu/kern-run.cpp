@@ -6,7 +6,8 @@
 // max(1, |value|); 0, the default, asks for the same bits), `scale = 4.0` (floats are in -4..4).
 //
 //   --team 1,2,3 (threads)   --lanes 8   --cache DIR   --print   --no-oracle   --emit cpu|llvm|asm
-//   --block-k N   --bench [--reps N]: GFLOP/s of products beside the FMA peak of the same run
+//   --block-k N   --tolerance T (of kernels that name none)   --bench [--reps N]: GFLOP/s of
+//   products beside the FMA peak of the same run
 #include "compiler/cpu/Cpu.h"
 #include "dialects/kern/Kern.h"
 #include "mlir/Parser/Parser.h"
@@ -34,6 +35,7 @@ static cl::opt<int> blockM("block-m", cl::init(0));
 static cl::opt<int> blockN("block-n", cl::init(0));
 static cl::opt<int> reps("reps", cl::init(15));
 static cl::opt<std::string> cacheDir("cache");
+static cl::opt<double> loosest("tolerance", cl::init(0));
 static cl::opt<std::string> emit("emit");
 static cl::opt<bool> printValues("print"), noOracle("no-oracle"), bench("bench");
 
@@ -138,7 +140,7 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
   SmallVector<int64_t> bounds;
   if (auto b = op->getAttrOfType<DenseI64ArrayAttr>("bounds"))
     bounds.assign(b.asArrayRef().begin(), b.asArrayRef().end());
-  double tolerance = 0, scale = 1;
+  double tolerance = loosest, scale = 1;
   if (auto t = op->getAttrOfType<FloatAttr>("tolerance"))
     tolerance = t.getValueAsDouble();
   if (auto t = op->getAttrOfType<FloatAttr>("scale"))

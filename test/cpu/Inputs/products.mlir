@@ -1,4 +1,4 @@
-// Products of GPT-2 124M: kern-run --bench test/cpu/bench-products.mlir
+// Products of GPT-2 124M: kern-run --bench test/cpu/Inputs/products.mlir
 kern.product @nn_1024x3072x768 sizes [1024, 3072, 768] batch [] a [768, 1] b [3072, 1] c [3072, 1] accumulate false {
 ^bb0(%g: index, %m: index, %n: index, %acc: f32, %a: memref<1024x768xf32>, %b: memref<768x3072xf32>, %c: memref<1024x3072xf32>):
   kern.yield %acc : f32
