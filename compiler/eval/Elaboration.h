@@ -18,6 +18,7 @@ struct Leaf {
   double a = 0, b = 0;
   bool trainable = true;  // selected by the stage's `trainable`
   std::string from;       // the stage whose artifact gives its start value; "" = initialised
+  std::string fromPath;   // and the leaf's path in that artifact
   Span span;
 };
 

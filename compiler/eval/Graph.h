@@ -53,6 +53,7 @@ struct LoopVar {
 };
 
 struct Node;
+struct GraphFn;
 
 /// An element inside a comprehension.
 struct Scalar {
@@ -84,8 +85,6 @@ struct GraphLambda {
   Scalar *body = nullptr; // reads captured nodes directly
 };
 
-struct GraphFn;
-
 /// A tensor.
 struct Node {
   enum Kind : uint8_t {
@@ -116,6 +115,7 @@ struct Node {
   GraphFn *fn = nullptr;        // Kernel: reference body, inputs = operands then captures; Grad
   std::vector<Node *> captures; // Kernel: tensors that lambdas read, in order of first read
   std::vector<Leaf *> wrt;      // Grad
+  GraphFn *owner = nullptr;     // the function whose `nodes` holds this one
 };
 
 /// A function of tensors; owns its nodes. Also the entry of a stage ("loss", "update", "eval").

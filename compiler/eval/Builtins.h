@@ -1,0 +1,16 @@
+// Tables of the functions that are C++: see findBuiltin in Builtins.cpp.
+#pragma once
+#include "compiler/eval/Evaluator.h"
+#include <cmath>
+
+namespace r1 {
+
+const std::vector<Builtin> &reductionBuiltins();   // Reduce.cpp
+const std::vector<Builtin> &elementBuiltins();     // Builtins.cpp
+const std::vector<Builtin> &hostBuiltins();        // HostBuiltins.cpp
+const std::vector<Builtin> &stageBuiltins();       // StageBuiltins.cpp: @builtin functions
+
+/// mean([1.0, 2.0]), mean(rows, r => ...), max([..]).
+Value hostReduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean);
+
+} // namespace r1

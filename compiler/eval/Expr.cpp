@@ -1,0 +1,603 @@
+// Names, literals, blocks, conditions, records: the parts of expressions that are neither
+// arithmetic nor calls.
+#include "compiler/eval/Evaluator.h"
+#include <algorithm>
+#include <cmath>
+#include <re2/re2.h>
+
+namespace r1 {
+
+// ── errors ──────────────────────────────────────────────────────────────────
+
+Diag &Evaluator::err(const char *code, Span where, std::string title) {
+  if (rowMode) {
+    if (rowError.empty()) {
+      rowError = title;
+      if (sh.sources.has(where.file))
+        rowError += " (" + sh.sources.where(where) + ")";
+    }
+    static thread_local Diag dropped;
+    dropped = {};
+    return dropped;
+  }
+  Diag &d = sh.diags.error(code, where, std::move(title));
+  // The calls that led into another file, nearest first, two at most.
+  uint32_t file = where.file;
+  int shown = 0;
+  for (size_t i = frames.size(); i-- > 0 && shown < 2;) {
+    auto &f = frames[i];
+    if (f.call.valid() && f.call.file != file) {
+      d.also(f.call, "in this call of `" + f.name + "`");
+      file = f.call.file;
+      ++shown;
+    }
+  }
+  return d;
+}
+
+bool Evaluator::truth(const Value &v, Span span, bool &out) {
+  if (v.is(Value::Bool)) {
+    out = v.b;
+    return true;
+  }
+  if (!v.isError() && !v.is(Value::Unknown))
+    err("E0206", span, "a condition is a bool, this is " + kindName(v));
+  return false;
+}
+
+// ── names ───────────────────────────────────────────────────────────────────
+
+static const Decl *methodOf(const ModelObj &m, std::string_view name) {
+  for (auto *d : m.decl->members)
+    if (d->kind == Decl::Fn && d->name == name)
+      return d;
+  return nullptr;
+}
+
+static Value constantNamed(std::string_view name) {
+  static const std::pair<std::string_view, double> numbers[] = {
+      {"pi", 3.14159265358979323846}, {"inf", INFINITY}, {"nan", NAN}};
+  for (auto &[k, v] : numbers)
+    if (k == name)
+      return Value::real(v);
+  for (int e = 0; e < 9; ++e)
+    if (name == elemName((Elem)e) || (name == "real" && e == 0)) {
+      Value v(Value::DType);
+      v.i = name == "real" ? -1 : e;
+      return v;
+    }
+  return {};
+}
+
+std::vector<std::string> builtinConstants() {
+  std::vector<std::string> r = {"pi", "inf", "nan", "real", "prelude"};
+  for (int e = 0; e < 9; ++e)
+    r.push_back(elemName((Elem)e));
+  return r;
+}
+
+Value Evaluator::global(const Module *m, std::string_view name, Span span) {
+  auto key = std::make_pair(m, name);
+  if (auto it = sh.globals.find(key); it != sh.globals.end())
+    return it->second;
+  Value v;
+  bool found = false;
+  auto im = m->imports.find(name);
+  if (im != m->imports.end()) {
+    if (im->second.decl)
+      return global(im->second.module, name, span);
+    auto o = std::make_shared<ModuleObj>();
+    o->module = im->second.module;
+    v = Value::of(Value::Module, std::move(o));
+    found = true;
+  } else if (const Decl *d = m->find(name)) {
+    ScopeP &sc = sh.moduleScopes[m];
+    if (!sc) {
+      sc = std::make_shared<Scope>();
+      sc->module = m;
+    }
+    found = true;
+    switch (d->kind) {
+    case Decl::Fn: {
+      auto f = std::make_shared<FnObj>();
+      f->decl = d;
+      f->scope = sc;
+      f->name = std::string(d->name);
+      v = Value::of(Value::Fn, std::move(f));
+      break;
+    }
+    case Decl::Model:
+    case Decl::Pipeline: {
+      auto f = std::make_shared<ModelDefObj>();
+      f->decl = d;
+      f->scope = sc;
+      v = Value::of(d->kind == Decl::Model ? Value::ModelDef : Value::Pipeline, std::move(f));
+      break;
+    }
+    case Decl::Let: {
+      if (!sh.evaluating.insert(d).second)
+        return fail("E0209", span, "`" + std::string(name) + "` is defined by itself");
+      Saved<bool> host(symbolic, false);
+      auto inner = std::make_shared<Scope>();
+      inner->parent = sc;
+      TypeP t = d->type ? type(*d->type, inner, true) : nullptr;
+      v = eval(*d->value, inner, t.get());
+      if (t)
+        v = coerce(v, *t, d->value->span, "the value");
+      sh.evaluating.erase(d);
+      break;
+    }
+    default: found = false;
+    }
+  }
+  if (!found) {
+    if (m != sh.program.prelude.get())
+      return global(sh.program.prelude.get(), name, span);
+    Value none(Value::None);
+    none.i = -1; // not found
+    return none;
+  }
+  if (!sh.frozen)
+    sh.globals[key] = v;
+  return v;
+}
+
+Value Evaluator::lookup(std::string_view name, const ScopeP &sc, Span span, bool report) {
+  for (Scope *s = sc.get(); s; s = s->parent.get()) {
+    if (Value *v = s->find(name))
+      return *v;
+    if (s->lazy && s->lazy(name)) {
+      Value *v = s->find(name);
+      return v ? *v : Value();
+    }
+    if (s->self) {
+      if (const Decl *d = methodOf(*s->self, name)) {
+        auto f = std::make_shared<FnObj>();
+        f->decl = d;
+        f->self = s->self;
+        f->scope = s->self->scope;
+        f->name = std::string(name);
+        return Value::of(Value::Fn, std::move(f));
+      }
+    }
+    if (s->module) {
+      Value v = global(s->module, name, span);
+      if (!(v.is(Value::None) && v.i == -1))
+        return v;
+      break;
+    }
+  }
+  if (Value c = constantNamed(name); !c.isError())
+    return c;
+  if (const Builtin *b = findBuiltin(name)) {
+    auto f = std::make_shared<FnObj>();
+    f->builtin = b;
+    f->name = std::string(name);
+    return Value::of(Value::Fn, std::move(f));
+  }
+  if (name == "prelude") {
+    auto o = std::make_shared<ModuleObj>();
+    o->module = sh.program.prelude.get();
+    return Value::of(Value::Module, std::move(o));
+  }
+  if (!report)
+    return {};
+  return fail("E0200", span, "nothing here is called `" + std::string(name) + "`");
+}
+
+// ── members ─────────────────────────────────────────────────────────────────
+
+static Value noMember(Evaluator &ev, const Value &base, std::string_view name, Span span,
+                      std::vector<std::string> have) {
+  std::string n(name), list;
+  for (auto &h : have)
+    list += (list.empty() ? "" : ", ") + h;
+  auto &d = ev.err("E0208", span, kindName(base) + " has no `" + n + "`");
+  if (auto near = nearest(n, have); !near.empty())
+    d.label("did you mean `" + near + "`?").help("`" + near + "`", span, near);
+  if (!list.empty() && list.size() < 200)
+    d.note("it has: " + list);
+  return {};
+}
+
+Value Evaluator::member(const Value &base, std::string_view name, Span span,
+                        const Expr *baseExpr) {
+  switch (base.kind) {
+  case Value::Error:
+    return {};
+  case Value::Record: {
+    if (auto *v = base.as<RecordObj>().find(name))
+      return *v;
+    std::vector<std::string> have;
+    for (auto &[k, v] : base.as<RecordObj>().fields)
+      have.push_back(k);
+    return noMember(*this, base, name, span, have);
+  }
+  case Value::Model:
+    return modelMember(base, name, span);
+  case Value::Handle: {
+    auto &h = base.as<HandleObj>();
+    for (auto &[k, v] : h.fields)
+      if (k == name)
+        return v;
+    std::vector<std::string> have;
+    for (auto &[k, v] : h.fields)
+      have.push_back(k);
+    return noMember(*this, base, name, span, have);
+  }
+  case Value::Module: {
+    auto *m = base.as<ModuleObj>().module;
+    if (name[0] == '_')
+      return fail("E0211", span, "`" + std::string(name) + "` is private to `" + m->path + "`");
+    if (m->find(name))
+      return global(m, name, span);
+    if (m == sh.program.prelude.get())
+      if (const Builtin *b = findBuiltin(name)) {
+        auto f = std::make_shared<FnObj>();
+        f->builtin = b;
+        f->name = std::string(name);
+        return Value::of(Value::Fn, std::move(f));
+      }
+    std::vector<std::string> have;
+    for (auto &[k, d] : m->decls)
+      have.push_back(std::string(k));
+    std::sort(have.begin(), have.end());
+    auto &d = err("E0208", span, "`" + m->path + "` does not declare `" + std::string(name) + "`");
+    if (auto near = nearest(name, have); !near.empty())
+      d.label("did you mean `" + near + "`?");
+    return {};
+  }
+  case Value::Unknown: {
+    auto &t = *base.as<UnknownObj>().type;
+    for (auto &[k, f] : t.fields)
+      if (k == name)
+        return abstractOf(f, name, span);
+    if (t.kind == Type::Any || t.kind == Type::Optimizer || t.kind == Type::Tokenizer)
+      return Value::unknown(std::make_shared<Type>());
+    break;
+  }
+  case Value::None:
+    err("E0310", span, "this is `none`, which has no `" + std::string(name) + "`");
+    return {};
+  default:
+    break;
+  }
+  return fail("E0208", span, kindName(base) + " has no members; `." + std::string(name) + "` asks for one");
+}
+
+// ── literals ────────────────────────────────────────────────────────────────
+
+static Value numberLiteral(const Expr &e) {
+  if (e.unit.empty()) {
+    if (e.kind == Expr::Int)
+      return Value::integer(e.integer);
+    return Value::real(e.number);
+  }
+  Value v;
+  switch (e.family) {
+  case UnitFamily::Ratio:
+    return Value::real(e.scaled());
+  case UnitFamily::Memory:
+    v = Value(Value::Bytes);
+    v.f = e.scaled();
+    return v;
+  case UnitFamily::Time:
+    v = Value(Value::Duration);
+    v.f = e.scaled();
+    return v;
+  case UnitFamily::Length: {
+    auto o = std::make_shared<BudgetObj>();
+    o->amount = e.scaled();
+    o->unit = e.unit[0] == 's' ? BudgetSteps : e.unit[0] == 'e' ? BudgetEpochs : BudgetTokens;
+    return Value::of(Value::Budget, std::move(o));
+  }
+  case UnitFamily::None:
+    break;
+  }
+  return Value::real(e.number);
+}
+
+Value Evaluator::bindLetValue(std::string_view name, Span span, const ScopeP &sc, Value v) {
+  if (v.is(Value::DimV)) {
+    int64_t n;
+    if (rowMode) {
+      if (v.asInt(n))
+        v = Value::integer(n);
+    } else if (!v.dims().isConst()) {
+      v = Value::dim(Dim(sh.dims.bind(std::string(name), v.dims(), DimSym::Alias, sc->frame, span)));
+    }
+  }
+  return v;
+}
+
+bool Evaluator::evalStmt(const Decl &d, const ScopeP &sc) {
+  if (d.kind == Decl::Let) {
+    TypeP t = d.type ? type(*d.type, sc, true) : nullptr;
+    Value v = eval(*d.value, sc, t.get());
+    if (t)
+      v = coerce(v, *t, d.value->span, "the value");
+    sc->set(d.name, bindLetValue(d.name, d.nameSpan, sc, v));
+    return true;
+  }
+  // Assert
+  Value v = eval(*d.value, sc);
+  bool ok = true;
+  if (v.is(Value::Tensor)) {
+    std::vector<double> r;
+    if (!testMode) {
+      err("E0214", d.value->span, "an assert in a function is about host values, this is " + kindName(v));
+      return false;
+    }
+    if (!evaluateTensor(v, r, d.value->span))
+      return false;
+    for (double x : r)
+      ok &= x != 0;
+  } else if (!truth(v, d.value->span, ok)) {
+    return v.is(Value::Unknown);
+  }
+  if (!ok) {
+    auto &x = err("E0212", d.value->span, testMode ? "the assertion fails" : "the assertion fails");
+    explainAssert(*d.value, sc, x);
+  }
+  return ok;
+}
+
+void Evaluator::explainAssert(const Expr &e, const ScopeP &sc, Diag &d) {
+  // Both sides of a comparison or of `close`, when they can be shown.
+  std::vector<const Expr *> sides;
+  if (e.kind == Expr::Binary && e.op >= BinOp::Eq && e.op <= BinOp::Ge)
+    sides = {e.kids[0], e.kids[1]};
+  else if (e.kind == Expr::Call && e.kids[0]->kind == Expr::Name && e.kids[0]->name == "close")
+    for (auto &a : e.args)
+      if (a.name.empty())
+        sides.push_back(a.value);
+  std::vector<std::string> notes;
+  for (auto *s : sides) {
+    if (s->kind == Expr::Int || s->kind == Expr::Float || s->kind == Expr::String)
+      continue;
+    Value v = eval(*s, sc);
+    std::string shown;
+    std::vector<double> xs;
+    if (v.is(Value::Tensor) && testMode && evaluateTensor(v, xs, s->span)) {
+      for (size_t i = 0; i < xs.size() && i < 8; ++i)
+        shown += (i ? ", " : "[") + text(Value::real(xs[i]));
+      shown += xs.size() > 8 ? ", ...]" : "]";
+    } else if (!v.isGraph() && !v.isError()) {
+      shown = text(v);
+    }
+    if (!shown.empty())
+      notes.push_back("`" + std::string(sh.sources.text(s->span)) + "` is " + shown);
+  }
+  for (auto &n : notes)
+    d.note(n);
+}
+
+Value Evaluator::evalBlock(const Expr &e, const ScopeP &sc, const Type *expect) {
+  auto inner = std::make_shared<Scope>();
+  inner->parent = sc;
+  inner->frame = sc->frame;
+  for (auto *s : e.stmts)
+    if (!evalStmt(*s, inner) && s->kind == Decl::Assert && !testMode)
+      return {};
+  return e.kids.empty() ? Value(Value::None) : eval(*e.kids[0], inner, expect);
+}
+
+Value Evaluator::join(const Value &a, const Value &b, Span span) {
+  if (a.isError() || b.isError())
+    return {};
+  if (a.is(Value::None) && b.is(Value::None))
+    return a;
+  if (a.is(Value::None) || b.is(Value::None)) {
+    Value v = a.is(Value::None) ? b : a;
+    v.maybe = true;
+    return v;
+  }
+  Value v = a;
+  if (a.is(Value::DimV) && b.is(Value::DimV) && !(a.dims() == b.dims())) {
+    auto t = std::make_shared<Type>();
+    t->kind = Type::Int;
+    return Value::unknown(t);
+  }
+  if ((a.is(Value::Int) || a.is(Value::Float) || a.is(Value::Bool) || a.is(Value::Str)) &&
+      a.kind == b.kind) {
+    auto t = std::make_shared<Type>();
+    t->kind = a.is(Value::Int) ? Type::Int : a.is(Value::Float) ? Type::Float
+              : a.is(Value::Bool) ? Type::Bool : Type::Str;
+    return Value::unknown(t);
+  }
+  v.maybe |= b.maybe;
+  return v;
+}
+
+// ── the switch ──────────────────────────────────────────────────────────────
+
+Value Evaluator::eval(const Expr &e, const ScopeP &sc, const Type *expect) {
+  switch (e.kind) {
+  case Expr::Error:
+    return {};
+  case Expr::Int:
+  case Expr::Float:
+    return numberLiteral(e);
+  case Expr::Bool:
+    return Value::boolean(e.integer != 0);
+  case Expr::None:
+    return Value(Value::None);
+  case Expr::String: {
+    std::string s = e.parts.empty() ? "" : e.parts[0];
+    bool unknown = false;
+    for (size_t i = 0; i < e.kids.size(); ++i) {
+      Value v = eval(*e.kids[i], sc);
+      if (v.isError())
+        return {};
+      if (v.isGraph() || v.is(Value::Fn) || v.is(Value::Model) || v.is(Value::Handle))
+        return fail("E0206", e.kids[i]->span, "a string cannot hold " + kindName(v));
+      unknown |= v.is(Value::Unknown);
+      s += text(v);
+      if (i + 1 < e.parts.size())
+        s += e.parts[i + 1];
+    }
+    if (unknown) {
+      auto t = std::make_shared<Type>();
+      t->kind = Type::Str;
+      return Value::unknown(t);
+    }
+    return Value::str(std::move(s));
+  }
+  case Expr::Regex: {
+    // Compiled once per literal; the syntax step has reported patterns that do not compile.
+    auto o = std::make_shared<RegexObj>();
+    o->text = e.text;
+    re2::RE2::Options opt;
+    opt.set_log_errors(false);
+    o->re = std::make_shared<re2::RE2>(e.text, opt);
+    if (!o->re->ok())
+      return {};
+    return Value::of(Value::Regex, std::move(o));
+  }
+  case Expr::Name: {
+    Value v = lookup(e.name, sc, e.span);
+    if (v.is(Value::Leaf) && g)
+      return leafValue(v);
+    return v;
+  }
+  case Expr::List: {
+    auto o = std::make_shared<ListObj>();
+    for (auto *k : e.kids) {
+      Value v = eval(*k, sc, expect && expect->kind == Type::List ? expect->args[0].get() : nullptr);
+      if (v.isError())
+        return {};
+      o->items.push_back(std::move(v));
+    }
+    return Value::of(Value::List, std::move(o));
+  }
+  case Expr::Record: {
+    Fields fields;
+    auto put = [&](std::string name, Value v) {
+      for (auto &[k, x] : fields)
+        if (k == name) {
+          x = std::move(v);
+          return;
+        }
+      fields.emplace_back(std::move(name), std::move(v));
+    };
+    std::set<std::string_view> written;
+    bool bad = false;
+    for (auto &a : e.args) {
+      if (a.spread) {
+        Value v = eval(*a.value, sc);
+        if (v.is(Value::Record)) {
+          for (auto &[k, x] : v.as<RecordObj>().fields)
+            put(k, x);
+        } else if (!v.isError()) {
+          err("E0206", a.value->span, "`...` spreads a record, this is " + kindName(v));
+          bad = true;
+        } else {
+          bad = true;
+        }
+        continue;
+      }
+      if (!written.insert(a.name).second) {
+        err("E0204", a.nameSpan, "the record has two fields `" + std::string(a.name) + "`");
+        bad = true;
+      }
+      const Type *want = nullptr;
+      if (expect)
+        for (auto &[k, t] : expect->fields)
+          if (k == a.name)
+            want = t.get();
+      Value v = eval(*a.value, sc, want);
+      bad |= v.isError();
+      put(std::string(a.name), std::move(v));
+    }
+    return bad ? Value() : Value::record(std::move(fields));
+  }
+  case Expr::Block:
+    return evalBlock(e, sc, expect);
+  case Expr::Lambda: {
+    auto f = std::make_shared<FnObj>();
+    f->lambda = &e;
+    f->scope = sc;
+    f->name = "the function";
+    return Value::of(Value::Fn, std::move(f));
+  }
+  case Expr::For:
+    return comprehension(e, sc, expect);
+  case Expr::If: {
+    Value c = eval(*e.kids[0], sc);
+    if (c.isError())
+      return {};
+    if (c.is(Value::Unknown)) {
+      Value a = eval(*e.kids[1], sc, expect), b = eval(*e.kids[2], sc, expect);
+      return join(a, b, e.span);
+    }
+    if (c.isGraph())
+      return graphIf(e, c, sc, expect);
+    bool b;
+    if (!truth(c, e.kids[0]->span, b))
+      return {};
+    return eval(*e.kids[b ? 1 : 2], sc, expect);
+  }
+  case Expr::Pipe: {
+    Value x = eval(*e.kids[0], sc);
+    if (x.isError())
+      return {};
+    return call(*e.kids[1], sc, expect, nullptr, &x, e.kids[0]->span);
+  }
+  case Expr::Binary: {
+    if (e.op == BinOp::Coalesce) {
+      Value a = eval(*e.kids[0], sc, expect);
+      if (a.isError())
+        return {};
+      if (a.is(Value::None))
+        return eval(*e.kids[1], sc, expect);
+      if (!a.maybe && !(a.is(Value::Unknown) && a.as<UnknownObj>().type->optional))
+        return a;
+      return orElse(a, eval(*e.kids[1], sc, expect), e.span);
+    }
+    if (e.op == BinOp::And || e.op == BinOp::Or) {
+      Value a = eval(*e.kids[0], sc);
+      if (a.is(Value::Bool) && a.b == (e.op == BinOp::Or))
+        return a;
+      if (a.is(Value::Bool))
+        return eval(*e.kids[1], sc);
+      if (a.is(Value::Scalar)) {
+        Saved<std::vector<Dim>> keep(facts);
+        addFacts(*e.kids[0], sc, e.op == BinOp::And);
+        Value b = eval(*e.kids[1], sc);
+        return binary(e, a, b);
+      }
+      return binary(e, a, eval(*e.kids[1], sc));
+    }
+    Value a = eval(*e.kids[0], sc), b = eval(*e.kids[1], sc);
+    return binary(e, a, b);
+  }
+  case Expr::Not:
+  case Expr::Neg:
+    return unary(e, eval(*e.kids[0], sc));
+  case Expr::Member: {
+    Value b = eval(*e.kids[0], sc);
+    Value v = member(b, e.name, e.nameSpan, e.kids[0]);
+    if (v.is(Value::Leaf) && g)
+      return leafValue(v);
+    return v;
+  }
+  case Expr::Call:
+    return call(e, sc, expect);
+  case Expr::Index:
+    return subscript(e, sc);
+  case Expr::As: {
+    Value v = eval(*e.kids[0], sc);
+    if (v.isError())
+      return {};
+    TypeP t = type(*e.type, sc, true);
+    if (!t)
+      return {};
+    return reshape(v, *t, e.span);
+  }
+  case Expr::Paren:
+    return eval(*e.kids[0], sc, expect);
+  }
+  return {};
+}
+
+} // namespace r1

@@ -1,0 +1,393 @@
+// The @builtin functions of stdlib/stages.r1: from evaluated arguments to the spec of a stage.
+#include "compiler/eval/Builtins.h"
+#include "compiler/eval/Files.h"
+#include "compiler/eval/Stages.h"
+#include <algorithm>
+
+namespace r1 {
+
+namespace {
+
+int index(const BuiltinCall &c, std::string_view name) {
+  for (size_t i = 0; i < c.args.size(); ++i)
+    if (c.args[i].name == name)
+      return (int)i;
+  return -1;
+}
+const Value &arg(const BuiltinCall &c, std::string_view name) {
+  static const Value none(Value::None);
+  int i = index(c, name);
+  return i < 0 ? none : c.args[(size_t)i].value;
+}
+Span spanOf(const BuiltinCall &c, std::string_view name) {
+  int i = index(c, name);
+  return i < 0 ? c.span : c.args[(size_t)i].span;
+}
+
+bool inPipeline(Evaluator &ev, const BuiltinCall &c) {
+  if (ev.stages)
+    return true;
+  if (!ev.symbolic)
+    ev.err("E0214", c.span, "`" + std::string(c.name) + "` makes a part of a pipeline and stands only in one");
+  return false;
+}
+
+std::shared_ptr<HandleObj> handle(const char *type, const BuiltinCall &c, std::string_view op) {
+  auto h = std::make_shared<HandleObj>();
+  h->type = type;
+  h->span = c.span;
+  h->builtins[std::string(op)] = c.version;
+  return h;
+}
+
+// A pass over a corpus: {"op": ..., "in": ...}.
+std::shared_ptr<HandleObj> pass(const BuiltinCall &c, const char *op, const Value &in, Json args) {
+  auto h = handle("corpus", c, op);
+  auto &x = in.as<HandleObj>();
+  h->spec = std::move(args);
+  h->spec["op"] = op;
+  h->spec["in"] = x.spec;
+  h->files = x.files;
+  for (auto &[k, v] : x.builtins)
+    h->builtins[k] = v;
+  return h;
+}
+
+Value unpackedOnly(Evaluator &ev, const BuiltinCall &c, const Value &in) {
+  if (!in.as<HandleObj>().batch.is_null())
+    return ev.fail("E0206", spanOf(c, "data"), "`" + std::string(c.name) + "` works on rows of text; these are packed into tokens already");
+  return Value(Value::None);
+}
+
+// ── sources ─────────────────────────────────────────────────────────────────
+
+Value source(Evaluator &ev, BuiltinCall &c, const char *op) {
+  if (!inPipeline(ev, c))
+    return {};
+  auto h = handle("corpus", c, op);
+  std::string path = arg(c, "path").string();
+  h->spec = Json{{"op", op}, {"path", path}};
+  h->files = {path};
+  if (std::string_view(op) == "lines") {
+    std::string by = arg(c, "by").string();
+    if (by != "line" && by != "paragraph" && by != "file") {
+      auto &d = ev.err("E0206", spanOf(c, "by"), "`by` is \"line\", \"paragraph\" or \"file\", not \"" + by + "\"");
+      if (auto near = nearest(by, {"line", "paragraph", "file"}); !near.empty())
+        d.help("\"" + near + "\"");
+      return {};
+    }
+    h->spec["by"] = by;
+  }
+  if (ev.stages->checkFiles && !reportMissing(ev, path, spanOf(c, "path")))
+    return {};
+  return Value::of(Value::Handle, h);
+}
+Value lines(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "lines"); }
+Value jsonl(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "jsonl"); }
+
+// ── passes ──────────────────────────────────────────────────────────────────
+
+Value split(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const Value &in = arg(c, "data");
+  if (unpackedOnly(ev, c, in).isError())
+    return {};
+  Json fractions = Json::object();
+  double total = 0;
+  std::vector<std::string> parts;
+  for (const char *part : {"train", "valid", "test"}) {
+    double f = 0;
+    arg(c, part).asFloat(f);
+    if (f < 0 || f > 1)
+      return ev.fail("E0213", spanOf(c, part), "a share is from 0% to 100%, this is " + ev.text(arg(c, part)));
+    total += f;
+    if (f > 0) {
+      fractions[part] = f;
+      parts.push_back(part);
+    }
+  }
+  if (parts.empty())
+    return ev.fail("E0202", c.span, "`split` needs a share: train = 90%, test = 10%");
+  if (total > 1 + 1e-9)
+    return ev.fail("E0213", c.span, "the shares of `split` add up to " + std::to_string((int)std::lround(total * 100)) + "%, more than the whole");
+  Json by = nullptr;
+  if (arg(c, "by").is(Value::Fn)) {
+    by = ev.stages->rowFn(arg(c, "by"), spanOf(c, "by"));
+  } else if (!arg(c, "by").is(Value::None)) {
+    return ev.fail("E0206", spanOf(c, "by"), "`by` is a function of a row, this is " + kindName(arg(c, "by")));
+  }
+  Fields f;
+  for (auto &part : parts) {
+    auto h = pass(c, "split", in, Json{{"part", part}, {"fractions", fractions}, {"by", by},
+                                       {"contiguous", arg(c, "contiguous").b}, {"seed", toJson(ev, arg(c, "seed"))}});
+    f.emplace_back(part, Value::of(Value::Handle, h));
+  }
+  return Value::record(std::move(f));
+}
+
+Value sample(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  int64_t n = 0;
+  if (!arg(c, "n").asInt(n) || n < 1)
+    return ev.fail("E0213", spanOf(c, "n"), "a sample has at least one row");
+  return Value::of(Value::Handle, pass(c, "sample", arg(c, "data"), Json{{"n", n}, {"seed", toJson(ev, arg(c, "seed"))}}));
+}
+
+Value rowPass(Evaluator &ev, BuiltinCall &c, const char *op, const char *param) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  if (!arg(c, param).is(Value::Fn))
+    return ev.fail("E0206", spanOf(c, param), "`" + std::string(param) + "` of `" + op + "` is a function of a row, this is " + kindName(arg(c, param)));
+  Json j = ev.stages->rowFn(arg(c, param), spanOf(c, param));
+  return Value::of(Value::Handle, pass(c, op, arg(c, "data"), Json{{param, j}}));
+}
+Value filterRows(Evaluator &ev, BuiltinCall &c) { return rowPass(ev, c, "filter", "keep"); }
+Value mapRows(Evaluator &ev, BuiltinCall &c) { return rowPass(ev, c, "map_rows", "to"); }
+
+// ── to tensors ──────────────────────────────────────────────────────────────
+
+Value bytesTokenizer(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  auto h = handle("tokenizer", c, "bytes_tokenizer");
+  h->spec = Json{{"op", "bytes_tokenizer"}};
+  h->fields.emplace_back("vocab", Value::integer(258)); // 256 bytes, end of text, padding
+  return Value::of(Value::Handle, h);
+}
+
+Value bpe(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  auto &in = arg(c, "data").as<HandleObj>();
+  int64_t vocab = 0;
+  Json special = toJson(ev, arg(c, "special"));
+  int64_t least = 258 + (int64_t)special.size();
+  if (!arg(c, "vocab").asInt(vocab) || vocab < least) {
+    ev.err("E0213", spanOf(c, "vocab"), "a vocabulary of " + std::to_string(vocab) + " ids is too small")
+        .note("the 256 bytes, the end of text, padding and " + std::to_string(special.size()) + " specials need " + std::to_string(least));
+    return {};
+  }
+  auto call = std::make_shared<StageCall>();
+  call->kind = "bpe";
+  call->result = "tokenizer";
+  call->spec = Json{{"data", in.spec}, {"vocab", vocab}, {"special", special}};
+  call->files = in.files;
+  call->builtins = in.builtins;
+  call->builtins["bpe"] = c.version;
+  call->span = c.span;
+  auto h = handle("tokenizer", c, "bpe");
+  h->fields.emplace_back("vocab", Value::integer(vocab));
+  h->call = call;
+  return Value::of(Value::Handle, h);
+}
+
+Value pack(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  auto &tok = arg(c, "tok").as<HandleObj>();
+  if (tok.call) {
+    ev.err("E0206", spanOf(c, "tok"), "the tokenizer is an artifact that has no name yet")
+        .also(tok.span, "made here")
+        .help("name it in a step of its own: stage tok = bpe(…)");
+    return {};
+  }
+  int64_t seq = 0, vocab = 0;
+  if (!arg(c, "seq").asInt(seq) || seq < 1)
+    return ev.fail("E0213", spanOf(c, "seq"), "rows have at least one token");
+  for (auto &[k, v] : tok.fields)
+    if (k == "vocab")
+      v.asInt(vocab);
+  auto h = pass(c, "pack", arg(c, "data"), Json{{"tok", tok.spec}, {"seq", seq}, {"separate", arg(c, "separate").b}});
+  for (auto &[k, v] : tok.builtins)
+    h->builtins[k] = v;
+  h->batch = Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}};
+  h->tokenizer = arg(c, "tok");
+  return Value::of(Value::Handle, h);
+}
+
+// ── learning and judging ────────────────────────────────────────────────────
+
+bool packedCorpus(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
+  const Value &v = arg(c, name);
+  if (!v.as<HandleObj>().batch.is_null())
+    return true;
+  ev.err("E0206", spanOf(c, name), "`" + std::string(c.name) + "` takes batches of tokens, these are rows of text")
+      .help("… |> pack(tok, seq)");
+  return false;
+}
+
+Value train(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const Value &model = arg(c, "model");
+  if (!model.is(Value::Model)) {
+    auto &d = ev.err("E0206", spanOf(c, "model"), "`model` is a model value, this is " + kindName(model));
+    if (model.is(Value::ModelDef))
+      d.help("give it its parameters: " + std::string(model.as<ModelDefObj>().decl->name) + "(…)");
+    return {};
+  }
+  auto call = std::make_shared<StageCall>();
+  call->kind = "train";
+  call->result = "model";
+  call->span = c.span;
+  call->model = std::static_pointer_cast<const ModelObj>(model.o);
+  call->loss = arg(c, "loss");
+  call->lossSpan = spanOf(c, "loss");
+  call->optim = arg(c, "optim");
+  call->data = arg(c, "data");
+  call->dataSpan = spanOf(c, "data");
+  if (call->loss.is(Value::Record))
+    return ev.fail("E0299", call->lossSpan, "several losses are not supported yet: give one function (model, batch) => …");
+  if (!call->loss.is(Value::Fn))
+    return ev.fail("E0206", call->lossSpan, "`loss` is a function of the model and a batch, this is " + kindName(call->loss));
+  if (!packedCorpus(ev, c, "data"))
+    return {};
+  if (!arg(c, "valid").is(Value::None) && !packedCorpus(ev, c, "valid"))
+    return {};
+  int64_t batch = 0;
+  if (!arg(c, "batch").asInt(batch) || batch < 1)
+    return ev.fail("E0213", spanOf(c, "batch"), "a batch has at least one row, this is " + ev.text(arg(c, "batch")));
+  auto &data = call->data.as<HandleObj>();
+  call->tokenizer = data.tokenizer;
+  const Value &precision = arg(c, "precision");
+  Json p;
+  if (precision.is(Value::DType) && precision.i == (int)Elem::F32) {
+    p = "f32";
+  } else if (precision.is(Value::Record) && precision.as<RecordObj>().find("mixed")) {
+    const Value *t = precision.as<RecordObj>().find("mixed");
+    if (!t->is(Value::DType) || t->i != (int)Elem::BF16)
+      return ev.fail("E0299", spanOf(c, "precision"), "mixed(" + ev.text(*t) + ") is not supported yet; mixed(bf16) and f32 are");
+    p = "mixed(bf16)";
+  } else {
+    return ev.fail("E0206", spanOf(c, "precision"), "`precision` is f32 or mixed(bf16), this is " + ev.text(precision));
+  }
+  call->precision = precision;
+  Json trainable = nullptr;
+  if (arg(c, "trainable").is(Value::List)) {
+    call->allTrainable = false;
+    call->trainableSpan = spanOf(c, "trainable");
+    for (auto &x : arg(c, "trainable").as<ListObj>().items)
+      call->trainable.push_back(x.string());
+    trainable = call->trainable;
+  }
+  call->spec = Json{{"model", Json{{"source", canonicalText(ev, model)}}},
+                    {"data", data.spec},
+                    {"loss", Json{{"source", canonicalText(ev, call->loss)}}},
+                    {"optim", Json{{"source", canonicalText(ev, call->optim)}}},
+                    {"lr", ev.stages->hostFn(arg(c, "lr"))},
+                    {"batch", batch},
+                    {"budget", toJson(ev, arg(c, "budget"))},
+                    {"clip", toJson(ev, arg(c, "clip"))},
+                    {"precision", p},
+                    {"trainable", trainable},
+                    {"valid", toJson(ev, arg(c, "valid"))},
+                    {"seed", toJson(ev, arg(c, "seed"))}};
+  call->files = data.files;
+  call->builtins = data.builtins;
+  if (arg(c, "valid").is(Value::Handle)) {
+    auto &v = arg(c, "valid").as<HandleObj>();
+    if (v.batch != data.batch)
+      return ev.fail("E0406", spanOf(c, "valid"), "`valid` has rows of another length or vocabulary than `data`");
+    call->files.insert(call->files.end(), v.files.begin(), v.files.end());
+    for (auto &[k, n] : v.builtins)
+      call->builtins[k] = n;
+  }
+  call->builtins["train"] = c.version;
+  auto h = handle("model that has no name yet", c, "train");
+  h->call = call;
+  return Value::of(Value::Handle, h);
+}
+
+Value metric(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || !packedCorpus(ev, c, "data"))
+    return {};
+  auto &data = arg(c, "data").as<HandleObj>();
+  auto h = handle("metric", c, c.name);
+  h->spec = Json{{"metric", std::string(c.name)}, {"data", data.spec}};
+  h->files = data.files;
+  for (auto &[k, v] : data.builtins)
+    h->builtins[k] = v;
+  h->batch = data.batch;
+  h->tokenizer = data.tokenizer;
+  return Value::of(Value::Handle, h);
+}
+
+Value evaluate(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const Value &model = arg(c, "model"), &metrics = arg(c, "metrics");
+  if (!model.is(Value::Model)) {
+    auto &d = ev.err("E0206", spanOf(c, "model"), "`evaluate` judges a model, this is " + kindName(model));
+    if (model.is(Value::Handle) && model.as<HandleObj>().call)
+      d.help("name it in a step of its own: stage m = train(…)");
+    return {};
+  }
+  auto m = std::static_pointer_cast<const ModelObj>(model.o);
+  if (m->from.empty())
+    return ev.fail("E0299", spanOf(c, "model"), "judging a model that no stage trained is not supported yet");
+  if (!metrics.is(Value::Record) || metrics.as<RecordObj>().fields.empty())
+    return ev.fail("E0206", spanOf(c, "metrics"), "`metrics` is a record {name = metric, …}, this is " + kindName(metrics));
+  auto call = std::make_shared<StageCall>();
+  call->kind = "evaluate";
+  call->result = "metrics";
+  call->span = c.span;
+  call->model = m;
+  call->dataSpan = spanOf(c, "metrics");
+  Json ms = Json::object(), batch;
+  for (auto &[k, v] : metrics.as<RecordObj>().fields) {
+    if (!v.is(Value::Handle) || v.as<HandleObj>().type != "metric")
+      return ev.fail("E0206", spanOf(c, "metrics"), "`" + k + "` is not a metric but " + kindName(v));
+    auto &h = v.as<HandleObj>();
+    if (!batch.is_null() && batch != h.batch)
+      return ev.fail("E0299", spanOf(c, "metrics"), "metrics over rows of different lengths in one `evaluate` are not supported yet; use two stages");
+    batch = h.batch;
+    ms[k] = h.spec;
+    call->data = v;
+    call->tokenizer = h.tokenizer;
+    call->files.insert(call->files.end(), h.files.begin(), h.files.end());
+    for (auto &[b, n] : h.builtins)
+      call->builtins[b] = n;
+  }
+  if (m->tokenizer.is(Value::Handle) && call->tokenizer.is(Value::Handle) &&
+      m->tokenizer.as<HandleObj>().spec != call->tokenizer.as<HandleObj>().spec)
+    return ev.fail("E0406", spanOf(c, "metrics"), "the model was trained with another tokenizer than these metrics read with");
+  int64_t rows = 0;
+  if (!arg(c, "batch").asInt(rows) || rows < 1)
+    return ev.fail("E0213", spanOf(c, "batch"), "a batch has at least one row");
+  Json require = nullptr;
+  if (arg(c, "require").is(Value::Fn))
+    require = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"));
+  else if (!arg(c, "require").is(Value::None))
+    return ev.fail("E0206", spanOf(c, "require"), "`require` is a function of the metrics, this is " + kindName(arg(c, "require")));
+  call->spec = Json{{"model", Json{{"stage", m->from}}}, {"metrics", ms}, {"batch", rows}, {"require", require}};
+  call->builtins["evaluate"] = c.version;
+  auto h = handle("metrics", c, "evaluate");
+  h->call = call;
+  return Value::of(Value::Handle, h);
+}
+
+Value device(Evaluator &ev, BuiltinCall &c) {
+  auto h = handle("device", c, "device");
+  h->spec = Json::object();
+  for (auto &a : c.args)
+    if (!a.value.is(Value::None))
+      h->spec[std::string(a.name)] = toJson(ev, a.value);
+  return Value::of(Value::Handle, h);
+}
+
+} // namespace
+
+const std::vector<Builtin> &stageBuiltins() {
+  static const std::vector<Builtin> table = {
+      {"lines", "", lines}, {"jsonl", "", jsonl}, {"split", "", split}, {"sample", "", sample},
+      {"filter", "", filterRows}, {"map_rows", "", mapRows}, {"bpe", "", bpe},
+      {"bytes_tokenizer", "", bytesTokenizer}, {"pack", "", pack}, {"train", "", train},
+      {"evaluate", "", evaluate}, {"perplexity", "", metric}, {"bits_per_byte", "", metric},
+      {"device", "", device},
+  };
+  return table;
+}
+
+} // namespace r1

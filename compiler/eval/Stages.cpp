@@ -1,0 +1,442 @@
+// The steps of a pipeline, run on demand, and the stages they make.
+#include "compiler/eval/Stages.h"
+#include "compiler/eval/Models.h"
+#include "compiler/syntax/Printer.h"
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace r1 {
+
+// ── functions that run later ────────────────────────────────────────────────
+
+Json StageBuilder::hostFn(const Value &f) {
+  auto &fn = f.as<FnObj>();
+  double constant;
+  if (fn.constant && fn.constant->asFloat(constant))
+    return constant;
+  Shared *sh = &ev.sh;
+  hostFns.push_back([f, sh](double t) {
+    Evaluator e(*sh);
+    e.rowMode = true;
+    double r;
+    Value v = e.apply(f, std::vector<Value>{Value::real(t)}, Span{});
+    return v.asFloat(r) ? r : NAN;
+  });
+  return Json{{"fn", hostFns.size() - 1}, {"source", canonicalText(ev, f)}};
+}
+
+Json StageBuilder::rowFn(const Value &f, Span span) {
+  Shared *sh = &ev.sh;
+  rowFns.push_back([f, sh, span](const Json &row) {
+    Evaluator e(*sh);
+    e.rowMode = true;
+    Value v = e.apply(f, std::vector<Value>{fromJson(row)}, span);
+    if (!e.rowError.empty())
+      throw std::runtime_error(e.rowError);
+    return toJson(e, v);
+  });
+  return Json{{"row_fn", rowFns.size() - 1}, {"source", canonicalText(ev, f)}};
+}
+
+// Functions were numbered over the whole pipeline; a stage numbers its own.
+void StageBuilder::localise(Json &j, Stage &s, std::map<size_t, size_t> &fns, std::map<size_t, size_t> &rows) {
+  if (j.is_object()) {
+    for (auto [key, from, seen] : {std::tuple{"fn", 0, &fns}, std::tuple{"row_fn", 1, &rows}}) {
+      auto it = j.find(key);
+      if (it == j.end() || !it->is_number_unsigned() || !j.contains("source"))
+        continue;
+      size_t global = it->get<size_t>();
+      auto [at, fresh] = seen->emplace(global, from ? s.rowFns.size() : s.hostFns.size());
+      if (fresh && from)
+        s.rowFns.push_back(rowFns[global]);
+      if (fresh && !from)
+        s.hostFns.push_back(hostFns[global]);
+      *it = at->second;
+    }
+  }
+  if (j.is_structured())
+    for (auto &x : j)
+      localise(x, s, fns, rows);
+}
+
+void StageBuilder::collect(const Json &j, Stage &s) {
+  if (j.is_object() && j.size() == 1 && j.contains("stage") && j["stage"].is_string()) {
+    std::string name = j["stage"];
+    if (std::find(s.reads.begin(), s.reads.end(), name) == s.reads.end())
+      s.reads.push_back(name);
+    return;
+  }
+  if (j.is_structured())
+    for (auto &x : j)
+      collect(x, s);
+}
+
+// ── source texts for the fingerprint ────────────────────────────────────────
+
+namespace {
+struct SourceWalk {
+  const Program &program;
+  std::map<std::string, std::string> &out;
+  std::set<const Decl *> seen;
+
+  void name(const Module *m, std::string_view n) {
+    const Decl *d = nullptr;
+    const Module *home = m;
+    if (m) {
+      d = m->find(n);
+      if (!d)
+        if (auto it = m->imports.find(n); it != m->imports.end()) {
+          home = it->second.module;
+          d = it->second.decl;
+        }
+    }
+    if (!d) {
+      home = program.prelude.get();
+      d = home->find(n);
+    }
+    if (!d || d->kind == Decl::Pipeline || !seen.insert(d).second)
+      return;
+    bool builtin = d->kind == Decl::Fn && !d->value;
+    if (!builtin)
+      out[std::string(d->name)] = normalised(*d);
+    decl(home, *d);
+  }
+  void decl(const Module *m, const Decl &d) {
+    types(m, d);
+    forEachChild(d, [&](const Expr &e) { expr(m, e); });
+  }
+  void types(const Module *m, const Decl &d) {
+    for (auto &p : d.params)
+      if (p.type)
+        type(m, *p.type);
+    if (d.type)
+      type(m, *d.type);
+    for (auto *x : d.members)
+      types(m, *x);
+  }
+  void type(const Module *m, const TypeExpr &t) {
+    if (t.kind == TypeExpr::Named && !t.path.empty())
+      name(m, t.path.back());
+    for (auto &f : t.fields)
+      type(m, *f.type);
+    for (auto *a : t.args)
+      type(m, *a);
+    if (t.result)
+      type(m, *t.result);
+  }
+  void expr(const Module *m, const Expr &e) {
+    if (e.kind == Expr::Name)
+      name(m, e.name);
+    if (e.kind == Expr::Member)
+      name(m, e.name);
+    if (e.type)
+      type(m, *e.type);
+    forEachChild(e, [&](const Expr &k) { expr(m, k); });
+  }
+};
+} // namespace
+
+void StageBuilder::sources(Stage &s, const Decl &d, const Run &r, const std::vector<std::string_view> &also) {
+  std::map<std::string, std::string> texts;
+  SourceWalk w{ev.sh.program, texts, {}};
+  const Module *m = nullptr;
+  for (Scope *sc = r.scope.get(); sc; sc = sc->parent.get())
+    if (sc->module)
+      m = sc->module;
+  // The step's own expression and the steps of the pipeline it is made of by name.
+  std::set<const Decl *> steps;
+  std::function<void(const Decl &)> step = [&](const Decl &x) {
+    if (!steps.insert(&x).second)
+      return;
+    std::function<void(const Expr &)> go = [&](const Expr &e) {
+      if (e.kind == Expr::Name)
+        if (auto it = r.steps.find(e.name); it != r.steps.end() && it->second.decl->kind == Decl::Let)
+          step(*it->second.decl);
+      forEachChild(e, go);
+    };
+    go(*x.value);
+    w.expr(m, *x.value);
+  };
+  step(d);
+  for (auto n : also)
+    w.name(m, n);
+  for (auto &[k, t] : texts)
+    s.sources.push_back(t);
+}
+
+// ── stages ──────────────────────────────────────────────────────────────────
+
+Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const OverrideTree *over) {
+  std::string name = r.prefix + std::string(d.name);
+  Stage s;
+  s.name = name;
+  s.span = d.nameSpan;
+  std::shared_ptr<const StageCall> call;
+  if (v.is(Value::Handle)) {
+    auto &h = v.as<HandleObj>();
+    call = h.call;
+    if (!call && h.type == "corpus") {
+      auto c = std::make_shared<StageCall>();
+      c->kind = c->result = "corpus";
+      c->spec = Json{{"data", h.spec}};
+      c->files = h.files;
+      c->builtins = h.builtins;
+      call = c;
+    } else if (!call && h.type == "tokenizer") {
+      ev.err("E0206", d.value->span, "this tokenizer needs no training and no stage").help("let " + name + " = " + std::string(ev.sh.sources.text(d.value->span)));
+      return {};
+    }
+  }
+  if (!call) {
+    if (v.is(Value::List))
+      return ev.fail("E0299", d.value->span, "a stage of several artifacts is not supported yet; write one stage for each");
+    if (v.is(Value::Model))
+      return ev.fail("E0206", d.value->span, "a stage is an artifact: a corpus, a trained model, a tokenizer or metrics; a model that is not trained is a `let`");
+    return ev.fail("E0206", d.value->span, "a stage is an artifact: a corpus, a trained model, a tokenizer or metrics; this is " + kindName(v));
+  }
+  s.kind = call->kind;
+  s.result = call->result;
+  s.spec = call->spec;
+  s.files = call->files;
+  for (auto &f : ev.sh.filesRead)
+    s.files.push_back(f);
+  std::sort(s.files.begin(), s.files.end());
+  s.files.erase(std::unique(s.files.begin(), s.files.end()), s.files.end());
+  s.builtins = call->builtins;
+  if (d.on || (over && over->sub.count("on"))) {
+    const OverrideTree *o = over && over->sub.count("on") ? &over->sub.at("on") : nullptr;
+    if (o)
+      o->used = true;
+    Value on;
+    if (o && o->expr)
+      on = ev.eval(*o->expr, r.scope);
+    else if (!d.on)
+      return ev.fail("E0601", d.nameSpan, "--set " + name + ".on…: the stage has no `on`; give it one: --set '" + name + ".on=device(memory = 8GB)'");
+    else
+      on = o ? ev.evalWith(*d.on, r.scope, *o) : ev.eval(*d.on, r.scope);
+    if (on.isError())
+      return {};
+    if (!on.is(Value::Handle) || on.as<HandleObj>().type != "device")
+      return ev.fail("E0206", d.on ? d.on->span : d.nameSpan, "`on` takes a device(…), this is " + kindName(on));
+    s.on = on.as<HandleObj>().spec;
+  }
+  std::vector<std::string_view> also;
+  bool ok = true;
+  if (call->kind == "train") {
+    ok = trainEntries(s, *call);
+    also = {"train_update", "lm_eval"};
+  } else if (call->kind == "evaluate") {
+    ok = evaluateEntries(s, *call);
+    also = {"lm_eval"};
+  }
+  if (!ok)
+    return {};
+  std::map<size_t, size_t> fns, rows;
+  localise(s.spec, s, fns, rows);
+  collect(s.spec, s);
+  for (auto &l : s.leaves)
+    if (!l.from.empty() && std::find(s.reads.begin(), s.reads.end(), l.from) == s.reads.end())
+      s.reads.push_back(l.from);
+  sources(s, d, r, also);
+  out.stages.push_back(std::move(s));
+  // What later steps see.
+  if (call->kind == "train") {
+    auto m = rebuildModel(call->model, [&](const std::shared_ptr<const LeafObj> &l, const Path &p) {
+      auto n = std::make_shared<LeafObj>(*l);
+      n->from = name;
+      n->fromPath = pathText(p);
+      return std::shared_ptr<const LeafObj>(n);
+    }, nullptr);
+    auto named = std::make_shared<ModelObj>(*m);
+    named->from = name;
+    named->tokenizer = call->tokenizer;
+    named->batch = call->data;
+    return Value::of(Value::Model, named);
+  }
+  auto h = std::make_shared<HandleObj>(v.as<HandleObj>());
+  h->call = nullptr;
+  h->spec = Json{{"stage", name}};
+  h->files.clear();
+  h->builtins.clear();
+  h->span = d.nameSpan;
+  return Value::of(Value::Handle, h);
+}
+
+// ── steps ───────────────────────────────────────────────────────────────────
+
+bool StageBuilder::runStep(Run &r, Step &s, Span from) {
+  if (s.state == 2)
+    return true;
+  const Decl &d = *s.decl;
+  if (s.state == 1) {
+    auto first = std::find_if(active.begin(), active.end(), [&](auto &a) { return a.first == &d; });
+    auto &x = ev.err("E0402", d.nameSpan, "stages depend on each other in a cycle");
+    int n = 0;
+    for (auto it = first; it != active.end(); ++it) {
+      Span use = it + 1 != active.end() ? (it + 1)->second : from;
+      std::string who(it->first->name), whom((it + 1 != active.end() ? (it + 1)->first : &d)->name);
+      x.also(use, std::to_string(++n) + ". `" + who + "` reads `" + whom + "`");
+    }
+    x.help("to iterate, name the rounds: a pipeline `round(start)` called twice");
+    return false;
+  }
+  s.state = 1;
+  active.emplace_back(&d, from);
+  std::string name(d.name);
+  const OverrideTree *over = nullptr;
+  if (auto it = r.sets->sub.find(name); it != r.sets->sub.end())
+    over = &it->second;
+  Value v;
+  std::string outer = nestedName;
+  nestedName = r.prefix + name + ".";
+  const Type *want = nullptr;
+  TypeP t = d.type ? ev.type(*d.type, r.scope, false) : nullptr;
+  want = t.get();
+  if (over) {
+    OverrideTree args = *over;
+    args.sub.erase("on");
+    over->used = true;
+    v = args.empty() ? ev.eval(*d.value, r.scope, want) : ev.evalWith(*d.value, r.scope, args);
+  } else {
+    v = ev.eval(*d.value, r.scope, want);
+  }
+  nestedName = outer;
+  if (t && !v.isError())
+    v = ev.coerce(v, *t, d.value->span, "the value");
+  if (d.kind == Decl::Stage && !v.isError())
+    v = makeStage(r, d, v, over);
+  if (d.kind == Decl::Let)
+    v = ev.bindLetValue(d.name, d.nameSpan, r.scope, v);
+  r.scope->set(d.name, v);
+  active.pop_back();
+  s.state = 2;
+  return !v.isError();
+}
+
+bool StageBuilder::runSteps(Run &r, const Decl &p) {
+  for (auto *d : p.members) {
+    if (r.steps.count(d->name) || r.scope->find(d->name)) {
+      ev.err("E0204", d->nameSpan, "`" + std::string(d->name) + "` is declared twice in this pipeline");
+      return false;
+    }
+    r.steps[d->name] = {d};
+    if (d->kind == Decl::Let)
+      r.scope->lets.emplace_back(d->name, d);
+  }
+  r.scope->lazy = [this, &r](std::string_view n) {
+    auto it = r.steps.find(n);
+    if (it == r.steps.end())
+      return false;
+    if (it->second.state != 2) {
+      // Where the name stands is not known here; the step that asks is.
+      Span from = active.empty() ? it->second.decl->nameSpan : useOf(*active.back().first, n);
+      runStep(r, it->second, from);
+    }
+    return true;
+  };
+  bool ok = true;
+  for (auto *d : p.members)
+    ok &= runStep(r, r.steps[d->name], d->nameSpan);
+  r.scope->lazy = nullptr;
+  return ok;
+}
+
+Span StageBuilder::useOf(const Decl &d, std::string_view name) {
+  Span found = d.nameSpan;
+  bool hit = false;
+  std::function<void(const Expr &)> go = [&](const Expr &e) {
+    if (e.kind == Expr::Name && e.name == name && !hit) {
+      found = e.span;
+      hit = true;
+    }
+    forEachChild(e, go);
+  };
+  go(*d.value);
+  return found;
+}
+
+bool StageBuilder::run(const ModelDefObj &p) {
+  const Decl &d = *p.decl;
+  Run r;
+  r.sets = &sets;
+  r.scope = std::make_shared<Scope>();
+  r.scope->parent = p.scope;
+  r.scope->frame = ev.sh.dims.newFrame();
+  Saved<StageBuilder *> here(ev.stages, this);
+  // Overridden parameters are arguments; the others take their defaults.
+  std::vector<ArgVal> args;
+  bool ok = true;
+  for (auto &[name, tree] : sets.sub) {
+    const Parameter *param = nullptr;
+    for (auto &q : d.params)
+      if (q.name == name)
+        param = &q;
+    if (!param)
+      continue;
+    tree.used = true;
+    ArgVal a;
+    a.name = param->name;
+    if (tree.expr) {
+      a.value = ev.eval(*tree.expr, r.scope);
+      a.span = a.nameSpan = tree.expr->span;
+    } else if (param->init) {
+      a.value = ev.evalWith(*param->init, r.scope, tree);
+      a.span = a.nameSpan = param->init->span;
+    } else {
+      continue;
+    }
+    ok &= !a.value.isError();
+    args.push_back(std::move(a));
+  }
+  if (!ok || !ev.bindParams(d, args, d.nameSpan, r.scope, nullptr))
+    return false;
+  for (auto &q : d.params)
+    out.parameters[std::string(q.name)] = toJson(ev, *r.scope->find(q.name));
+  // Unknown first names of --set, before anything is computed.
+  std::vector<std::string> have;
+  for (auto &q : d.params)
+    have.push_back(std::string(q.name));
+  for (auto *m : d.members)
+    have.push_back(std::string(m->name));
+  for (auto &[name, tree] : sets.sub)
+    if (std::find(have.begin(), have.end(), name) == have.end()) {
+      const OverrideTree *leaf = &tree;
+      while (leaf->text.empty() && !leaf->sub.empty())
+        leaf = &leaf->sub.begin()->second;
+      auto &x = ev.err("E0601", d.nameSpan, "--set " + leaf->text + ": `" + std::string(d.name) + "` has no parameter, stage or let `" + name + "`");
+      std::string list;
+      for (auto &h : have)
+        list += (list.empty() ? "" : " ") + h;
+      x.note("it has: " + list);
+      if (auto near = nearest(name, have); !near.empty())
+        x.help("did you mean `" + near + "`?");
+      ok = false;
+    }
+  return ok && runSteps(r, d);
+}
+
+Value StageBuilder::callPipeline(const ModelDefObj &def, std::vector<ArgVal> &args, Span span) {
+  const Decl &d = *def.decl;
+  if (ev.frames.size() > 100)
+    return ev.fail("E0209", span, "pipelines call each other in a circle");
+  static const OverrideTree none;
+  Run r;
+  r.sets = &none;
+  r.prefix = nestedName;
+  r.scope = std::make_shared<Scope>();
+  r.scope->parent = def.scope;
+  r.scope->frame = ev.sh.dims.newFrame();
+  ev.frames.push_back({std::string(d.name), span, &d});
+  bool ok = ev.bindParams(d, args, span, r.scope, nullptr) && runSteps(r, d);
+  ev.frames.pop_back();
+  if (!ok)
+    return {};
+  Fields f;
+  for (auto *m : d.members)
+    if (m->kind == Decl::Stage)
+      f.emplace_back(std::string(m->name), *r.scope->find(m->name));
+  return Value::record(std::move(f));
+}
+
+} // namespace r1

@@ -1,0 +1,74 @@
+// Elaborates a pipeline: evaluates its steps on demand and turns what built-ins give into stages.
+#pragma once
+#include "compiler/eval/Elaboration.h"
+#include "compiler/eval/Evaluator.h"
+
+namespace r1 {
+
+/// A call that makes an artifact and has not yet been named by a `stage` step.
+struct StageCall {
+  std::string kind, result;
+  Json spec = Json::object();
+  std::vector<std::string> files;
+  std::map<std::string, Json> builtins;
+  std::shared_ptr<const ModelObj> model; // train: what is trained; evaluate: what is judged
+  Value loss, optim;
+  Value precision;                       // train
+  Value tokenizer, data;                 // Handles
+  std::vector<std::string> trainable;    // patterns
+  bool allTrainable = true;
+  Span trainableSpan, lossSpan, dataSpan, span;
+};
+
+/// Text of a value for fingerprints: closures with what they capture, models with their parameters.
+std::string canonicalText(Evaluator &ev, const Value &v);
+/// JSON of a host value; null for what has none.
+Json toJson(Evaluator &ev, const Value &v);
+Value fromJson(const Json &j);
+
+class StageBuilder {
+public:
+  StageBuilder(Evaluator &ev, Elaboration &out, const OverrideTree &sets, bool checkFiles)
+      : ev(ev), out(out), sets(sets), checkFiles(checkFiles) {}
+
+  /// Runs the pipeline with defaults and overrides. False after errors.
+  bool run(const ModelDefObj &pipeline);
+  /// A pipeline called from another: its stages are nested under the name of the `let`.
+  Value callPipeline(const ModelDefObj &def, std::vector<ArgVal> &args, Span span);
+
+  Evaluator &ev;
+  Elaboration &out;
+  const OverrideTree &sets;
+  bool checkFiles;
+  std::vector<HostFn> hostFns; // {"fn": i} until a stage takes them
+  std::vector<RowFn> rowFns;   // {"row_fn": i}
+
+  Json hostFn(const Value &f);              // {"fn": i, "source": text} or a number
+  Json rowFn(const Value &f, Span span);    // {"row_fn": i, "source": text}
+
+private:
+  struct Step {
+    const Decl *decl;
+    int state = 0; // 0 not run, 1 running, 2 done
+  };
+  struct Run {
+    std::map<std::string_view, Step> steps;
+    ScopeP scope;
+    std::string prefix;
+    const OverrideTree *sets;
+  };
+  std::vector<std::pair<const Decl *, Span>> active; // steps being run, with who asked
+  std::string nestedName;
+  bool runSteps(Run &r, const Decl &pipeline);
+  bool runStep(Run &r, Step &s, Span from);
+  static Span useOf(const Decl &d, std::string_view name);
+  Value makeStage(Run &r, const Decl &d, const Value &v, const OverrideTree *over);
+  void localise(Json &j, Stage &s, std::map<size_t, size_t> &fns, std::map<size_t, size_t> &rows);
+  void collect(const Json &j, Stage &s);
+  bool trainEntries(Stage &s, const StageCall &c);
+  bool evaluateEntries(Stage &s, const StageCall &c);
+  void sources(Stage &s, const Decl &d, const Run &r, const std::vector<std::string_view> &also);
+};
+
+
+} // namespace r1
