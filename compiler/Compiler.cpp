@@ -139,12 +139,14 @@ public:
 
     // As few micro-batches as fit: plan with one, estimate from what does not fit, confirm.
     int64_t micro = options.micro ? options.micro : 1;
+    FuseOptions fuseOptions;
+    fuseOptions.intrinsics = {"flash_attention", "flash_attention_bwd"}; // scheduled by cpu/
     for (int attempt = 0; attempt < 3; ++attempt) {
       OwningOpRef<ModuleOp> trial = module->clone();
       if (failed(shardModule(*trial, micro)))
         return fail();
       std::string sharded = wants(Phase::shard) ? print(*trial) : "";
-      if (failed(fuseModule(*trial)))
+      if (failed(fuseModule(*trial, fuseOptions)))
         return fail();
       std::string fused = wants(Phase::fuse) ? print(*trial) : "";
       MemoryTable table;

@@ -181,6 +181,7 @@ LogicalResult Grouping::run() {
   }
   if (options.fuse) {
     mergeRows();
+    takeEpilogues();
     chooseChunks();
   }
   for (auto &g : groups)

@@ -84,6 +84,7 @@ private:
   bool mergedShape(const Group &a, const Group &b, Group &out, std::string &why) const;
   bool rowLocal(const Group &group, std::string &why) const;
   bool wouldCycle(const Group &a, const Group &b) const;
+  void takeEpilogues();
   void explain();
 
   // Chunk.cpp
@@ -128,6 +129,10 @@ rowIndex(llvm::ArrayRef<int64_t> shape, llvm::ArrayRef<int64_t> sweepAxes,
 bool readsOwnRows(const Group &group, const Values &values,
                   llvm::function_ref<bool(mlir::Operation *)> isVirtual,
                   llvm::function_ref<llvm::SmallVector<int64_t>(mlir::Value)> sweepAxes);
+/// The group reads `v`, which it does not compute, at the position of its own element only.
+bool readsElementwise(const Group &group, mlir::Value v, const Values &values,
+                      llvm::function_ref<bool(mlir::Operation *)> isVirtual,
+                      llvm::function_ref<llvm::SmallVector<int64_t>(mlir::Value)> sweepAxes);
 /// Every element that the group's kernel reads lies at coefficient * row + something free of the
 /// row, and what it reads of `temps` in its own row. The rows are `rows` leading ones of the
 /// kernel (or of the product's m), or with `sums` those that it sums over.

@@ -1,5 +1,7 @@
 // Kernels of a module: their names, and that equal ones exist once.
 #include "compiler/fuse/Program.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Transforms/CSE.h"
 
 using namespace mlir;
 namespace r1::fuse {
@@ -58,6 +60,9 @@ std::string kernelName(const Group &group) {
 }
 
 StringAttr ModuleState::uniqueKernel(Operation *op, StringRef name) {
+  IRRewriter rewriter(op->getContext());
+  DominanceInfo dominance;
+  eliminateCommonSubExpressions(rewriter, dominance, op);
   // Names and places do not count; SSA names are numbered in order.
   SymbolTable::setSymbolName(op, "k");
   std::string text;

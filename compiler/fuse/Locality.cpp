@@ -148,6 +148,17 @@ bool readsOwnRows(const Group &group, const Values &values,
   });
 }
 
+bool readsElementwise(const Group &group, Value wanted, const Values &values,
+                      function_ref<bool(Operation *)> isVirtual,
+                      function_ref<SmallVector<int64_t>(Value)> sweepAxes) {
+  Walk walk(group, values, isVirtual, sweepAxes);
+  walk.setRows(group.rows);
+  return walk.run([&](Value v, ArrayRef<AffineExpr> index) {
+    return (v != wanted && !walk.inside.contains(v)) ||
+           linearize(index, shapeOf(v), walk.dims) == walk.rowLinear;
+  });
+}
+
 bool linearInRows(const Group &group, int64_t rows, bool sums, const DenseSet<Value> &temps,
                   const Values &values, function_ref<bool(Operation *)> isVirtual,
                   function_ref<SmallVector<int64_t>(Value)> sweepAxes) {

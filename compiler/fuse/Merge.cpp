@@ -217,7 +217,7 @@ void Grouping::mergeRows() {
       if (g.get() == owner[op] || g->kind != Group::Rows || g->segment != segment ||
           g->first > orders[op] || orders[op] - g->last > farApart)
         continue;
-      if (scalar && !g->chain && !g->alongSweep && countOf(g->rows) == 1) {
+      if (scalar && !g->chain && countOf(g->rows) == 1) {
         siblings.push_back(g.get());
         continue;
       }
@@ -231,6 +231,57 @@ void Grouping::mergeRows() {
         siblings.push_back(g.get());
     }
     tryAll(siblings);
+  }
+}
+
+/// All that reads a product's result is one element-wise kernel with one result: the product's
+/// epilogue, even if it is made of several ops.
+void Grouping::takeEpilogues() {
+  SmallVector<Group *> products;
+  for (auto &g : groups)
+    if (g->kind == Group::Product && !g->accumulate)
+      products.push_back(g.get());
+  for (Group *p : products) {
+    Value sum = p->ops.back()->getResult(0);
+    if (inMemory(sum))
+      continue;
+    Group *only = nullptr;
+    bool several = false;
+    for (auto &g : groups)
+      if (g.get() != p && readsOf(*g).contains(sum)) {
+        several |= only != nullptr;
+        only = g.get();
+      }
+    if (!only || several || only->kind != Group::Rows || !isElementwise(*only) ||
+        only->segment != p->segment || countOf(only->rows) != tensorOf(sum).getNumElements())
+      continue;
+    // One result: what the others read, or an output.
+    Operation *root = nullptr;
+    for (Operation *op : only->ops) {
+      Value v = op->getResult(0);
+      bool read = inMemory(v) || llvm::any_of(groups, [&](auto &g) {
+        return g.get() != only && readsOf(*g).contains(v);
+      });
+      if (!read)
+        continue;
+      several |= root != nullptr;
+      root = op;
+    }
+    if (several || !root || shapeOf(root->getResult(0)) != shapeOf(sum) ||
+        readsOf(*only).size() > maxReads / 2 ||
+        !readsElementwise(*only, sum, *list.values, [&](Operation *op) { return isVirtual(op); },
+                          [&](Value v) { return sweepAxes(*only, v); }) ||
+        wouldCycle(*p, *only))
+      continue;
+    for (Operation *op : only->ops) {
+      owner[op] = p;
+      if (op != root)
+        p->ops.push_back(op);
+    }
+    p->ops.push_back(root);
+    p->last = std::max(p->last, only->last);
+    llvm::erase_if(groups, [&](auto &g) { return g.get() == only; });
+    readCache.clear();
   }
 }
 

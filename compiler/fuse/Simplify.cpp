@@ -59,9 +59,28 @@ bool scatterToMap(ir::ScatterAddOp op) {
   return true;
 }
 
+/// A reduction over axes of one element each.
+bool reduceToReshape(ir::ReduceOp op) {
+  auto in = cast<RankedTensorType>(op.getInput().getType());
+  auto out = cast<RankedTensorType>(op.getResult().getType());
+  for (int64_t d : op.getDims())
+    if (in.getDimSize(d) != 1)
+      return false;
+  if (in.getElementType() != out.getElementType() || op->hasAttr("r1.chain"))
+    return false;
+  OpBuilder b(op);
+  op.getResult().replaceAllUsesWith(ir::ReshapeOp::create(b, op.getLoc(), out, op.getInput()));
+  op.erase();
+  return true;
+}
+
 } // namespace
 
 void simplifyModule(ModuleOp module) {
+  SmallVector<ir::ReduceOp> reductions;
+  module.walk([&](ir::ReduceOp op) { reductions.push_back(op); });
+  for (ir::ReduceOp op : reductions)
+    reduceToReshape(op);
   SmallVector<ir::ScatterAddOp> scatters;
   module.walk([&](ir::ScatterAddOp op) { scatters.push_back(op); });
   for (ir::ScatterAddOp op : scatters)
