@@ -1,5 +1,9 @@
 #include "runtime/state/Safetensors.h"
+#include <csignal>
+#include <filesystem>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 using namespace r1rt;
@@ -70,6 +74,30 @@ TEST(Safetensors, RefusesHostileFiles) {
 
 TEST(Files, Sha256) {
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Files, AFailedWriteKeepsTheOldFile) {
+  std::string dir = testing::TempDir() + "/r1rt_full_" + std::to_string(getpid());
+  std::filesystem::create_directories(dir);
+  ASSERT_TRUE(writeFileAtomic(dir + "/a", "old"));
+  pid_t child = fork();
+  if (child == 0) {
+    // As on a full disk: the system refuses the bytes after the first 1000.
+    signal(SIGXFSZ, SIG_IGN);
+    rlimit limit{1000, 1000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    Status st = writeFileAtomic(dir + "/a", std::string(5000, 'x'));
+    _exit(st.isOk() ? 1 : st.message().find("cannot write") == 0 ? 0 : 2);
+  }
+  int code = 0;
+  waitpid(child, &code, 0);
+  EXPECT_EQ(WEXITSTATUS(code), 0);
+  EXPECT_EQ(*readFile(dir + "/a"), "old");
+  int files = 0;
+  for ([[maybe_unused]] auto &f : std::filesystem::directory_iterator(dir))
+    ++files;
+  EXPECT_EQ(files, 1) << "the unfinished file is left behind";
+  std::filesystem::remove_all(dir);
 }
 
 TEST(Files, FullDiskIsAnError) {
