@@ -192,7 +192,9 @@ private:
         d.also(*begins, "a new declaration begins here");
       out.tokens[size_t(partner)].match = int(out.tokens.size());
       Token &t = out.tokens.emplace_back();
-      t.kind = kind == Tok::LParen ? Tok::RParen : kind == Tok::LBracket ? Tok::RBracket : Tok::RBrace;
+      t.kind = kind == Tok::LParen     ? Tok::RParen
+               : kind == Tok::LBracket ? Tok::RBracket
+                                       : Tok::RBrace;
       t.span = span(b, b);
       t.match = partner;
     }
