@@ -158,7 +158,8 @@ Status Training::prepare() {
   for (const TensorView &t : states)
     bytes += t.data.size();
   // Two checkpoints and one being written, or one checkpoint and the final files.
-  uint64_t have = checkpointBytes(job.dir), need = 3 * bytes + (1 << 20);
+  // A step takes some 400 bytes in steps.jsonl and the event file.
+  uint64_t have = checkpointBytes(job.dir), need = 3 * bytes + 400 * budget.steps + (1 << 20);
   R1RT_TRY(requireSpace(job.dir, need - std::min(need, have), "stage `" + stage + "`"));
   R1RT_TRY(startWeights());
   R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
