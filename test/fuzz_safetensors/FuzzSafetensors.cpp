@@ -15,7 +15,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       std::abort();
     total += t.data.size();
   }
-  if (total > size)
+  uint64_t header = 0;
+  for (int i = 0; i < 8; ++i)
+    header |= uint64_t(data[i]) << (8 * i);
+  if (8 + header + total != size)
     std::abort();
   return 0;
 }

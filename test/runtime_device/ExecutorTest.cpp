@@ -42,7 +42,7 @@ struct Module {
                0,
                nullptr,
                0};
-    module = {45056, 64, kernels, 2, nullptr, 0, nullptr, 0, &program, 1};
+    module = {45056, 64, kernels, 2, nullptr, 0, nullptr, 0, &program, 1, nullptr, 0};
     return module;
   }
 };

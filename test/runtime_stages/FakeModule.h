@@ -124,6 +124,6 @@ inline r1_program programs[] = {
     {"step", stepOps, 1, args, 18, inputs, 5, scalars, 3, outputs, 2},
     {"eval", evalOps, 1, args, 18, inputs, 5, nullptr, 0, sums, 2},
     {"logits", logitsOps, 1, args, 18, one, 4, nullptr, 0, outLogits, 1}};
-inline r1_module module{End, 0, kernels, 3, leaves, 2, states, 1, programs, 3};
+inline r1_module module{End, 0, kernels, 3, leaves, 2, states, 1, programs, 3, nullptr, 0};
 } // namespace fake
 #endif
