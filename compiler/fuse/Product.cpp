@@ -287,7 +287,8 @@ LogicalResult lambdaToKern(Region &from, Region &to) {
   for (Operation &op : llvm::make_early_inc_range(block)) {
     OpBuilder b(&op);
     if (auto read = dyn_cast<ir::ReadOp>(op)) {
-      auto memref = cast<MemRefType>(read.getTensor().getType());
+      Value tensor = read->getOperand(0); // by now a memref
+      auto memref = cast<MemRefType>(tensor.getType());
       SmallVector<Value> at;
       Value in;
       for (auto [axis, index] : llvm::enumerate(read.getIndices())) {
@@ -301,7 +302,7 @@ LogicalResult lambdaToKern(Region &from, Region &to) {
         }
         at.push_back(position);
       }
-      Value v = memref::LoadOp::create(b, op.getLoc(), read.getTensor(), at);
+      Value v = memref::LoadOp::create(b, op.getLoc(), tensor, at);
       if (in)
         v = arith::SelectOp::create(b, op.getLoc(), in, v, read.getOtherwise());
       read.getResult().replaceAllUsesWith(v);

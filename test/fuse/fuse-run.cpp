@@ -10,6 +10,7 @@
 #include "compiler/cpu/Cpu.h"
 #include "compiler/fuse/Fuse.h"
 #include "compiler/grad/Grad.h"
+#include "compiler/kernels/Kernels.h"
 #include "compiler/plan/Export.h"
 #include "compiler/plan/Plan.h"
 #include "compiler/shard/Shard.h"
@@ -367,7 +368,10 @@ int main(int argc, char **argv) {
   OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(file, &context);
   if (!module || failed(runGrad(*module)))
     return 1;
-  auto expected = reference(*module);
+  OwningOpRef<ModuleOp> plain = module->clone();
+  if (failed(inlineKernelBodies(*plain)))
+    return 1;
+  auto expected = reference(*plain);
   if (failed(expected))
     return 1;
   if (micros.empty())
