@@ -313,7 +313,8 @@ Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span 
   bc.span = span;
   bc.name = b.name;
   bc.expect = expect;
-  bc.args.resize(ps.size());
+  bool many = !ps.empty() && ps.back().many; // those follow the others in bc.args
+  bc.args.resize(ps.size() - many);
   bc.given.assign(ps.size(), false);
   size_t next = 0;
   for (auto &a : args) {

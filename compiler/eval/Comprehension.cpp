@@ -242,7 +242,7 @@ Value Evaluator::comprehension(const Expr &e, const ScopeP &sc, const Type *expe
     return fail("E0302", e.span, "inside `for` values are single elements: a `for` cannot stand here");
   std::vector<IndexVar> vars;
   for (auto &i : e.indices)
-    vars.push_back({i.name, i.range, i.pack, i.span});
+    vars.push_back({i.name, i.range, i.pack, i.span, {}, {}, false, false, {}});
   inferRanges(*e.kids[0], sc, vars);
   // What no subscript tells, the expected type may.
   if (expect && expect->kind == Type::Tensor) {
@@ -307,7 +307,7 @@ Value Evaluator::reduceLambda(ReduceOp op, bool mean, const FnObj &f, Span span)
   const Expr &e = *f.lambda;
   std::vector<IndexVar> vars;
   for (auto &p : e.params)
-    vars.push_back({p.name, p.init, false, p.nameSpan});
+    vars.push_back({p.name, p.init, false, p.nameSpan, {}, {}, false, false, {}});
   inferRanges(*e.kids[0], f.scope, vars);
   auto inner = std::make_shared<Scope>();
   inner->parent = f.scope;

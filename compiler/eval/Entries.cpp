@@ -175,7 +175,8 @@ Value prelude(Evaluator &ev, std::string_view name) {
   return ev.global(ev.sh.program.main, name, {});
 }
 
-// Sums over a batch that perplexity and validation add up: loss_sum (nats) and count.
+// Sums over a batch that perplexity and validation add up, by the names that `lm_eval` gives them:
+// nll (nats) and tokens.
 bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout, Elem compute) {
   Value f = prelude(ev, "lm_eval");
   if (!f.is(Value::Fn))
@@ -186,15 +187,14 @@ bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, co
   if (r.isError())
     return false;
   if (!r.is(Value::Record) || r.as<RecordObj>().fields.size() != 2) {
-    ev.err("E0206", c.dataSpan, "`lm_eval` gives the record {sum, count}, this is " + kindName(r));
+    ev.err("E0206", c.dataSpan, "`lm_eval` gives the record {nll, tokens}, this is " + kindName(r));
     return false;
   }
-  const char *names[] = {"loss_sum", "count"};
-  for (size_t i = 0; i < 2; ++i) {
-    Value v = scalarResult(ev, r.as<RecordObj>().fields[i].second, c.dataSpan, "a result of `lm_eval`");
+  for (auto &[name, field] : r.as<RecordObj>().fields) {
+    Value v = scalarResult(ev, field, c.dataSpan, "a result of `lm_eval`");
     if (v.isError())
       return false;
-    e.result(names[i], v);
+    e.result(name, v);
   }
   s.entries.push_back(std::move(e.fn));
   return true;

@@ -106,7 +106,7 @@ void checkModel(Evaluator &ev, const Decl &d, const ScopeP &parent) {
 
 void Analysis::check(bool library) {
   Shared &sh = impl->shared;
-  checkNames(sh.program, builtinNames(), sh.sources, sh.diags);
+  checkNames(sh.program, builtinNames(), sh.sources, sh.diags, library);
   if (sh.diags.hasErrors())
     return;
   impl->forceGlobals();

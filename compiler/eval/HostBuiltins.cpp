@@ -1,5 +1,6 @@
 // Functions of host values: strings, lists, higher-order functions.
 #include "compiler/eval/Builtins.h"
+#include "compiler/eval/Models.h"
 #include <algorithm>
 #include <charconv>
 #include <fstream>
@@ -338,6 +339,47 @@ Value repeat(Evaluator &ev, BuiltinCall &c) {
   return Value::list(std::vector<Value>((size_t)n, c[0]));
 }
 
+// ── models ──────────────────────────────────────────────────────────────────
+
+Value replaceAt(Evaluator &ev, BuiltinCall &c) {
+  if (c[0].is(Value::Unknown))
+    return c[0];
+  if (!c[0].is(Value::Model))
+    return ev.fail("E0206", c.args[0].span, "`replace_at` takes a model, this is " + kindName(c[0]));
+  if (!isText(ev, c, 1))
+    return {};
+  const std::string &pattern = c[1].string();
+  auto m = std::static_pointer_cast<const ModelObj>(c[0].o);
+  size_t hits = 0;
+  bool bad = false;
+  std::string why;
+  auto r = rebuildModel(m, nullptr, [&](const std::shared_ptr<const ModelObj> &child, const Path &p) -> Value {
+    if (bad || !matchPath(pattern, p, why))
+      return {};
+    ++hits;
+    Value v = ev.apply(c[2], std::vector<Value>{Value::of(Value::Model, std::const_pointer_cast<ModelObj>(child))}, c.args[2].span);
+    bad |= v.isError();
+    if (!bad && !v.is(Value::Model)) {
+      ev.err("E0206", c.args[2].span, "`replace_at` puts a model in place of `" + pathText(p) + "`, this is " + kindName(v));
+      bad = true;
+    }
+    return v;
+  });
+  if (bad)
+    return {};
+  if (!why.empty())
+    return ev.fail("E0403", c.args[1].span, "`" + pattern + "` is not a path pattern: " + why);
+  if (!hits) {
+    std::string list;
+    for (auto &[n, v] : m->scope->names)
+      if (v.is(Value::Model) || v.is(Value::List))
+        list += (list.empty() ? "" : ", ") + std::string(n) + (v.is(Value::List) ? "[0.." + std::to_string(v.as<ListObj>().items.size()) + "]" : "");
+    ev.err("E0403", c.args[1].span, "`replace_at` selects no part of the model").label("`" + std::string(m->decl->name) + "` has: " + list);
+    return {};
+  }
+  return Value::of(Value::Model, std::const_pointer_cast<ModelObj>(r));
+}
+
 } // namespace
 
 Value hostReduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
@@ -396,6 +438,7 @@ const std::vector<Builtin> &hostBuiltins() {
       {"fold", "items start f", fold},
       {"filter", "items keep", filterList},
       {"repeat", "value count", repeat},
+      {"replace_at", "model pattern replacement", replaceAt},
   };
   return table;
 }
