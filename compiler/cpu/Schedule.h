@@ -62,6 +62,11 @@ struct Index {
             llvm::function_ref<void()> no) const;
 };
 
+/// Runs `body` with the number of live elements of tile number `panel` of `size`: `tile`, or what
+/// the last one has. Emits two versions where there are two.
+void withLive(const Index &ix, int64_t size, int64_t tile, mlir::Value panel,
+              llvm::function_ref<void(int64_t live)> body);
+
 /// How two values of a sweep combine (scalars or vectors of one type).
 mlir::Value combine(mlir::OpBuilder &b, mlir::Location loc, kern::Combine kind, mlir::Value x,
                     mlir::Value y);

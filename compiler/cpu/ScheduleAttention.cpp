@@ -11,78 +11,18 @@
 // exact before the first exponential and sums are chains over single keys, so a key that may not be
 // seen is a no-op wherever it stands, and skipping a whole panel of such keys cannot show in the
 // bits.
+#include "compiler/cpu/Attention.h"
 #include "compiler/cpu/MathExpansion.h"
-#include "compiler/cpu/Product.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include <cmath>
-#include <limits>
 
 using namespace mlir;
 using namespace r1;
 using namespace r1::cpu;
+using namespace r1::cpu::attention;
 
-namespace {
+static int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
-constexpr int64_t kRows = 8;          // queries of a register tile
-constexpr int64_t kVectors = 2;       // by vectors of keys or channels
-constexpr int64_t kBackwardRows = 32; // queries whose p and ds are kept at once
-constexpr float kNone = -std::numeric_limits<float>::infinity();
-
-int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
-
-class AttentionSchedule {
-public:
-  AttentionSchedule(OpBuilder &b, kern::IntrinsicOp op, const Target &t)
-      : b(b), op(op), loc(op.getLoc()), w(t.lanes), ix{b, loc} {}
-  FailureOr<func::FuncOp> forward();
-  FailureOr<func::FuncOp> backward();
-
-private:
-  LogicalResult look(unsigned inputs, unsigned minResults, unsigned maxResults);
-  FailureOr<Block *> begin();
-  Value constant(float v);
-  Value zeroes();
-  Value loadScratch(Value at);
-  void storeScratch(Value v, Value at);
-  Value scalarScratch(Value at) { return memref::LoadOp::create(b, loc, k.scratch, at); }
-  Value element(const Mem &m, Value x0, Value x1, Value x2);
-  Value loadRow(const Mem &m, Value at, int64_t c);
-  void storeRow(const Mem &m, Value at, int64_t c, Value v);
-  void copyRows(const Mem &m, Value batch, Value first, Value head, int64_t rows, Value to);
-  void packKeys(const Mem &m, Value batch, Value group, int64_t to);
-  Value allowed(Value batch, Value t, Value panel, int64_t rows, Value to, int64_t pitch);
-  SmallVector<Value> dots(Value left, int64_t panels, Value panel, int64_t rows);
-  void overKeys(Value weights, const Mem &m, Value batch, Value group, Value lo, Value hi,
-                int64_t rows, bool sums,
-                function_ref<void(int64_t c, ArrayRef<Value> acc, ArrayRef<Value> sums)> finish);
-  void perRows(Value block, function_ref<void(int64_t rows)> body);
-  void queryBlock(Value batch, Value head, Value group, Value t0, int64_t rows);
-  std::pair<Value, Value> gradientRows(Value batch, Value head, Value group, Value t0, Value at,
-                                       int64_t rows);
-  void gradientKeys(int64_t weights, int64_t values, int64_t into, Value rows, Value lo, Value hi);
-
-  OpBuilder &b;
-  kern::IntrinsicOp op;
-  Location loc;
-  int64_t w;
-  Index ix;
-  KernelFunc k;
-  Block *lambda = nullptr;
-  Block *holder = nullptr; // stands for the intrinsic's arguments: beginKernel takes values
-  int64_t B, T, H, K, S, G;
-  float scale;
-  int64_t width, panels, pitch, cols; // keys per panel, panels, padded keys, padded channels
-  Mem Q, Ks, V, O, L, dO, dQ, dK, dV;
-  // Scratch, in f32 elements.
-  int64_t atKeys = 0, atValues = 0, atQ = 0, atD = 0, atP = 0, atS = 0, atDK = 0, atDV = 0,
-          size = 0;
-  bool broken = false;
-};
-
-LogicalResult AttentionSchedule::look(unsigned inputs, unsigned minResults, unsigned maxResults) {
+LogicalResult Schedule::look(unsigned inputs, unsigned minResults, unsigned maxResults) {
   auto types = op.getArgTypes();
   unsigned results = op.getWrites().size();
   if (op.getLambdas().size() != 1 || types.size() < inputs + results || results < minResults ||
@@ -106,51 +46,55 @@ LogicalResult AttentionSchedule::look(unsigned inputs, unsigned minResults, unsi
   panels = (S + width - 1) / width;
   pitch = panels * width;
   cols = up(K, width);
+  panelSize = up(K, w) * width;
   lambda = &op.getLambdas()[0].front();
   return success();
 }
 
-FailureOr<Block *> AttentionSchedule::begin() {
-  auto *block = new Block;
+LogicalResult Schedule::begin() {
   SmallVector<Value> args;
   for (Attribute t : op.getArgTypes())
-    args.push_back(block->addArgument(cast<TypeAttr>(t).getValue(), loc));
+    args.push_back(arguments.addArgument(cast<TypeAttr>(t).getValue(), loc));
   auto made = beginKernel(b, op, op.getSymName(), args, op.getWrites(), size);
-  if (failed(made)) {
-    delete block;
+  if (failed(made))
     return failure();
-  }
   k = std::move(*made);
-  int64_t inputs = op.getParams().getAs<IntegerAttr>("inputs")
-                       ? op.getParams().getAs<IntegerAttr>("inputs").getInt()
-                       : 3;
+  unsigned inputs = unsigned(args.size() - op.getWrites().size()) -
+                    (lambda->getNumArguments() - 3); // captures stand between
   for (unsigned i = 3; i < lambda->getNumArguments(); ++i)
     k.mems[lambda->getArgument(i)] = k.list[inputs + i - 3];
-  return block;
+  return success();
 }
 
-Value AttentionSchedule::constant(float v) {
+FailureOr<func::FuncOp> Schedule::end() {
+  if (broken) {
+    k.func.erase();
+    return failure();
+  }
+  endKernel(b, k);
+  return k.func;
+}
+
+Value Schedule::constant(float v) {
   auto type = VectorType::get({w}, b.getF32Type());
   return arith::ConstantOp::create(b, loc,
                                    DenseElementsAttr::get(type, Attribute(b.getF32FloatAttr(v))));
 }
 
-Value AttentionSchedule::loadScratch(Value at) {
+Value Schedule::loadScratch(Value at) {
   return vector::LoadOp::create(b, loc, VectorType::get({w}, b.getF32Type()), k.scratch, at);
 }
 
-void AttentionSchedule::storeScratch(Value v, Value at) {
+void Schedule::storeScratch(Value v, Value at) {
   vector::StoreOp::create(b, loc, v, k.scratch, at);
 }
 
-// The first channel of [x0, x1, x2, :].
-Value AttentionSchedule::element(const Mem &m, Value x0, Value x1, Value x2) {
+Value Schedule::element(const Mem &m, Value x0, Value x1, Value x2) {
   Value at = ix.add(ix.mul(x0, m.strides[0]), ix.mul(x1, m.strides[1]));
   return ix.add(ix.add(at, ix.mul(x2, m.strides[2])), m.offset);
 }
 
-// Channels c … c + w of a row of `K`, zero beyond its end.
-Value AttentionSchedule::loadRow(const Mem &m, Value at, int64_t c) {
+Value Schedule::loadRow(const Mem &m, Value at, int64_t c) {
   if (c >= K)
     return constant(0);
   Blocks bl{};
@@ -158,7 +102,7 @@ Value AttentionSchedule::loadRow(const Mem &m, Value at, int64_t c) {
   return Packer(b, loc, bl, k.scratch).load(m, ix.add(at, c), w, K - c);
 }
 
-void AttentionSchedule::storeRow(const Mem &m, Value at, int64_t c, Value v) {
+void Schedule::storeRow(const Mem &m, Value at, int64_t c, Value v) {
   if (c >= K)
     return;
   if (isHalf(m.element))
@@ -176,9 +120,8 @@ void AttentionSchedule::storeRow(const Mem &m, Value at, int64_t c, Value v) {
   vector::MaskedStoreOp::create(b, loc, m.flat, at, mask, v);
 }
 
-// Rows first … of `head` as f32 to scratch[to + r * cols].
-void AttentionSchedule::copyRows(const Mem &m, Value batch, Value first, Value head, int64_t rows,
-                                 Value to) {
+void Schedule::copyRows(const Mem &m, Value batch, Value first, Value head, int64_t rows,
+                        Value to) {
   for (int64_t r = 0; r < rows; ++r) {
     Value at = element(m, batch, ix.add(first, r), head);
     for (int64_t c = 0; c < K; c += w)
@@ -186,8 +129,7 @@ void AttentionSchedule::copyRows(const Mem &m, Value batch, Value first, Value h
   }
 }
 
-// Keys (or values) of one head, transposed: scratch[to] as [panel][K][width].
-void AttentionSchedule::packKeys(const Mem &m, Value batch, Value group, int64_t to) {
+void Schedule::packKeys(const Mem &m, Value batch, Value group, int64_t to) {
   Problem p{};
   p.depth = K, p.cols = S, p.bCol = m.strides[1], p.bDepth = 1;
   Blocks bl{};
@@ -196,7 +138,7 @@ void AttentionSchedule::packKeys(const Mem &m, Value batch, Value group, int64_t
   int64_t whole = S / width, rest = S % width;
   auto pack = [&](Value panel, int64_t live) {
     Value origin = element(m, batch, ix.mul(panel, width), group);
-    packer.packB(m, p, origin, ix.c(K), live, ix.add(ix.mul(panel, up(K, w) * width), to));
+    packer.packB(m, p, origin, ix.c(K), live, ix.add(ix.mul(panel, panelSize), to));
   };
   if (whole)
     ix.loop(ix.c(0), ix.c(whole), 1, [&](Value panel) { pack(panel, width); });
@@ -204,16 +146,13 @@ void AttentionSchedule::packKeys(const Mem &m, Value batch, Value group, int64_t
     pack(ix.c(whole), rest);
 }
 
-// Evaluates the lambda for `rows` queries from t and the keys of a panel: scratch[to + r * pitch +
-// key] becomes 0 where it holds and -inf elsewhere. Yields whether it holds anywhere.
-Value AttentionSchedule::allowed(Value batch, Value t, Value panel, int64_t rows, Value to,
-                                 int64_t rowPitch) {
+Value Schedule::allowed(Value batch, Value t, Value panel, int64_t rows, Value to) {
   Value s0 = ix.mul(panel, width);
   auto evaluate = [&](int64_t live) -> Value {
     Value any;
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < kVectors; ++v) {
-        Value at = ix.add(ix.add(to, r * rowPitch + v * w), s0);
+        Value at = ix.add(ix.add(to, r * pitch + v * w), s0);
         if (live <= v * w) {
           storeScratch(constant(kNone), at);
           continue;
@@ -254,10 +193,9 @@ Value AttentionSchedule::allowed(Value batch, Value t, Value panel, int64_t rows
   return f.getResult(0);
 }
 
-// The products of `rows` rows at scratch[left] with the keys of a packed panel.
-SmallVector<Value> AttentionSchedule::dots(Value left, int64_t packed, Value panel, int64_t rows) {
+SmallVector<Value> Schedule::dots(Value left, int64_t packed, Value panel, int64_t rows) {
   SmallVector<Value> acc(rows * kVectors, constant(0));
-  Value at = ix.add(ix.mul(panel, up(K, w) * width), packed);
+  Value at = ix.add(ix.mul(panel, panelSize), packed);
   return tile(
       ix, ix.c(0), ix.c(K), acc, rows, kVectors,
       [&](int64_t r, Value c) { return scalarScratch(ix.add(ix.add(left, r * cols), c)); },
@@ -266,9 +204,9 @@ SmallVector<Value> AttentionSchedule::dots(Value left, int64_t packed, Value pan
 
 // For each pair of vectors of channels: chains over the keys lo … hi of weights[r][key] * m[key];
 // with `sums` also of the weights themselves (the same in every lane), given to the first pair.
-void AttentionSchedule::overKeys(
-    Value weights, const Mem &m, Value batch, Value group, Value lo, Value hi, int64_t rows,
-    bool sums, function_ref<void(int64_t, ArrayRef<Value>, ArrayRef<Value>)> finish) {
+void Schedule::overKeys(Value weights, const Mem &m, Value batch, Value group, Value lo, Value hi,
+                        int64_t rows, bool sums,
+                        function_ref<void(int64_t, ArrayRef<Value>, ArrayRef<Value>)> finish) {
   SmallVector<Value> rowSums;
   for (int64_t c = 0; c < K; c += width) {
     int64_t nv = std::min(kVectors, (K - c + w - 1) / w);
@@ -296,20 +234,9 @@ void AttentionSchedule::overKeys(
   }
 }
 
-// Full blocks of kRows queries, and the last one of T % kRows.
-void AttentionSchedule::perRows(Value block, function_ref<void(int64_t)> body) {
-  int64_t whole = T / kRows, rest = T % kRows;
-  if (!rest)
-    body(kRows);
-  else if (!whole)
-    body(rest);
-  else
-    ix.when(ix.less(block, ix.c(whole)), [&] { body(kRows); }, [&] { body(rest); });
-}
-
 //===--- forward --------------------------------------------------------------------------===//
 
-void AttentionSchedule::queryBlock(Value batch, Value head, Value group, Value t0, int64_t rows) {
+void Schedule::queryBlock(Value batch, Value head, Value group, Value t0, int64_t rows) {
   auto vec = VectorType::get({w}, b.getF32Type());
   copyRows(Q, batch, t0, head, rows, ix.c(atQ));
   Value none = constant(kNone);
@@ -318,7 +245,7 @@ void AttentionSchedule::queryBlock(Value batch, Value head, Value group, Value t
   state.push_back(ix.c(panels));
   state.push_back(ix.c(0));
   state = ix.loop(ix.c(0), ix.c(panels), 1, state, [&](Value panel, ValueRange in) {
-    Value any = allowed(batch, t0, panel, rows, ix.c(atP), pitch);
+    Value any = allowed(batch, t0, panel, rows, ix.c(atP));
     if (broken)
       return SmallVector<Value>(in);
     auto f = scf::IfOp::create(b, loc, in.getTypes(), any, true);
@@ -385,15 +312,14 @@ void AttentionSchedule::queryBlock(Value batch, Value head, Value group, Value t
            });
 }
 
-FailureOr<func::FuncOp> AttentionSchedule::forward() {
+FailureOr<func::FuncOp> Schedule::forward() {
   if (failed(look(3, 1, 2)))
     return failure();
   atKeys = 0;
-  atQ = atKeys + panels * up(K, w) * width;
+  atQ = atKeys + panels * panelSize;
   atP = atQ + kRows * cols;
   size = atP + kRows * pitch;
-  auto block = begin();
-  if (failed(block))
+  if (failed(begin()))
     return failure();
   auto writes = op.getWrites();
   Q = k.list[0], Ks = k.list[1], V = k.list[2], O = k.list[writes[0]];
@@ -407,219 +333,20 @@ FailureOr<func::FuncOp> AttentionSchedule::forward() {
     Value first = ix.mul(bh, blocks);
     ix.loop(ix.max(ix.sub(lo, first), ix.c(0)), ix.min(ix.sub(hi, first), ix.c(blocks)), 1,
             [&](Value q) {
-              perRows(
-                  q, [&](int64_t rows) { queryBlock(batch, head, group, ix.mul(q, kRows), rows); });
+              withLive(ix, T, kRows, q, [&](int64_t rows) {
+                queryBlock(batch, head, group, ix.mul(q, kRows), rows);
+              });
             });
   });
-  delete *block;
-  if (broken) {
-    k.func.erase();
-    return failure();
-  }
-  endKernel(b, k);
-  return k.func;
+  return end();
 }
-
-//===--- backward -------------------------------------------------------------------------===//
-
-// p and ds of `rows` queries to the rows from `at` of their scratch blocks, and dq. Yields the keys
-// that any of them saw: [first, second).
-std::pair<Value, Value> AttentionSchedule::gradientRows(Value batch, Value head, Value group,
-                                                        Value t0, Value at, int64_t rows) {
-  auto vec = VectorType::get({w}, b.getF32Type());
-  Value rowQ = ix.add(ix.mul(at, cols), atQ), rowD = ix.add(ix.mul(at, cols), atD);
-  Value rowP = ix.add(ix.mul(at, pitch), atP), rowS = ix.add(ix.mul(at, pitch), atS);
-  copyRows(Q, batch, t0, head, rows, rowQ);
-  copyRows(dO, batch, t0, head, rows, rowD);
-  SmallVector<Value> lse, delta;
-  for (int64_t r = 0; r < rows; ++r) {
-    Value t = ix.add(t0, r);
-    Value l = memref::LoadOp::create(
-        b, loc, L.flat,
-        ix.add(ix.add(ix.mul(batch, L.strides[0]), ix.mul(head, L.strides[1])),
-               ix.add(ix.mul(t, L.strides[2]), L.offset)));
-    lse.push_back(vector::BroadcastOp::create(b, loc, vec, l));
-    // delta = sum of dout * out, in the 64 lanes of every row sum.
-    SmallVector<Value> parts(64 / w);
-    Value o = element(O, batch, t, head);
-    for (int64_t c = 0, n = 0; c < K; c += w, ++n) {
-      Value x =
-          arith::MulFOp::create(b, loc, loadScratch(ix.add(rowD, r * cols + c)), loadRow(O, o, c));
-      Value &p = parts[n % parts.size()];
-      p = p ? Value(arith::AddFOp::create(b, loc, p, x)) : x;
-    }
-    for (int64_t half = int64_t(parts.size()) / 2; half >= 1; half /= 2)
-      for (int64_t i = 0; i < half; ++i)
-        if (parts[i + half])
-          parts[i] = arith::AddFOp::create(b, loc, parts[i], parts[i + half]);
-    delta.push_back(vector::BroadcastOp::create(b, loc, vec,
-                                                acrossLanes(b, loc, kern::Combine::sum, parts[0])));
-  }
-  SmallVector<Value> state{ix.c(panels), ix.c(0)};
-  state = ix.loop(ix.c(0), ix.c(panels), 1, state, [&](Value panel, ValueRange in) {
-    Value any = allowed(batch, t0, panel, rows, rowP, pitch);
-    if (broken)
-      return SmallVector<Value>(in);
-    Value s0 = ix.mul(panel, width);
-    auto place = [&](Value base, int64_t r, int64_t v) {
-      return ix.add(ix.add(base, r * pitch + v * w), s0);
-    };
-    auto f = scf::IfOp::create(b, loc, in.getTypes(), any, true);
-    OpBuilder::InsertionGuard guard(b);
-    b.setInsertionPointToStart(f.elseBlock());
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t v = 0; v < kVectors; ++v) {
-        storeScratch(constant(0), place(rowP, r, v));
-        storeScratch(constant(0), place(rowS, r, v));
-      }
-    scf::YieldOp::create(b, loc, in);
-    b.setInsertionPointToStart(f.thenBlock());
-    SmallVector<Value> acc = dots(rowQ, atKeys, panel, rows);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t v = 0; v < kVectors; ++v) {
-        Value to = place(rowP, r, v);
-        Value seen =
-            arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, loadScratch(to), constant(0));
-        Value x = arith::MulFOp::create(b, loc, acc[r * kVectors + v], constant(scale));
-        x = emitExp(b, loc, arith::SubFOp::create(b, loc, x, lse[r]));
-        storeScratch(arith::SelectOp::create(b, loc, seen, x, constant(0)), to);
-      }
-    acc = dots(rowD, atValues, panel, rows);
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t v = 0; v < kVectors; ++v) {
-        Value d = arith::SubFOp::create(b, loc, acc[r * kVectors + v], delta[r]);
-        Value x = arith::MulFOp::create(b, loc, loadScratch(place(rowP, r, v)), d);
-        storeScratch(arith::MulFOp::create(b, loc, x, constant(scale)), place(rowS, r, v));
-      }
-    scf::YieldOp::create(b, loc, ValueRange{ix.min(in[0], panel), ix.add(panel, 1)});
-    return SmallVector<Value>(f.getResults());
-  });
-  if (broken)
-    return {};
-  Value lo = ix.mul(state[0], width), hi = ix.mul(state[1], width);
-  overKeys(rowS, Ks, batch, group, lo, ix.min(hi, ix.c(S)), rows, false,
-           [&](int64_t c, ArrayRef<Value> acc, ArrayRef<Value>) {
-             int64_t nv = int64_t(acc.size()) / rows;
-             for (int64_t r = 0; r < rows; ++r)
-               for (int64_t v = 0; v < nv; ++v)
-                 storeRow(dQ, element(dQ, batch, ix.add(t0, r), head), c + v * w, acc[r * nv + v]);
-           });
-  return {lo, hi};
-}
-
-// scratch[into][key] += sum over `rows` queries of weights[row][key] * values[row], for the keys
-// lo … hi: chains that continue from what stands there.
-void AttentionSchedule::gradientKeys(int64_t weights, int64_t values, int64_t into, Value rows,
-                                     Value lo, Value hi) {
-  ix.loop(lo, hi, kRows, [&](Value s) {
-    for (int64_t c = 0; c < K; c += width) {
-      int64_t nv = std::min(kVectors, (K - c + w - 1) / w);
-      auto place = [&](int64_t r, int64_t v) {
-        return ix.add(ix.mul(ix.add(s, r), cols), into + c + v * w);
-      };
-      SmallVector<Value> acc;
-      for (int64_t r = 0; r < kRows; ++r)
-        for (int64_t v = 0; v < nv; ++v)
-          acc.push_back(loadScratch(place(r, v)));
-      acc = tile(
-          ix, ix.c(0), rows, acc, kRows, nv,
-          [&](int64_t r, Value t) {
-            return scalarScratch(ix.add(ix.add(s, weights + r), ix.mul(t, pitch)));
-          },
-          [&](int64_t v, Value t) {
-            return loadScratch(ix.add(ix.mul(t, cols), values + c + v * w));
-          });
-      for (int64_t r = 0; r < kRows; ++r)
-        for (int64_t v = 0; v < nv; ++v)
-          storeScratch(acc[r * nv + v], place(r, v));
-    }
-  });
-}
-
-FailureOr<func::FuncOp> AttentionSchedule::backward() {
-  if (failed(look(6, 3, 3)))
-    return failure();
-  int64_t packed = panels * up(K, w) * width, keyRows = pitch * cols;
-  atKeys = 0;
-  atValues = atKeys + packed;
-  atQ = atValues + packed;
-  atD = atQ + kBackwardRows * cols;
-  atP = atD + kBackwardRows * cols;
-  atS = atP + kBackwardRows * pitch;
-  atDK = atS + kBackwardRows * pitch;
-  atDV = atDK + keyRows;
-  size = atDV + keyRows;
-  auto block = begin();
-  if (failed(block))
-    return failure();
-  auto writes = op.getWrites();
-  Q = k.list[0], Ks = k.list[1], V = k.list[2], O = k.list[3], L = k.list[4], dO = k.list[5];
-  dQ = k.list[writes[0]], dK = k.list[writes[1]], dV = k.list[writes[2]];
-  auto [lo, hi] = ix.share(ix.c(B * G), k.tid, k.threads);
-  ix.loop(lo, hi, 1, [&](Value bg) {
-    Value batch = ix.div(bg, G), group = ix.rem(bg, G);
-    packKeys(Ks, batch, group, atKeys);
-    packKeys(V, batch, group, atValues);
-    ix.loop(ix.c(atDK), ix.c(atDV + keyRows), w, [&](Value i) { storeScratch(constant(0), i); });
-    ix.loop(ix.c(0), ix.c(H / G), 1, [&](Value inGroup) {
-      Value head = ix.add(ix.mul(group, H / G), inGroup);
-      ix.loop(ix.c(0), ix.c(T), kBackwardRows, [&](Value t0) {
-        Value end = ix.min(ix.add(t0, kBackwardRows), ix.c(T));
-        SmallVector<Value> seen{ix.c(pitch), ix.c(0)};
-        seen = ix.loop(t0, end, kRows, seen, [&](Value t, ValueRange in) {
-          Value at = ix.sub(t, t0);
-          SmallVector<Value> out(in);
-          auto emit = [&](int64_t rows) -> SmallVector<Value> {
-            auto [l, h] = gradientRows(batch, head, group, t, at, rows);
-            if (broken)
-              return out;
-            return {ix.min(in[0], l), ix.max(in[1], h)};
-          };
-          int64_t whole = T / kRows * kRows, rest = T % kRows;
-          if (!rest || !whole)
-            return emit(rest ? rest : kRows);
-          auto f = scf::IfOp::create(b, loc, in.getTypes(), ix.less(t, ix.c(whole)), true);
-          OpBuilder::InsertionGuard guard(b);
-          b.setInsertionPointToStart(f.thenBlock());
-          scf::YieldOp::create(b, loc, emit(kRows));
-          b.setInsertionPointToStart(f.elseBlock());
-          scf::YieldOp::create(b, loc, emit(rest));
-          return SmallVector<Value>(f.getResults());
-        });
-        if (broken)
-          return;
-        Value rows = ix.sub(end, t0);
-        gradientKeys(atP, atD, atDV, rows, seen[0], seen[1]);
-        gradientKeys(atS, atQ, atDK, rows, seen[0], seen[1]);
-      });
-    });
-    if (broken)
-      return;
-    ix.loop(ix.c(0), ix.c(S), 1, [&](Value s) {
-      for (int64_t c = 0; c < K; c += w) {
-        Value at = ix.add(ix.mul(s, cols), c);
-        storeRow(dK, element(dK, batch, s, group), c, loadScratch(ix.add(at, atDK)));
-        storeRow(dV, element(dV, batch, s, group), c, loadScratch(ix.add(at, atDV)));
-      }
-    });
-  });
-  delete *block;
-  if (broken) {
-    k.func.erase();
-    return failure();
-  }
-  endKernel(b, k);
-  return k.func;
-}
-
-} // namespace
 
 FailureOr<func::FuncOp> r1::cpu::scheduleIntrinsic(OpBuilder &b, kern::IntrinsicOp op,
                                                    const Target &t) {
   if (op.getName() == "flash_attention")
-    return AttentionSchedule(b, op, t).forward();
+    return Schedule(b, op, t).forward();
   if (op.getName() == "flash_attention_bwd")
-    return AttentionSchedule(b, op, t).backward();
+    return Schedule(b, op, t).backward();
   return op.emitOpError("is not supported yet on the CPU: no schedule for \"")
              << op.getName() << "\"",
          failure();

@@ -127,6 +127,17 @@ void Index::when(Value condition, function_ref<void()> yes, function_ref<void()>
   no();
 }
 
+void r1::cpu::withLive(const Index &ix, int64_t size, int64_t tile, Value panel,
+                       function_ref<void(int64_t)> body) {
+  int64_t whole = size / tile, rest = size % tile;
+  if (!rest)
+    body(tile);
+  else if (!whole)
+    body(rest);
+  else
+    ix.when(ix.less(panel, ix.c(whole)), [&] { body(tile); }, [&] { body(rest); });
+}
+
 //===--- combining ------------------------------------------------------------------------===//
 
 Value r1::cpu::combine(OpBuilder &b, Location loc, kern::Combine kind, Value x, Value y) {

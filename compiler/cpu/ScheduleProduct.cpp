@@ -37,7 +37,6 @@ private:
   Region split();
   void batchOrigins(Value g);
   void blockNest(Value i0, Value i1, Value j0, Value j1);
-  void panels(int64_t size, int64_t tile, Value panel, function_ref<void(int64_t live)> body);
   void micro(Value ip, Value jp, int64_t rows, int64_t cols);
   void epilogue(Value i0, Value j0, int64_t rows, int64_t cols);
   Value lanesMask(int64_t live);
@@ -208,19 +207,6 @@ void ProductSchedule::batchOrigins(Value batch) {
   }
 }
 
-// Runs `body` with the number of live rows (or columns) of `panel`: all of them, or what the last
-// panel has.
-void ProductSchedule::panels(int64_t size, int64_t tile, Value panel,
-                             function_ref<void(int64_t)> body) {
-  int64_t whole = size / tile, rest = size % tile;
-  if (!rest)
-    body(tile);
-  else if (!whole)
-    body(rest);
-  else
-    ix.when(ix.less(panel, ix.c(whole)), [&] { body(tile); }, [&] { body(rest); });
-}
-
 void ProductSchedule::blockNest(Value i0, Value i1, Value j0, Value j1) {
   Packer packer(b, loc, bl, k.scratch);
   iSuper = i0;
@@ -234,8 +220,8 @@ void ProductSchedule::blockNest(Value i0, Value i1, Value j0, Value j1) {
       ix.loop(jc, jEnd, 1, [&](Value jp) {
         Value origin = ix.add(bOrigin, ix.add(ix.mul(pc, p.bDepth), ix.mul(jp, bl.nr * p.bCol)));
         Value to = ix.add(ix.mul(ix.sub(jp, jc), bl.kc * bl.nr), atB);
-        panels(p.cols, bl.nr, jp,
-               [&](int64_t cols) { packer.packB(B, p, origin, kLen, cols, to); });
+        withLive(ix, p.cols, bl.nr, jp,
+                 [&](int64_t cols) { packer.packB(B, p, origin, kLen, cols, to); });
       });
       ix.loop(i0, i1, bl.mPanels, [&](Value ic) {
         iBlock = ic;
@@ -245,13 +231,13 @@ void ProductSchedule::blockNest(Value i0, Value i1, Value j0, Value j1) {
             Value origin =
                 ix.add(aOrigin, ix.add(ix.mul(pc, p.aDepth), ix.mul(ip, bl.mr * p.aRow)));
             Value to = ix.add(ix.mul(ix.sub(ip, ic), bl.kc * bl.mr), atA);
-            panels(p.rows, bl.mr, ip,
-                   [&](int64_t rows) { packer.packA(A, p, origin, kLen, rows, to); });
+            withLive(ix, p.rows, bl.mr, ip,
+                     [&](int64_t rows) { packer.packA(A, p, origin, kLen, rows, to); });
           });
         ix.loop(jc, jEnd, 1, [&](Value jp) {
           ix.loop(ic, iEnd, 1, [&](Value ip) {
-            panels(p.cols, bl.nr, jp, [&](int64_t cols) {
-              panels(p.rows, bl.mr, ip, [&](int64_t rows) { micro(ip, jp, rows, cols); });
+            withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
+              withLive(ix, p.rows, bl.mr, ip, [&](int64_t rows) { micro(ip, jp, rows, cols); });
             });
           });
         });

@@ -5,9 +5,10 @@
 // argument: integers are drawn from 0..bound), `tolerance = 1e-5` (largest difference relative to
 // max(1, |value|); 0, the default, asks for the same bits), `scale = 4.0` (floats are in -4..4).
 //
-//   --team 1,2,3 (threads)   --lanes 8   --cache DIR   --print   --no-oracle   --emit cpu|llvm|asm
-//   --block-k N   --tolerance T (of kernels that name none)   --bench [--reps N]: GFLOP/s of
-//   products beside the FMA peak of the same run
+//   --team 1,2,3 (threads)   --lanes 8   --cpu haswell (code of another x86 machine)   --cache DIR
+//   --print   --no-oracle   --emit cpu|llvm|asm   --tolerance T (of kernels that name none)
+//   --block-k N --block-m N --block-n N   --bench [--reps N]: GFLOP/s of products and attention,
+//   GB/s of other kernels, beside the FMA peak of the same run
 #include "compiler/cpu/Cpu.h"
 #include "dialects/kern/Kern.h"
 #include "mlir/Parser/Parser.h"
@@ -30,6 +31,7 @@ namespace cl = llvm::cl;
 static cl::opt<std::string> file(cl::Positional, cl::Required, cl::desc("FILE.mlir"));
 static cl::list<int> threadCounts("team", cl::CommaSeparated);
 static cl::opt<int> lanes("lanes", cl::init(0));
+static cl::opt<std::string> cpuName("cpu");
 static cl::opt<int> blockK("block-k", cl::init(0));
 static cl::opt<int> blockM("block-m", cl::init(0));
 static cl::opt<int> blockN("block-n", cl::init(0));
@@ -221,6 +223,10 @@ int main(int argc, char **argv) {
     options.target.lanes = lanes;
     options.target.tileRows = lanes == 8 ? 6 : 8;
     options.target.tileVectors = lanes == 16 ? 3 : 2;
+  }
+  if (!cpuName.empty() && llvm::StringRef(options.target.triple).starts_with("x86_64")) {
+    options.target.cpu = cpuName;
+    options.target.features.clear();
   }
   if (blockK)
     options.target.blockK = blockK;
