@@ -71,13 +71,10 @@ def main():
     w0 = {k: v.double() for k, v in load_file(start["files"]["model"]).items()}
     state = load_file(start["files"]["state"])
 
-    # One stream of one segment, ending in end of text (256): the last token of a row is followed by
-    # the next row's first, the very last one by nothing.
-    ids = torch.tensor(list(text) + [256]).view(BATCH, SEQ)
-    target = torch.cat([ids[:, 1:], torch.zeros(BATCH, 1, dtype=ids.dtype)], 1)
-    target[:-1, -1] = ids[1:, 0]
+    # One stream of one segment between two ends of text (256); every token has a target.
+    ids = torch.tensor([256] + list(text)).view(BATCH, SEQ)
+    target = torch.tensor(list(text) + [256]).view(BATCH, SEQ)
     mask = torch.ones_like(target, dtype=torch.bool)
-    mask[-1, -1] = False
 
     w = {k: v.clone().requires_grad_() for k, v in w0.items()}
     loss_of(w, ids, target, mask).backward()
