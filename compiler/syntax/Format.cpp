@@ -56,6 +56,24 @@ bool leads(Tok t) {
   }
 }
 
+/// Words and signs that stay on the line of what follows them.
+bool neverLast(const auto &e) {
+  switch (e.kind) {
+  case Tok::Let:
+  case Tok::Fn:
+  case Tok::Assert:
+  case Tok::Not:
+  case Tok::If:
+  case Tok::For:
+  case Tok::In:
+  case Tok::As:
+  case Tok::Ellipsis:
+    return true;
+  default:
+    return e.role == Role::Unary;
+  }
+}
+
 class Formatter {
 public:
   Formatter(uint32_t id, const SourceManager &sm) : text(sm.file(id).text) {
@@ -177,7 +195,9 @@ private:
       Element &e = els[i], &p = els[i - 1];
       if (!e.breakBefore || e.comment || p.comment)
         continue;
-      if (leads(p.kind) && p.role == Role::None && i > 1 && !els[i - 2].comment) {
+      if (neverLast(p)) {
+        e.breakBefore = false;
+      } else if (leads(p.kind) && p.role == Role::None && i > 1 && !els[i - 2].comment) {
         p.breakBefore = true;
         e.breakBefore = false;
       } else if ((e.kind == Tok::Equal || e.kind == Tok::FatArrow || e.kind == Tok::Arrow ||
@@ -345,7 +365,7 @@ private:
     for (int i = 0; i < int(els.size()); ++i) {
       const Element &e = els[size_t(i)];
       Run &run = runs[e.parent];
-      if (e.comment && e.own && startsItem(i))
+      if (e.comment && e.breakBefore && startsItem(i))
         finish(run);
       bool lineStart = i == 0 || e.breakBefore;
       if (e.comment || closes(e.kind) || !lineStart || !startsItem(i))
@@ -432,7 +452,7 @@ private:
     };
     for (int i = 0; i < int(els.size()); ++i) {
       const Element &e = els[size_t(i)];
-      if (e.comment && !e.own && begun) {
+      if (e.comment && !e.breakBefore && begun) {
         line.comment = i;
         continue;
       }
