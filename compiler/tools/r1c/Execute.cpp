@@ -1,6 +1,8 @@
 #include "compiler/tools/r1c/Execute.h"
+#include "runtime/state/Files.h"
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 
 using nlohmann::json;
 using r1rt::ExitClass;
@@ -25,6 +27,31 @@ ExitClass exitClass(int code) {
   return code == NoMemory ? ExitClass::memory : code == CommandWrong ? ExitClass::commandLine : ExitClass::program;
 }
 
+/// Kernels by the time they took, with calls per step and share.
+std::string profileTable(const r1_module &m, const std::vector<r1rt::KernelClock> &clocks) {
+  std::vector<size_t> order;
+  double total = 0;
+  uint64_t steps = UINT64_MAX;
+  for (size_t i = 0; i < clocks.size(); ++i)
+    if (clocks[i].calls) {
+      order.push_back(i);
+      total += clocks[i].seconds;
+      steps = std::min(steps, clocks[i].calls); // some kernel runs once in a step
+    }
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return clocks[a].seconds > clocks[b].seconds; });
+  std::string out = "   ms/step   share   calls/step      us/call  kernel\n";
+  for (size_t i : order) {
+    const r1rt::KernelClock &c = clocks[i];
+    char line[160];
+    std::snprintf(line, sizeof line, "%10.3f  %5.1f %%  %10.1f  %11.1f  ", c.seconds / double(steps) * 1e3,
+                  100 * c.seconds / total, double(c.calls) / double(steps),
+                  c.seconds / double(c.calls) * 1e6);
+    out += line + std::string(m.kernels[i].name) + "\n";
+  }
+  return out;
+}
+
 } // namespace
 
 std::vector<std::string> entriesFor(const Stage &stage) {
@@ -40,6 +67,7 @@ CompileOptions Runner::compileOptions() const {
   CompileOptions o;
   o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
   o.threads = session.options.threads;
+  o.micro = session.options.micro;
   return o;
 }
 
@@ -108,6 +136,7 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   job.module = compiled->module;
   job.spec = s.spec;
   job.spec["stage"] = s.name;
+  job.spec["checkpoint_steps"] = session.options.checkpointEvery;
   job.dir = dir;
   // Leaves that come from another stage's weights.
   json start = json::array();
@@ -130,7 +159,13 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   }
   R1RT_ASSIGN(r1rt::Device * dev, device());
   r1rt::StageContext ctx{*dev, data(s), report};
-  return r1rt::runTrain(job, ctx);
+  std::vector<r1rt::KernelClock> clocks;
+  if (!session.options.profile.empty())
+    job.clocks = &clocks;
+  auto result = r1rt::runTrain(job, ctx);
+  if (result && job.clocks)
+    R1RT_TRY(r1rt::writeFileAtomic(session.options.profile, profileTable(*compiled->module, clocks)));
+  return result;
 }
 
 Result<json> Runner::evaluate(const PlannedStage &p, const std::string &dir) {

@@ -31,7 +31,10 @@ struct Options {
   // run, plan
   std::string only, until, fresh, why;
   bool dryRun = false, failOnChange = false;
+  std::string profile;             // a file for the table of kernels
   long seed = -1;
+  int micro = 0;                   // micro-batches of a step; 0: as few as fit
+  int checkpointEvery = 0;         // steps; 0: by time alone
   // compile
   std::vector<std::string> emit;
   std::string out, onlyKernel;

@@ -27,6 +27,9 @@ void addPlan(CLI::App *app, Options &o) {
   app->add_option("--fresh", o.fresh, "STAGE: do not use its cached artifact");
   app->add_option("--why", o.why, "STAGE: what differs from its last run");
   app->add_option("--seed", o.seed, "seed of every stage that does not set its own");
+  app->add_option("--micro", o.micro,
+                  "micro-batches of a step, for tests of equality; 0 = as few as fit in memory")
+      ->check(CLI::NonNegativeNumber);
   app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
 }
 
@@ -46,7 +49,11 @@ int main(int argc, char **argv) {
   run->add_option("FILE", o.file, "FILE.r1[:pipeline]")->required();
   addCommon(run, o);
   addPlan(run, o);
+  run->add_option("--profile", o.profile, "FILE: time of each kernel of the stages that train");
   run->add_flag("--dry-run", o.dryRun, "only the plan");
+  run->add_option("--checkpoint-every", o.checkpointEvery,
+                  "STEPS between checkpoints, besides one every 30 s; 0 = by time alone")
+      ->check(CLI::NonNegativeNumber);
 
   auto *plan = app.add_subcommand("plan", "what would run and why, parameters, memory");
   plan->add_option("FILE", o.file, "FILE.r1[:pipeline]")->required();
