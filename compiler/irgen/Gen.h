@@ -43,6 +43,10 @@ private:
   bool emitGrad(Node *node);
   mlir::Value literal(Node *node);
   Expr *build(Scalar *s); // null after an error
+  /// Finds the comprehensions that are read once, element by element, by another: they become
+  /// part of its map.
+  void findInlined();
+  void needs(Node *node, llvm::SmallVectorImpl<Node *> &out);
 
   // Rewrite.cpp. `space` is the list of loop indices that the result's dims range over.
   /// The tensor of `e` over `space`, as `type` if that is given.
@@ -80,6 +84,8 @@ private:
   llvm::DenseMap<Node *, mlir::Value> values;
   llvm::DenseMap<Node *, mlir::Operation *> grads;
   llvm::DenseMap<Scalar *, Expr *> built;
+  llvm::DenseSet<Node *> inlined;
+  llvm::DenseMap<LoopVar *, Expr *> bound; // indices of inlined comprehensions
   // Tensors of parts, so that each is computed once: by expression and space.
   std::map<std::pair<unsigned, std::vector<LoopVar *>>, Expr *> parts;
   bool failed = false;

@@ -40,6 +40,7 @@ InFlightDiagnostic FnGen::error(const Span &span, const Twine &what) {
 }
 
 LogicalResult FnGen::run() {
+  findInlined();
   for (auto [i, input] : llvm::enumerate(fn.inputs))
     values[input] = func.getArgument(i);
   SmallVector<Value> results;
@@ -65,24 +66,97 @@ Value FnGen::get(Node *node) {
   return values[node] = v;
 }
 
-/// Graphs are deep (a chain of blocks), so what a node needs is made first, without recursion.
-static void needs(Node *node, SmallVectorImpl<Node *> &out) {
-  out.append(node->operands.begin(), node->operands.end());
-  out.append(node->captures.begin(), node->captures.end());
+/// Calls `f` on every scalar of a body once, arguments in order, with the number of elements that
+/// the loops around it run over.
+static void walkBody(Node *node, llvm::function_ref<void(Scalar *, int64_t)> f) {
+  int64_t volume = 1;
+  for (LoopVar *v : node->vars)
+    volume *= v->size;
   llvm::SmallPtrSet<Scalar *, 16> seen;
-  SmallVector<Scalar *> work;
+  SmallVector<std::pair<Scalar *, int64_t>> work;
   if (node->body)
-    work.push_back(node->body);
+    work.push_back({node->body, volume});
   while (!work.empty()) {
-    Scalar *s = work.pop_back_val();
+    auto [s, around] = work.pop_back_val();
     if (!seen.insert(s).second)
       continue;
-    if (s->tensor)
-      out.push_back(s->tensor);
-    work.append(s->args.begin(), s->args.end());
+    f(s, around);
+    for (LoopVar *v : s->vars)
+      around *= v->size;
     if (s->otherwise)
-      work.push_back(s->otherwise);
+      work.push_back({s->otherwise, around});
+    for (Scalar *a : llvm::reverse(s->args))
+      work.push_back({a, around});
   }
+}
+
+/// A value that is an op of its own whoever reads it: a reduction, perhaps rounded.
+static bool isReduction(Scalar *s) {
+  if (s->kind == Scalar::Op && s->op == ScalarOp::Cast)
+    s = s->args[0];
+  return s->kind == Scalar::Reduce;
+}
+
+void FnGen::findInlined() {
+  struct Use {
+    int count = 0;
+    Scalar *read = nullptr; // the last one
+    int64_t around = 0;
+  };
+  DenseMap<Node *, Use> uses;
+  llvm::SmallPtrSet<Node *, 32> seen;
+  SmallVector<Node *> work(fn.results.begin(), fn.results.end());
+  auto visit = [&](Node *n) {
+    ++uses[n].count;
+    work.push_back(n);
+  };
+  for (Node *r : fn.results)
+    ++uses[r].count;
+  while (!work.empty()) {
+    Node *n = work.pop_back_val();
+    if (!seen.insert(n).second)
+      continue;
+    for (Node *o : n->operands)
+      visit(o);
+    for (Node *c : n->captures)
+      visit(c);
+    walkBody(n, [&](Scalar *s, int64_t around) {
+      if (s->kind != Scalar::Read)
+        return;
+      visit(s->tensor);
+      uses[s->tensor].read = s;
+      uses[s->tensor].around = around;
+    });
+  }
+  for (auto &[n, use] : uses) {
+    if (n->kind != Node::For || use.count != 1 || !use.read || isReduction(n->body))
+      continue;
+    // Every element is read once: at plain, different indices, and by no loop besides theirs.
+    int64_t volume = 1;
+    bool isPlain = true;
+    llvm::SmallPtrSet<LoopVar *, 4> at;
+    for (auto [v, sub] : llvm::zip(n->vars, use.read->args)) {
+      volume *= v->size;
+      isPlain &= sub->kind == Scalar::Index && sub->var->lo == v->lo && sub->var->size == v->size &&
+                 at.insert(sub->var).second;
+    }
+    if (isPlain && volume == use.around && n->type.elem == use.read->elem)
+      inlined.insert(n);
+  }
+}
+
+/// Graphs are deep (a chain of blocks), so what a node needs is made first, without recursion.
+void FnGen::needs(Node *node, SmallVectorImpl<Node *> &out) {
+  out.append(node->operands.begin(), node->operands.end());
+  out.append(node->captures.begin(), node->captures.end());
+  walkBody(node, [&](Scalar *s, int64_t) {
+    if (s->kind != Scalar::Read)
+      return;
+    if (inlined.contains(s->tensor))
+      needs(s->tensor, out);
+    else
+      out.push_back(s->tensor);
+  });
 }
 
 Value FnGen::emit(Node *root) {
@@ -237,9 +311,19 @@ Expr *FnGen::build(Scalar *s) {
                       s->elem, s->span);
     break;
   case Scalar::Index:
-    e = pool.index(s->var, s->span);
+    e = bound.lookup(s->var);
+    if (!e)
+      e = pool.index(s->var, s->span);
     break;
   case Scalar::Read: {
+    if (inlined.contains(s->tensor)) {
+      for (auto [v, sub] : llvm::zip(s->tensor->vars, args))
+        bound[v] = sub;
+      e = build(s->tensor->body);
+      if (!e)
+        return nullptr;
+      break;
+    }
     Value from = get(s->tensor);
     Expr *otherwise = s->otherwise ? build(s->otherwise) : nullptr;
     if (!from || (s->otherwise && !otherwise))

@@ -5,6 +5,14 @@
 
 namespace r1::test {
 
+/// A trainable leaf that starts as zeros.
+inline Leaf leaf(std::string path, std::vector<GraphDim> dims) {
+  Leaf l;
+  l.path = std::move(path);
+  l.type.dims = std::move(dims);
+  return l;
+}
+
 struct Builder {
   GraphFn fn;
   std::deque<Leaf> leaves;
@@ -27,7 +35,7 @@ struct Builder {
     return n;
   }
   Node *param(std::string path, Dims dims) {
-    leaves.push_back({path, {Elem::F32, 0, dims}, 0, 0, 0, true, "", {}});
+    leaves.push_back(leaf(path, dims));
     Node *n = node(Node::Param, Elem::F32, dims);
     n->leaf = &leaves.back();
     return n;
