@@ -248,7 +248,17 @@ Dim resolve(const Dim &d) {
         return s->kind == DimSym::Bound || s->kind == DimSym::Alias;
       }))
     return d;
-  return leaving(d, [](uint32_t) { return true; });
+  return leaving(d, [](const DimSym *) { return true; });
+}
+
+const DimSym *origin(const DimSym *s) {
+  const DimSym *best = s;
+  while ((s->kind == DimSym::Bound || s->kind == DimSym::Alias) && s->bound.symbol()) {
+    s = s->bound.symbol();
+    if (s->span.valid())
+      best = s;
+  }
+  return best;
 }
 
 Dim axisOf(const Dim &d) {

@@ -123,8 +123,10 @@ private:
 Dim resolve(const Dim &d);
 /// Aliases followed: equal identities are the same axis.
 Dim axisOf(const Dim &d);
-/// What the dim is outside the scopes for which `leaves(frame)` is true.
-template <class F> Dim leaving(const Dim &d, F leaves);
+/// The dim with each bound symbol for which `out(symbol)` is true replaced by what it is bound to.
+template <class F> Dim leaving(const Dim &d, F out);
+/// The outermost symbol that `s` is bound to and whose place is known: where its number comes from.
+const DimSym *origin(const DimSym *s);
 
 enum class Same : uint8_t { Yes, No, Unknown };
 /// Are the sizes equal? With numbers always Yes or No; symbolically No means "not for every
@@ -135,11 +137,11 @@ bool provablyNonNegative(const Dim &p);
 /// "D = 128" or "128" or "D": the name and, if known, the number.
 std::string nameAndNumber(const Dim &d);
 
-template <class F> Dim leaving(const Dim &d, F leaves) {
+template <class F> Dim leaving(const Dim &d, F out) {
   return d.substitute([&](const DimSym *s) -> std::optional<Dim> {
-    if ((s->kind != DimSym::Bound && s->kind != DimSym::Alias) || !leaves(s->frame))
+    if ((s->kind != DimSym::Bound && s->kind != DimSym::Alias) || !out(s))
       return std::nullopt;
-    return leaving(s->bound, leaves);
+    return leaving(s->bound, out);
   });
 }
 

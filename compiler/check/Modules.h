@@ -46,8 +46,9 @@ std::unique_ptr<Program> loadProgram(const std::string &path, const LoadOptions 
 /// Names, calls and declarations that can be judged without types: unknown names (E0200), names
 /// declared twice or shadowing (E0204), recursion (E0209), unknown and repeated arguments of calls
 /// whose callee is named (E0201..E0204). `builtins` are the names the evaluator brings.
-/// The user's files; the prelude's own too with `library`.
-void checkNames(const Program &program, const std::vector<std::string> &builtins,
+/// The user's files; the prelude's own too with `library`. False if something is recursive: then
+/// nothing may be evaluated.
+bool checkNames(const Program &program, const std::vector<std::string> &builtins,
                 const SourceManager &sources, DiagEngine &diags, bool library = false);
 
 /// "cosine(from: float, to: float = 0.0) -> Schedule", from the source text.

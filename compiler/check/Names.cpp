@@ -66,7 +66,7 @@ private:
   void leave(size_t n) {
     for (size_t i = n; i < locals.size(); ++i) {
       auto &l = locals[i];
-      if (l.used || l.name.empty() || l.name[0] == '_' || library)
+      if (l.used || l.name.empty() || l.name[0] == '_' || library || diags.hasErrors())
         continue;
       if (l.kind == Local::Let)
         diags.warning("E0205", l.span, "`" + std::string(l.name) + "` is not used").help("remove it, or call it _" + std::string(l.name));
@@ -448,6 +448,7 @@ class Recursion {
 public:
   Recursion(const Program &program, DiagEngine &diags) : program(program), diags(diags) {}
 
+  bool recursive = false;
   void run(const Module &m) {
     for (auto &f : m.files)
       for (auto *d : f->decls)
@@ -467,8 +468,11 @@ private:
     for (size_t i = 0; i < path.size(); ++i)
       if (path[i].first == &d) {
         std::string name(d.name);
-        auto &x = diags.error("E0209", path.back().second,
-                              path.size() - i == 1 ? "`" + name + "` calls itself" : "`" + name + "` calls itself through `" + std::string(path.back().first->name) + "`");
+        std::string what = d.kind == Decl::Let ? "` is defined by itself" : d.kind == Decl::Model ? "` contains itself" : "` calls itself";
+        if (path.size() - i > 1)
+          what += ", through `" + std::string(path.back().first->name) + "`";
+        auto &x = diags.error("E0209", path.back().second, "`" + name + what);
+        recursive = true;
         x.also(d.nameSpan, "declared here").note("elaboration always ends: iterate with map, fold, repeat or for");
         return;
       }
@@ -531,7 +535,7 @@ private:
 
 } // namespace
 
-void checkNames(const Program &program, const std::vector<std::string> &builtins,
+bool checkNames(const Program &program, const std::vector<std::string> &builtins,
                 const SourceManager &sources, DiagEngine &diags, bool library) {
   for (auto &m : program.modules)
     NameChecker(program, *m, builtins, sources, diags).run();
@@ -542,6 +546,7 @@ void checkNames(const Program &program, const std::vector<std::string> &builtins
     r.run(*m);
   if (library)
     r.run(*program.prelude);
+  return !r.recursive;
 }
 
 } // namespace r1

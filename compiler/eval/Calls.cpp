@@ -1,6 +1,7 @@
 // Calls: arguments to parameters, functions, lambdas, models.
 #include "compiler/eval/Evaluator.h"
 #include "compiler/eval/Stages.h"
+#include <algorithm>
 
 namespace r1 {
 
@@ -64,10 +65,13 @@ static void missing(Evaluator &ev, std::string_view callee, const Decl *decl, co
 // ── dims on the way out ─────────────────────────────────────────────────────
 
 Value Evaluator::leaveFrames(const Value &v, uint32_t frame, uint32_t modelFrame) {
-  auto leaves = [&](uint32_t f) { return f && (f == frame || f == modelFrame); };
-  auto touches = [&](const Dim &d) {
-    return d.anySym([&](const DimSym *s) { return leaves(s->frame) && (s->kind == DimSym::Bound || s->kind == DimSym::Alias); });
+  auto out = [&](const DimSym *s) {
+    if (s->kind != DimSym::Bound && s->kind != DimSym::Alias)
+      return false;
+    // A size of the model that is a plain number has no better name outside.
+    return s->frame && (s->frame == frame || (s->frame == modelFrame && !s->bound.isConst()));
   };
+  auto touches = [&](const Dim &d) { return d.anySym(out); };
   switch (v.kind) {
   case Value::Tensor: {
     auto &t = v.as<TensorObj>();
@@ -78,15 +82,15 @@ Value Evaluator::leaveFrames(const Value &v, uint32_t frame, uint32_t modelFrame
       return v;
     auto o = std::make_shared<TensorObj>(t);
     for (auto &d : o->dims)
-      d = leaving(d, leaves);
+      d = leaving(d, out);
     if (o->elem.bounded)
-      o->elem.bound = leaving(o->elem.bound, leaves);
+      o->elem.bound = leaving(o->elem.bound, out);
     Value r = Value::of(Value::Tensor, std::move(o));
     r.maybe = v.maybe;
     return r;
   }
   case Value::DimV:
-    return touches(v.dims()) ? Value::dim(leaving(v.dims(), leaves)) : v;
+    return touches(v.dims()) ? Value::dim(leaving(v.dims(), out)) : v;
   case Value::Record: {
     Fields f = v.as<RecordObj>().fields;
     for (auto &[k, x] : f)
@@ -114,6 +118,8 @@ bool Evaluator::bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, 
   if (!bindArgs(d.name, &d, d.params, args, span, slots))
     return false;
   Saved<std::vector<std::pair<Dim, Dim>>> keep(deferred, {});
+  std::string callee = calleeText.empty() ? std::string(d.name) : calleeText;
+  calleeText.clear();
   bool ok = true;
   for (size_t i = 0; i < d.params.size(); ++i) {
     auto &p = d.params[i];
@@ -133,7 +139,8 @@ bool Evaluator::bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, 
       continue;
     }
     if (t) {
-      std::string what = "`" + std::string(p.name) + "` of `" + std::string(d.name) + "`";
+      std::string what = "`" + std::string(p.name) + "` of `" + callee + "`";
+      Saved<bool> outer(outerNames, true);
       v = coerce(v, *t, at, what.c_str());
     }
     ok &= !v.isError();
@@ -216,7 +223,17 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   }
   if (rowMode)
     return r;
-  return leaveFrames(r, sc->frame, 0);
+  // A method called from outside of its model: the caller has other names for its dims.
+  uint32_t modelFrame = 0;
+  if (f.self) {
+    const ModelObj *caller = nullptr;
+    for (size_t i = frames.size() - 1; i-- > 0 && !caller;)
+      if (frames[i].decl)
+        caller = frames[i].self ? frames[i].self : (const ModelObj *)&frames[i];
+    if (caller != f.self.get())
+      modelFrame = f.self->frame;
+  }
+  return leaveFrames(r, sc->frame, modelFrame);
 }
 
 Value Evaluator::applyLambda(const FnObj &f, std::vector<ArgVal> &args, Span span) {
@@ -598,8 +615,16 @@ Value Evaluator::call(const Expr &e, const ScopeP &sc, const Type *expect, const
         for (auto &h : have)
           list += (list.empty() ? "" : " ") + h;
         d.note("`" + callee + "` has: " + list);
-        if (auto near = nearest(name, have); !near.empty())
+        std::string near = nearest(name, have);
+        for (auto &h : have)
+          if (near.empty() && h.size() >= 3 && (name.substr(0, h.size()) == h || h.substr(0, name.size()) == name))
+            near = h;
+        if (!near.empty())
           d.help("did you mean `" + near + "`?");
+        for (auto &[deeper, t] : o.sub)
+          if (std::find(have.begin(), have.end(), deeper) != have.end())
+            if (size_t at = leaf->text.find(name + "."); at != std::string::npos)
+              d.help("--set " + std::string(leaf->text).erase(at, name.size() + 1));
         return {};
       }
       o.used = true;
@@ -627,6 +652,10 @@ Value Evaluator::call(const Expr &e, const ScopeP &sc, const Type *expect, const
     named->origin = f.o.get();
     f.o = named;
   }
+  // `down(x)` is a call of forward; the reader knows it as `down`.
+  calleeText.clear();
+  if (f.is(Value::Model) && (e.kids[0]->kind == Expr::Name || e.kids[0]->kind == Expr::Member))
+    calleeText = std::string(sh.sources.text(e.kids[0]->span));
   return apply(f, std::move(args), e.span, expect);
 }
 

@@ -274,6 +274,8 @@ Value Evaluator::comprehension(const Expr &e, const ScopeP &sc, const Type *expe
   if (!makeLoop(vars, sc, inner, loop, dims))
     return {};
   Value body;
+  if (!loopDepth)
+    readSyms.clear();
   {
     Saved<int> depth(loopDepth, loopDepth + 1);
     body = eval(*e.kids[0], inner);
@@ -317,6 +319,8 @@ Value Evaluator::reduceLambda(ReduceOp op, bool mean, const FnObj &f, Span span)
   if (!makeLoop(vars, f.scope, inner, loop, dims))
     return {};
   Value body;
+  if (!loopDepth)
+    readSyms.clear();
   {
     Saved<int> depth(loopDepth, loopDepth + 1);
     body = eval(*e.kids[0], inner);

@@ -50,6 +50,7 @@ struct Stage {
 struct Elaboration {
   std::string pipeline;
   std::map<std::string, nlohmann::json> parameters; // effective values of pipeline parameters
+  int64_t seed = 0;                                 // of stages that are given none
   std::vector<Stage> stages;                        // a topological order, source order within it
 };
 

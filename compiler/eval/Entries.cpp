@@ -45,9 +45,9 @@ struct Entry {
   }
 
   /// The batch of a packed corpus: {x = {id, pos, seg}, target, mask}.
-  Value batch(int64_t rows, const Json &layout, bool targets, bool countRows) {
+  Value batch(int64_t rows, const Json &layout, bool targets, bool countRows, Span from) {
     uint32_t frame = ev.sh.dims.newFrame();
-    auto dim = [&](const char *n, int64_t size) { return Dim(ev.sh.dims.bind(n, Dim(size), DimSym::Bound, frame)); };
+    auto dim = [&](const char *n, int64_t size) { return Dim(ev.sh.dims.bind(n, Dim(size), DimSym::Bound, frame, from)); };
     Dim B = dim("B", rows), T = dim("T", layout.at("seq")), V = dim("V", layout.at("vocab"));
     ElemType id, i32, mask;
     id.e = i32.e = Elem::I32;
@@ -156,7 +156,15 @@ bool selectTrainable(Evaluator &ev, Stage &s, const StageCall &c) {
       d.label("`" + std::string(c.model->decl->name) + "` has: " + list);
       size_t end = pattern.find_first_of("[.");
       std::string first = pattern.substr(0, end);
-      if (auto near = nearest(first, names); !near.empty() && near != first)
+      std::string near = nearest(first, names);
+      // An index fits the one list there is.
+      std::vector<std::string> lists;
+      for (auto &r : roots)
+        if (r.find('[') != std::string::npos)
+          lists.push_back(r.substr(0, r.find('[')));
+      if (near.empty() && end != std::string::npos && pattern[end] == '[' && lists.size() == 1)
+        near = lists[0];
+      if (!near.empty() && near != first)
         d.help("\"" + near + (end == std::string::npos ? "" : pattern.substr(end)) + "\"");
       return false;
     }
@@ -182,7 +190,7 @@ bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, co
   if (!f.is(Value::Fn))
     return true;
   Entry e(ev, "eval", tree, compute, false);
-  Value b = e.batch(s.spec.at("batch"), layout, true, true);
+  Value b = e.batch(s.spec.at("batch"), layout, true, true, c.dataSpan);
   Value r = ev.apply(f, {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b}, c.dataSpan);
   if (r.isError())
     return false;
@@ -220,7 +228,7 @@ bool logitsEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, 
       forward->params[0].type->path.back() != "Tokens")
     return true;
   Entry e(ev, "logits", tree, compute, false);
-  Value b = e.batch(1, layout, false, false);
+  Value b = e.batch(1, layout, false, false, c.dataSpan);
   Value r = ev.apply(Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), {*b.as<RecordObj>().find("x")}, c.span);
   if (r.isError())
     return false;
@@ -323,7 +331,7 @@ bool StageBuilder::trainEntries(Stage &s, const StageCall &c) {
   Elem compute = computeOf(c.precision);
   {
     Entry e(ev, "loss", tree, compute, true);
-    Value b = e.batch(s.spec.at("batch"), layout, true, true);
+    Value b = e.batch(s.spec.at("batch"), layout, true, true, c.dataSpan);
     Value r = ev.apply(c.loss, {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b, e.hostScalar("progress")}, c.lossSpan);
     if (r.isError())
       return false;
@@ -345,6 +353,8 @@ bool StageBuilder::trainEntries(Stage &s, const StageCall &c) {
         return false;
       e.result(k, x);
     }
+    if (!checkDifferentiable(ev, s, e.fn->results[0], c.lossSpan))
+      return false;
     s.entries.push_back(std::move(e.fn));
   }
   return updateEntry(ev, s, c) && evalEntry(ev, s, c, tree, layout, compute) &&
@@ -356,7 +366,7 @@ bool StageBuilder::evaluateEntries(Stage &s, const StageCall &c) {
   makeLeaves(ev, s, c.model, tree);
   for (auto &l : s.leaves)
     l.trainable = false;
-  return evalEntry(ev, s, c, tree, c.data.as<HandleObj>().batch, Elem::F32);
+  return evalEntry(ev, s, c, tree, c.data.as<HandleObj>().batch, computeOf(c.model->precision));
 }
 
 } // namespace r1

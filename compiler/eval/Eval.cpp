@@ -106,10 +106,16 @@ void checkModel(Evaluator &ev, const Decl &d, const ScopeP &parent) {
 
 void Analysis::check(bool library) {
   Shared &sh = impl->shared;
-  checkNames(sh.program, builtinNames(), sh.sources, sh.diags, library);
-  if (sh.diags.hasErrors())
+  size_t before = sh.diags.all().size();
+  if (!checkNames(sh.program, builtinNames(), sh.sources, sh.diags, library))
     return;
   impl->forceGlobals();
+  checkDefinitions(library);
+  sh.diags.sortFrom(before);
+}
+
+void Analysis::checkDefinitions(bool library) {
+  Shared &sh = impl->shared;
   for (auto *m : impl->modules()) {
     if (m == sh.program.prelude.get() && !library)
       continue;
@@ -168,7 +174,7 @@ std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name, const 
   for (auto &s : options.sets) {
     size_t eq = s.find('=');
     std::vector<std::string> path = eq == std::string::npos ? std::vector<std::string>{} : parseSetPath(s.substr(0, eq));
-    uint32_t id = sh.sources.add("--set", eq == std::string::npos ? s : s.substr(eq + 1));
+    uint32_t id = sh.sources.add("--set " + s.substr(0, eq), eq == std::string::npos ? s : s.substr(eq + 1));
     if (path.empty()) {
       sh.diags.error("E0601", {id, 0, (uint32_t)sh.sources.file(id).text.size()}, "--set " + s + ": it is PATH=EXPR").help("--set sft.lr=3e-4");
       return nullptr;
@@ -186,6 +192,7 @@ std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name, const 
   }
   auto out = std::make_unique<Elaboration>();
   out->pipeline = name;
+  out->seed = options.seed;
   Evaluator ev(sh);
   Value p = ev.global(sh.program.main, name, {});
   if (!p.is(Value::Pipeline)) {

@@ -19,6 +19,8 @@ struct ElaborateOptions {
   std::vector<std::string> sets;
   /// Report files that are not there (E0401).
   bool checkFiles = true;
+  /// Of every stage that takes a seed and is not given one.
+  int64_t seed = 0;
 };
 
 class Analysis {
@@ -43,6 +45,7 @@ public:
   std::vector<TestResult> runTests(bool library = false);
 
 private:
+  void checkDefinitions(bool library);
   struct Impl;
   std::unique_ptr<Impl> impl;
 };

@@ -159,6 +159,8 @@ public:
   std::vector<Watched> watched;
   bool bindArgs(std::string_view callee, const Decl *decl, const std::vector<Parameter> &params,
                 std::vector<ArgVal> &args, Span span, std::vector<ArgVal *> &slots);
+  std::string calleeText;  // of the call being bound, when it is not the declaration's name
+  bool outerNames = false; // messages name dims as the caller does
   /// Arguments and defaults, coerced, into `sc`; also into `record` for built-ins.
   bool bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, const ScopeP &sc, BuiltinCall *record);
   /// Evaluates an argument expression under an override.
@@ -168,6 +170,7 @@ public:
 
   // ── graph ──
   int loopDepth = 0;
+  std::map<std::pair<const Node *, std::string>, DimSym *> readSyms; // equal reads, equal values
   std::vector<Dim> facts;                  // >= 0 under the enclosing guards
   Value tensor(Node *n, const ElemType &e, std::vector<Dim> dims);
   Value scalar(Scalar *s, const ElemType &e);

@@ -20,7 +20,20 @@ Diag &Evaluator::err(const char *code, Span where, std::string title) {
     dropped = {};
     return dropped;
   }
-  Diag &d = sh.diags.error(code, where, std::move(title));
+  // What goes wrong inside the library is shown at the user's call that led there.
+  auto library = [&](Span s) { return sh.sources.has(s.file) && sh.sources.file(s.file).path.rfind("std/", 0) == 0; };
+  Span at = where;
+  if (library(where))
+    for (size_t i = frames.size(); i-- > 0;)
+      if (frames[i].call.valid() && !library(frames[i].call)) {
+        at = frames[i].call;
+        break;
+      }
+  Diag &d = sh.diags.error(code, at, std::move(title));
+  if (at.file != where.file) {
+    d.also(where, "here");
+    return d;
+  }
   // The calls that led into another file, nearest first, two at most.
   uint32_t file = where.file;
   int shown = 0;

@@ -246,11 +246,10 @@ Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span,
         auto &d = err("E0312", span, nameAndNumber(x) + " is not divisible by " + nameAndNumber(y));
         for (auto *dim : {&x, &y})
           dim->anySym([&](const DimSym *s) {
-            if (s->span.valid())
-              d.also(s->span, "`" + s->name + "` is " + std::to_string(s->number) + " here");
+            if (const DimSym *o = origin(s); o->span.valid())
+              d.also(o->span, "`" + o->name + "` is " + std::to_string(s->number) + " here");
             return false;
           });
-        d.help("div(a, b) divides rounding down");
         return {};
       }
       if (m == 0)

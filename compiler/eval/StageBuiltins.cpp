@@ -283,7 +283,7 @@ Value train(Evaluator &ev, BuiltinCall &c) {
                     {"precision", p},
                     {"trainable", trainable},
                     {"valid", toJson(ev, arg(c, "valid"))},
-                    {"seed", toJson(ev, arg(c, "seed"))}};
+                    {"seed", c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed")) : Json(ev.stages->out.seed)}};
   call->files = data.files;
   call->builtins = data.builtins;
   if (arg(c, "valid").is(Value::Handle)) {

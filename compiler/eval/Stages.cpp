@@ -251,6 +251,7 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
     auto named = std::make_shared<ModelObj>(*m);
     named->from = name;
     named->tokenizer = call->tokenizer;
+    named->precision = call->precision;
     named->batch = call->data;
     return Value::of(Value::Model, named);
   }

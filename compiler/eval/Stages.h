@@ -26,6 +26,10 @@ std::string canonicalText(Evaluator &ev, const Value &v);
 Json toJson(Evaluator &ev, const Value &v);
 Value fromJson(const Json &j);
 
+/// E0311 where the loss needs a gradient that an operation lacks; a warning for trainable
+/// parameters that the loss does not depend on.
+bool checkDifferentiable(Evaluator &ev, const Stage &s, const Node *loss, Span span);
+
 class StageBuilder {
 public:
   StageBuilder(Evaluator &ev, Elaboration &out, const OverrideTree &sets, bool checkFiles)

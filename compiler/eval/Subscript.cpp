@@ -86,6 +86,13 @@ void Evaluator::addFacts(const Expr &cond, const ScopeP &sc, bool holds) {
         return false;
       return true;
     }
+    case Expr::Index: {
+      Value v = loopDepth ? eval(x, sc) : Value();
+      if (!v.is(Value::Scalar) || !v.as<ScalarObj>().affine || v.maybe)
+        return false;
+      out = v.as<ScalarObj>().value;
+      return true;
+    }
     case Expr::Neg: {
       Dim d;
       if (!affine(*x.kids[0], d))
@@ -203,6 +210,8 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
   if (subs.size() != t->dims.size())
     return fail("E0302", e.span, kindName(base) + " has " + std::to_string(t->dims.size()) + (t->dims.size() == 1 ? " axis" : " axes") + " and is given " + std::to_string(subs.size()) + (subs.size() == 1 ? " subscript" : " subscripts"));
   bool proved = true, guarded = false, inLoop = false;
+  std::string key; // equal keys are equal places; empty where that cannot be told
+  bool keyed = true;
   std::vector<Scalar *> ss;
   ElemType i64;
   i64.e = Elem::I64;
@@ -232,6 +241,14 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
       d = Dim(x);
       affine = true;
     }
+    keyed &= affine;
+    if (affine)
+      d.anySym([&](const DimSym *y) {
+        key += std::to_string(y->id) + ",";
+        return false;
+      });
+    if (affine)
+      key += d.str() + ";";
     if (affine) {
       Dim room = t->dims[i] - Dim(1) - d;
       if (!provable(d) || !provable(room)) {
@@ -247,6 +264,8 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
       return {};
     ss.push_back(x);
   }
+  if (!keyed)
+    key.clear();
   ElemType elem = t->elem;
   // A read that only a guard keeps in range may still be executed by a select: it needs a value.
   Scalar *otherwise = proved && guarded ? g->constant(elem, 0, e.span) : nullptr;
@@ -260,10 +279,13 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
   }
   Value v;
   if (elem.isInt()) {
-    DimSym *x = sh.dims.make("value", DimSym::Index, 0);
-    x->ranged = elem.bounded;
-    if (elem.bounded)
-      x->bound = elem.bound;
+    DimSym *&x = readSyms[{r->tensor, key}];
+    if (!x || key.empty()) {
+      x = sh.dims.make("value", DimSym::Index, 0);
+      x->ranged = elem.bounded;
+      if (elem.bounded)
+        x->bound = elem.bound;
+    }
     v = affineScalar(r, elem, Dim(x));
   } else {
     v = scalar(r, elem);

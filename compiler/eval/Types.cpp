@@ -225,7 +225,7 @@ Value Evaluator::literal(const Value &list, const Type &t, Span span) {
     v = &items[0];
   }
   std::vector<double> numbers;
-  bool ragged = false, wrong = false;
+  bool ragged = false, wrong = false, outside = false;
   std::function<void(const Value &, size_t)> walk = [&](const Value &v, size_t depth) {
     if (v.is(Value::List)) {
       auto &items = v.as<ListObj>().items;
@@ -254,7 +254,7 @@ Value Evaluator::literal(const Value &list, const Type &t, Span span) {
       int64_t bound = t.elem.bounded ? t.elem.bound.size() : -1;
       if (bound >= 0 && (n < 0 || n >= bound)) {
         err("E0309", span, std::to_string(n) + " is not in 0.." + std::to_string(bound) + ", the bound of " + t.elem.str());
-        wrong = true;
+        outside = true;
       }
     }
     numbers.push_back(d);
@@ -262,11 +262,10 @@ Value Evaluator::literal(const Value &list, const Type &t, Span span) {
   walk(list, 0);
   if (ragged)
     return fail("E0302", span, "the list is ragged: its parts have different lengths");
-  if (wrong) {
-    if (!sh.diags.hasErrors() || true)
-      err("E0303", span, "the list holds other things than " + t.elem.str());
+  if (wrong)
+    return fail("E0303", span, "the list holds other things than " + t.elem.str());
+  if (outside)
     return {};
-  }
   std::vector<Dim> dims;
   for (auto n : shape)
     dims.push_back(Dim(n));
@@ -472,7 +471,12 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
   std::string why;
   const char *code = "E0301";
   if (!unifyDims(t.dims, dims, why, code)) {
-    auto &d = err(code, span, std::string(what) + " should be " + typeText(t.elem, t.dims) + ", this is " + typeText(t.elem, dims));
+    std::vector<Dim> want = t.dims;
+    if (outerNames) // the caller's names for what is bound
+      for (auto &x : want)
+        if (const DimSym *s = x.symbol(); !s || !s->pack)
+          x = leaving(x, [&](const DimSym *y) { return y->kind == DimSym::Bound && !y->bound.isConst(); });
+    auto &d = err(code, span, std::string(what) + " should be " + typeText(t.elem, want) + ", this is " + typeText(t.elem, dims));
     if (!why.empty())
       d.note(why);
     return {};
@@ -483,8 +487,15 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
       int64_t a = have.bound.size(), b = t.elem.bound.size();
       ok = a >= 0 && b >= 0 ? a <= b : provablyNonNegative(t.elem.bound - have.bound);
       if (!ok) {
-        err("E0309", span, std::string(what) + " holds ids below " + nameAndNumber(have.bound) + ", the table has " + nameAndNumber(resolve(t.elem.bound)) + " rows")
-            .note("ids beyond would read past it");
+        auto size = [](const Dim &x) {
+          int64_t n = x.size();
+          return n >= 0 ? std::to_string(n) : x.str();
+        };
+        auto &d = err("E0309", span, "the values go up to " + size(have.bound) + ", " + std::string(what) + " takes those below " + size(t.elem.bound));
+        for (const Dim *x : {&t.elem.bound, (const Dim *)&have.bound})
+          if (const DimSym *s = x->symbol(); s && origin(s)->span.valid())
+            d.also(origin(s)->span, x == &have.bound ? "values of " + have.str().substr(0, 4) + size(have.bound) + ">" : "`" + origin(s)->name + "` is " + size(*x) + " here");
+        d.note("larger ones would read past a table of " + size(t.elem.bound) + " rows");
         return {};
       }
     }

@@ -93,7 +93,8 @@ bool Evaluator::unifyDims(const std::vector<Dim> &want0, const std::vector<Dim> 
     Dim before = want[i];
     if (!unifyDim(want[i], h)) {
       code = "E0301";
-      why = "`" + before.str() + "` is " + nameAndNumber(resolve(before)) + " here, and the value has " + nameAndNumber(h);
+      bool several = want.size() - first > 1;
+      why = several ? "axis " + std::to_string(i - first + skip + 1) + " is " + nameAndNumber(h) + ", not " + nameAndNumber(outerNames ? resolve(before) : before) : "";
       return false;
     }
   }

@@ -116,7 +116,7 @@ std::string typeText(const ElemType &e, const std::vector<Dim> &dims) {
   for (size_t i = 0; i < dims.size(); ++i) {
     const DimSym *sym = dims[i].symbol();
     s += (i ? ", " : "");
-    s += sym && sym->kind == DimSym::Pack ? "..." + sym->name : nameAndNumber(dims[i]);
+    s += sym && (sym->kind == DimSym::Pack || sym->pack) ? "..." + sym->name : nameAndNumber(dims[i]);
   }
   return s + "]";
 }

@@ -199,6 +199,7 @@ struct ModelObj : Obj {
   uint32_t frame = 0;
   std::string from; // the stage that trained it
   Value tokenizer;  // a Handle: what it was trained with
+  Value precision;  // and the compute type
   Value batch;      // a Handle: the corpus it was trained on, for the layout of its batches
   Span span;
 };
