@@ -169,9 +169,11 @@ private:
   void closeForgotten(Tok kind, uint32_t b, uint32_t e) {
     if (!pendingNewline || open.empty())
       return;
-    bool inner = kind == Tok::Let || (kind == Tok::Fn && source.at(e) == ' ');
-    bool outer = kind == Tok::Name && outermost(std::string_view(text).substr(b, e - b)) &&
-                 source.at(e) == ' ' && (isNameStart(source.at(e + 1)) || source.at(e + 1) == '"');
+    std::string_view word = std::string_view(text).substr(b, e - b);
+    bool named = source.at(e) == ' ' && (isNameStart(source.at(e + 1)) || source.at(e + 1) == '"');
+    bool inner = kind == Tok::Let || (kind == Tok::Fn && source.at(e) == ' ') ||
+                 (named && (word == "stage" || word == "param"));
+    bool outer = named && kind == Tok::Name && outermost(word);
     size_t keep = outer ? 0 : open.size();
     while (inner && keep > 0 && out.tokens[size_t(open[keep - 1])].kind != Tok::LBrace)
       --keep;
@@ -348,9 +350,16 @@ private:
     uint32_t b = at;
     at = uint32_t(next);
     char c = text[b];
-    bool twice = source.at(at) == c && (c == '|' || c == '&');
-    if (twice)
+    if (source.at(at) == c && (c == '|' || c == '&'))
       ++at;
+    // One message for a word of foreign letters, and for a text in single quotes.
+    while (c < 0 && source.at(at) < 0) {
+      nextCodePoint(std::string_view(text).substr(0, end), next);
+      at = uint32_t(next);
+    }
+    size_t close = text.find_first_of("'\n", at);
+    if (c == '\'' && close != std::string::npos && close < end && text[close] == c)
+      at = uint32_t(close) + 1;
     auto &d = diags.error("E0101", span(b, at),
                           "`" + text.substr(b, at - b) + "` starts nothing in this language");
     if (c == '%')

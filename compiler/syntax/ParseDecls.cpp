@@ -277,7 +277,9 @@ Expr *Parser::block() {
         diags.warning("E0109", begin, "a line that begins with - starts a new statement")
             .also(e->stmts.back()->span, "so this ends here")
             .help("to subtract, put the - at the end of the line before");
-      if (is(Tok::Newline)) {
+      if (!is(Tok::Newline) && !is(Tok::RBrace)) {
+        unexpected("the end of the line");
+      } else if (is(Tok::Newline)) {
         skipNewlines();
         if (!is(Tok::RBrace) && !is(Tok::End)) {
           auto &d = diags.error("E0104", value->span,

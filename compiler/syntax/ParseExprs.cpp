@@ -375,6 +375,10 @@ Expr *Parser::primary() {
     take();
     return file.expr(Expr::None, at);
   case Tok::Name: {
+    if (firstOnLine(pos) && declStart(pos)) { // `model M` after an operator
+      unexpected("an expression");
+      return file.expr(Expr::Error, at);
+    }
     Expr *e = file.expr(Expr::Name, at);
     e->name = take().text;
     return e;

@@ -156,37 +156,45 @@ void Parser::unexpected(const std::string &wanted) {
   if (panicking)
     return;
   const Token &t = cur();
-  // What the lexer reported on this line, or an open bracket at the end, is the cause.
-  bool derived = false;
-  if (t.kind != Tok::End || !diags.hasErrors()) {
-    uint32_t line = sm.file(t.span.file).place(t.span.begin).line;
-    for (const Diag &d : diags.all())
-      derived = derived || (d.severity == Severity::Error && d.primary.span.file == t.span.file &&
-                            sm.file(t.span.file).place(d.primary.span.begin).line == line);
-  } else {
-    derived = std::any_of(diags.all().begin(), diags.all().end(), [&](const Diag &d) {
-      return d.code == "E0105" && d.primary.span.file == t.span.file;
-    });
+  std::string found = t.kind == Tok::Name  ? "`" + std::string(t.text) + "`"
+                      : t.kind == Tok::End ? whatEnds
+                                           : tokenName(t.kind);
+  Span at = t.span;
+  // A declaration where an expression should be: the line before was not finished.
+  bool early = pos > 0 && firstOnLine(pos) && declStart(pos) && !wanted.starts_with("a ") &&
+               toks[pos - 1].kind != Tok::Newline;
+  if (early)
+    found = "the end of the line";
+  if (pos > 0 && (t.kind == Tok::Newline || t.kind == Tok::End || early)) {
+    // Point behind the last token, not at the next line.
+    uint32_t last = spanTo({at.file, 0, 0}).end;
+    at = {at.file, last, last};
   }
-  if (!derived) {
-    std::string found = t.kind == Tok::Name  ? "`" + std::string(t.text) + "`"
-                        : t.kind == Tok::End ? whatEnds
-                                             : tokenName(t.kind);
-    Span at = t.span;
-    // A declaration where an expression should be: the line before was not finished.
-    bool early = pos > 0 && firstOnLine(pos) && declStart(pos) && !wanted.starts_with("a ") &&
-                 toks[pos - 1].kind != Tok::Newline;
-    if (early)
-      found = "the end of the line";
-    if (t.kind == Tok::Newline || t.kind == Tok::End || early) {
-      // Point behind the last token, not at the next line.
-      Span last = spanTo({at.file, 0, 0});
-      if (pos > 0)
-        at = {at.file, last.end, last.end};
-    }
+  if (!derived(at))
     hint(diags.error("E0104", at, "expected " + wanted + ", found " + found), t, wanted);
-  }
   fail();
+}
+
+/// Is an error at this place likely to follow from one that was reported already: by the lexer on
+/// the same line, or of a bracket around it that is never closed?
+bool Parser::derived(Span at) const {
+  const SourceFile &f = sm.file(at.file);
+  uint32_t line = f.place(at.begin).line;
+  for (const Diag &d : diags.all()) {
+    Span s = d.primary.span;
+    if (d.severity != Severity::Error || s.file != at.file)
+      continue;
+    if (f.place(s.begin).line == line)
+      return true;
+    if (d.code != "E0105" || s.begin > at.begin)
+      continue;
+    auto open = std::lower_bound(toks.begin(), toks.end(), s.begin,
+                                 [](const Token &t, uint32_t b) { return t.span.begin < b; });
+    if (open != toks.end() && open->span.begin == s.begin && open->match >= 0 &&
+        size_t(open->match) >= pos)
+      return true;
+  }
+  return false;
 }
 
 /// What those who come from other languages may have meant.
@@ -205,11 +213,9 @@ void Parser::hint(Diag &d, const Token &t, const std::string &wanted) {
     d.help("functions are declared with fn", t.span, "fn");
   else if (word({"var", "const", "val", "mut"}))
     d.help("values are named with let", t.span, "let");
-  else if (word({"null", "nil", "None"}))
-    d.help("the absent value is none", t.span, "none");
   else if (t.kind == Tok::Colon && wanted != "a type")
     d.note("a record is {name = value}; name: type stands in types and parameters");
-  else if (t.kind == Tok::Equal)
+  else if (t.kind == Tok::Equal && !wanted.starts_with("a"))
     d.help("equality is ==", t.span, "==");
   else if (t.kind == Tok::Question)
     d.note("a choice is written: if condition then a else b");

@@ -44,6 +44,7 @@ private:
   // ── errors (Parser.cpp) ─────────────────────────────────────────────────
   void fail() { panicking = true; }
   void unexpected(const std::string &wanted);
+  bool derived(Span at) const;
   void hint(Diag &d, const Token &found, const std::string &wanted);
   /// After an item that needs a `,` or the closing bracket. True if another item may follow.
   bool separator(Tok close);

@@ -32,9 +32,7 @@ int main(int argc, char **argv) {
   }
   r1::SourceManager sources;
   r1::DiagEngine diags;
-  // The path is shown without its directory, so that expected texts do not depend on it.
-  std::string shown = args[1].substr(args[1].rfind('/') + 1);
-  auto file = r1::parseFile(sources.add(shown, std::move(text)), sources, diags);
+  auto file = r1::parseFile(sources.add(args[1], std::move(text)), sources, diags);
   bool first = true;
   for (const r1::Diag &d : diags.all()) {
     std::cout << (json || first ? "" : "\n")
