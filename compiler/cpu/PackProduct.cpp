@@ -127,6 +127,40 @@ void Packer::packB(const Mem &mem, const Problem &p, Value origin, Value depth, 
   });
 }
 
+void Packer::packBlock(const Mem &mem, const Problem &p, Value origin, Value depthAt, Value depth,
+                       Value first, Value end, int64_t to) {
+  auto source = [&](Value panel) {
+    return ix.add(origin, ix.add(ix.mul(depthAt, p.bDepth), ix.mul(panel, bl.nr * p.bCol)));
+  };
+  auto target = [&](Value panel) {
+    return ix.add(ix.mul(ix.sub(panel, first), bl.kc * bl.nr), to);
+  };
+  if (p.bCol != 1 || bl.nPanels == 1) {
+    ix.loop(first, end, 1, [&](Value panel) {
+      withLive(ix, p.cols, bl.nr, panel,
+               [&](int64_t cols) { packB(mem, p, source(panel), depth, cols, target(panel)); });
+    });
+    return;
+  }
+  // Rows of B are contiguous over the whole block: read them that way.
+  int64_t whole = p.cols / bl.nr, rest = p.cols % bl.nr;
+  Value wholeEnd = rest ? ix.min(end, ix.c(whole)) : end;
+  ix.loop(ix.c(0), depth, 1, [&](Value k) {
+    ix.loop(first, wholeEnd, 1, [&](Value panel) {
+      Value at = ix.add(source(panel), ix.mul(k, p.bDepth));
+      Value out = ix.add(target(panel), ix.mul(k, bl.nr));
+      for (int64_t v = 0; v < bl.nv; ++v)
+        vector::StoreOp::create(b, loc, load(mem, ix.add(at, v * bl.width), bl.width, bl.width),
+                                scratch, ix.add(out, v * bl.width));
+    });
+  });
+  if (rest)
+    ix.when(ix.less(ix.c(whole), end), [&] {
+      Value panel = ix.c(whole);
+      packB(mem, p, source(panel), depth, rest, target(panel));
+    });
+}
+
 void Packer::packA(const Mem &mem, const Problem &p, Value origin, Value depth, int64_t rows,
                    Value to) {
   if (p.aRow != 1 && p.aDepth == 1 && bl.mr <= bl.width) {

@@ -36,6 +36,9 @@ public:
   /// depth, the panel's first column) over `depth` (index) steps, to scratch[to…].
   void packB(const Mem &mem, const Problem &p, mlir::Value origin, mlir::Value depth, int64_t cols,
              mlir::Value to);
+  /// The panels first … end of B, `depth` steps from `depthAt`, to scratch[to…].
+  void packBlock(const Mem &mem, const Problem &p, mlir::Value origin, mlir::Value depthAt,
+                 mlir::Value depth, mlir::Value first, mlir::Value end, int64_t to);
   /// One panel of A, `rows` live rows.
   void packA(const Mem &mem, const Problem &p, mlir::Value origin, mlir::Value depth, int64_t rows,
              mlir::Value to);

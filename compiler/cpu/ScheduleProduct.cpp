@@ -53,6 +53,7 @@ private:
   bool plain = false;       // the epilogue yields the accumulator
   bool ownPartials = false; // sums between blocks of the depth are kept in scratch, not in C
   bool directA = false;     // A is read where it is
+  bool rowsOuter = false;   // panels of A outside of panels of B
   int64_t iPanels, jPanels, superPanels;
   int64_t atB, atA, atTile, atPartial, scratchSize; // scratch layout, f32 elements
   // State of the nest at the insertion point.
@@ -124,15 +125,23 @@ void ProductSchedule::chooseBlocks() {
   bl.mPanels = std::min(iPanels, std::max<int64_t>(1, mc / bl.mr));
   bl.nPanels = std::min(jPanels, std::max<int64_t>(1, t.blockN / bl.nr));
   superPanels = iPanels;
-  if (ownPartials) {
-    bl.nPanels = std::min<int64_t>(bl.nPanels, 4);
-    superPanels = std::min<int64_t>(iPanels, 128);
-  }
   // Rows that lie whole pages apart share cache sets: those are packed even where A could be read
   // in place.
   auto aType = cast<MemRefType>(op.getBlock()->getArgument(p.swapped ? 5 : 4).getType());
   directA =
       p.aDepth == 1 && aType.getElementType().isF32() && (p.aRow % 1024 != 0 || p.rows <= bl.mr);
+  // A shallow block of B stays in the second-level cache whole: then rows are the outer loop, which
+  // walks C along its rows. A deep one that a single block of A meets need not outlive its panel.
+  int64_t panelBytes = bl.kc * bl.nr * 4, cacheBytes = 448 << 10;
+  rowsOuter = 4 * panelBytes <= cacheBytes;
+  if (rowsOuter)
+    bl.nPanels = std::min(bl.nPanels, cacheBytes / panelBytes);
+  else if (directA && p.bCol != 1 && iPanels <= bl.mPanels)
+    bl.nPanels = 1;
+  if (ownPartials) {
+    bl.nPanels = std::min<int64_t>(bl.nPanels, 4);
+    superPanels = std::min<int64_t>(iPanels, 128);
+  }
   atB = 0;
   atA = atB + bl.nPanels * bl.kc * bl.nr;
   atTile = atA + (directA ? 0 : up(bl.mPanels * bl.kc * bl.mr, 16));
@@ -217,12 +226,7 @@ void ProductSchedule::blockNest(Value i0, Value i1, Value j0, Value j1) {
       kAt = pc;
       kLen = bl.kBlocks == 1 ? ix.c(p.depth) : ix.min(ix.c(bl.kc), ix.sub(ix.c(p.depth), pc));
       last = bl.kBlocks == 1 ? Value() : ix.equal(ix.add(pc, kLen), ix.c(p.depth));
-      ix.loop(jc, jEnd, 1, [&](Value jp) {
-        Value origin = ix.add(bOrigin, ix.add(ix.mul(pc, p.bDepth), ix.mul(jp, bl.nr * p.bCol)));
-        Value to = ix.add(ix.mul(ix.sub(jp, jc), bl.kc * bl.nr), atB);
-        withLive(ix, p.cols, bl.nr, jp,
-                 [&](int64_t cols) { packer.packB(B, p, origin, kLen, cols, to); });
-      });
+      packer.packBlock(B, p, bOrigin, pc, kLen, jc, jEnd, atB);
       ix.loop(i0, i1, bl.mPanels, [&](Value ic) {
         iBlock = ic;
         Value iEnd = ix.min(ix.add(ic, bl.mPanels), i1);
@@ -234,13 +238,17 @@ void ProductSchedule::blockNest(Value i0, Value i1, Value j0, Value j1) {
             withLive(ix, p.rows, bl.mr, ip,
                      [&](int64_t rows) { packer.packA(A, p, origin, kLen, rows, to); });
           });
-        ix.loop(jc, jEnd, 1, [&](Value jp) {
-          ix.loop(ic, iEnd, 1, [&](Value ip) {
-            withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
-              withLive(ix, p.rows, bl.mr, ip, [&](int64_t rows) { micro(ip, jp, rows, cols); });
-            });
+        auto tileAt = [&](Value ip, Value jp) {
+          withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
+            withLive(ix, p.rows, bl.mr, ip, [&](int64_t rows) { micro(ip, jp, rows, cols); });
           });
-        });
+        };
+        if (rowsOuter)
+          ix.loop(ic, iEnd, 1,
+                  [&](Value ip) { ix.loop(jc, jEnd, 1, [&](Value jp) { tileAt(ip, jp); }); });
+        else
+          ix.loop(jc, jEnd, 1,
+                  [&](Value jp) { ix.loop(ic, iEnd, 1, [&](Value ip) { tileAt(ip, jp); }); });
       });
     };
     if (bl.kBlocks == 1)
