@@ -25,10 +25,10 @@ bool Grouping::growChunk(Group &start) {
     return false;
   // The largest number of rows that divides them all and fits.
   int64_t elem = bytesOf(z) / tensorOf(z).getNumElements(), size = 0;
-  for (int64_t c = 1; c <= rows && c * width * elem <= options.chunkBytes; ++c)
+  for (int64_t c = 1; c < rows && c * width * elem <= options.chunkBytes; ++c)
     if (rows % c == 0)
       size = c;
-  if (size == 0 || size == rows)
+  if (size == 0)
     return false;
 
   struct Member {
@@ -75,7 +75,7 @@ bool Grouping::growChunk(Group &start) {
       if (!sums && g.kind == Group::Rows)
         for (Operation *op : g.ops) {
           Value v = op->getResult(0);
-          if (bytesOf(v) > options.chunkBytes && !inMemory(v) &&
+          if (bytesOf(v) > options.chunkBytes / 2 && !inMemory(v) &&
               tensorOf(v).getNumElements() % rows == 0 && temps.insert(v).second)
             work.push_back(v);
         }
@@ -122,7 +122,7 @@ void Grouping::chooseChunks() {
   for (auto &g : groups) {
     Value z = g->ops.back()->getResult(0);
     if (g->kind == Group::Product && g->chunk < 0 && !inMemory(z) &&
-        bytesOf(z) > options.chunkBytes)
+        bytesOf(z) > options.chunkBytes / 2)
       growChunk(*g);
   }
 }

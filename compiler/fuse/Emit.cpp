@@ -16,6 +16,16 @@ Value Values::resolve(Value v) const {
   }
 }
 
+Value Values::base(Value v) const {
+  v = resolve(v);
+  while (auto reshape = v.getDefiningOp<ir::ReshapeOp>()) {
+    if (home(v))
+      break;
+    v = resolve(reshape.getInput());
+  }
+  return v;
+}
+
 void Emitter::begin(Block *body, unsigned numOthers, const DenseSet<Value> &computed) {
   block = body;
   others = numOthers;

@@ -9,8 +9,9 @@ namespace r1 {
 
 struct FuseOptions {
   bool fuse = true; // false: one kernel per op (for tests)
-  /// A [rows, V] intermediate of more bytes than this exists only in chunks of rows.
-  int64_t chunkBytes = int64_t(32) << 20;
+  /// A [rows, V] result of a product of more than half as many bytes exists only in chunks of rows
+  /// of at most so many.
+  int64_t chunkBytes = int64_t(64) << 20;
   /// Registered kernels that the target has a schedule for; the others are replaced by their
   /// reference bodies.
   std::vector<std::string> intrinsics;

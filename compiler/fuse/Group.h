@@ -62,6 +62,8 @@ public:
   llvm::SetVector<mlir::Value> readsOf(const Group &group) const;
   /// Axes of `v` that a sweep of `group` visits.
   llvm::SmallVector<int64_t> sweepAxes(const Group &group, mlir::Value v) const;
+  /// `group` is element-wise and reads `v` at the position of its own element only.
+  bool readsInPlace(const Group &group, mlir::Value v) const;
   /// Values that exist in chunks of rows only, with their number of rows per chunk.
   llvm::DenseMap<mlir::Value, int64_t> temps;
   bool isVirtual(mlir::Operation *op) const { return op && virtuals.contains(op); }

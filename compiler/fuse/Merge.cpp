@@ -234,6 +234,14 @@ void Grouping::mergeRows() {
   }
 }
 
+bool Grouping::readsInPlace(const Group &g, Value v) const {
+  return g.kind == Group::Rows && isElementwise(g) &&
+         countOf(g.rows) == tensorOf(v).getNumElements() &&
+         readsElementwise(
+             g, v, *list.values, [&](Operation *op) { return isVirtual(op); },
+             [&](Value r) { return sweepAxes(g, r); });
+}
+
 /// All that reads a product's result is one element-wise kernel with one result: the product's
 /// epilogue, even if it is made of several ops.
 void Grouping::takeEpilogues() {
@@ -260,8 +268,8 @@ void Grouping::takeEpilogues() {
     for (Operation *op : only->ops) {
       Value v = op->getResult(0);
       bool read = inMemory(v) || llvm::any_of(groups, [&](auto &g) {
-        return g.get() != only && readsOf(*g).contains(v);
-      });
+                    return g.get() != only && readsOf(*g).contains(v);
+                  });
       if (!read)
         continue;
       several |= root != nullptr;
@@ -269,8 +277,9 @@ void Grouping::takeEpilogues() {
     }
     if (several || !root || shapeOf(root->getResult(0)) != shapeOf(sum) ||
         readsOf(*only).size() > maxReads / 2 ||
-        !readsElementwise(*only, sum, *list.values, [&](Operation *op) { return isVirtual(op); },
-                          [&](Value v) { return sweepAxes(*only, v); }) ||
+        !readsElementwise(
+            *only, sum, *list.values, [&](Operation *op) { return isVirtual(op); },
+            [&](Value v) { return sweepAxes(*only, v); }) ||
         wouldCycle(*p, *only))
       continue;
     for (Operation *op : only->ops) {

@@ -242,8 +242,7 @@ LogicalResult Program::emitIntrinsic(Group &g) {
   SmallVector<Attribute> types;
   SmallVector<int64_t> writes;
   auto add = [&](Value v) {
-    v = values.resolve(v);
-    args.push_back(v);
+    args.push_back(values.base(v));
     types.push_back(TypeAttr::get(MemRefType::get(shapeOf(v), elemOf(v))));
   };
   for (Value v : op->getOperands())

@@ -33,13 +33,6 @@ static int64_t bytesOf(RankedTensorType type) {
   return type.getNumElements() * ((bits + 7) / 8);
 }
 
-Value Program::baseOf(Value v) {
-  v = values.resolve(v);
-  while (auto reshape = v.getDefiningOp<ir::ReshapeOp>())
-    v = values.resolve(reshape.getInput());
-  return v;
-}
-
 LogicalResult Program::bindArguments(func::FuncOp func) {
   for (BlockArgument arg : func.getArguments()) {
     unsigned i = arg.getArgNumber();
@@ -184,7 +177,7 @@ LogicalResult Program::bindResults(func::FuncOp func) {
   Operation *ret = func.getBody().front().getTerminator();
   for (auto [i, v] : llvm::enumerate(ret->getOperands())) {
     Home to;
-    Value base = baseOf(v);
+    Value base = values.base(v);
     if (auto role = func.getResultAttrOfType<StringAttr>(i, "r1.role")) {
       // The pool that the argument of this role lives in.
       for (BlockArgument arg : func.getArguments())
@@ -270,6 +263,49 @@ void Program::homeStored() {
           place(v);
 }
 
+/// An element-wise kernel writes its result over an operand that nothing reads later.
+void Program::reuseInPlace() {
+  auto isWork = [&](Value v) {
+    return state.module.lookupSymbol<kern::BufferOp>(values.home(v)->buffer).getPool() == "work";
+  };
+  auto &groups = grouping->groups;
+  llvm::DenseMap<Value, size_t> lastRead;
+  llvm::StringSet<> shared;
+  for (auto [i, g] : llvm::enumerate(groups))
+    for (Value v : grouping->readsOf(*g))
+      lastRead[v] = i;
+  for (auto [i, g] : llvm::enumerate(groups)) {
+    if (g->kind != Group::Rows || g->alongSweep || g->chain || g->chunk >= 0)
+      continue;
+    for (Operation *op : g->ops) {
+      Value result = op->getResult(0);
+      const Home *to = values.home(result);
+      if (!to || to->stride || shared.contains(to->buffer))
+        continue;
+      StringRef pool = state.module.lookupSymbol<kern::BufferOp>(to->buffer).getPool();
+      if (pool != "work" && pool != "grad")
+        continue;
+      for (Value v : grouping->readsOf(*g)) {
+        Group *from = grouping->groupOf(v);
+        const Home *home = values.home(v);
+        if (!from || lastRead[v] != i || home->stride || !isWork(v) ||
+            grouping->temps.contains(v) || shared.contains(home->buffer) ||
+            elemOf(v) != elemOf(result) || shapeOf(v) != shapeOf(result) ||
+            !grouping->readsInPlace(*g, v) || (from->segment != g->segment && pool == "work"))
+          continue;
+        // Both names are taken: one buffer serves one pair.
+        shared.insert(to->buffer);
+        shared.insert(home->buffer);
+        if (pool == "work")
+          values.setHome(result, Home(*home));
+        else
+          values.setHome(v, Home(*to));
+        break;
+      }
+    }
+  }
+}
+
 LogicalResult Program::run(ArrayRef<func::FuncOp> functions) {
   for (func::FuncOp func : llvm::to_vector(functions)) {
     bindLeaves(func);
@@ -285,6 +321,8 @@ LogicalResult Program::run(ArrayRef<func::FuncOp> functions) {
   if (failed(grouping->run()) || failed(bindInPlace()))
     return failure();
   homeStored();
+  if (state.options.fuse)
+    reuseInPlace();
 
   auto program = kern::ProgramOp::create(
       state.builder, func::FuncOp(functions.front()).getLoc(),

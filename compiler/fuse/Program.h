@@ -42,6 +42,7 @@ private:
   mlir::LogicalResult bindResults(mlir::func::FuncOp func);
   mlir::LogicalResult bindInPlace();
   void homeStored();
+  void reuseInPlace();
   mlir::LogicalResult emitAll();
   mlir::LogicalResult emitGroup(Group &group);
   mlir::LogicalResult emitRows(Group &group);
@@ -53,8 +54,6 @@ private:
               llvm::ArrayRef<int64_t> chunkSteps = {});
   void fill(llvm::StringRef buffer, mlir::Location loc);
   void copy(mlir::Value from, const Home &to, mlir::Location loc);
-  /// The value that computes `v`'s elements: through reshapes and stop_grad.
-  mlir::Value baseOf(mlir::Value v);
 
   ModuleState &state;
   std::string name;

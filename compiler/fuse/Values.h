@@ -24,6 +24,9 @@ public:
   mlir::Value resolve(mlir::Value v) const;
   void alias(mlir::Value v, mlir::Value to) { aliases[v] = to; }
 
+  /// The value whose row-major elements are `v`'s: through reshapes.
+  mlir::Value base(mlir::Value v) const;
+
   const Home *home(mlir::Value v) const {
     auto it = homes.find(resolve(v));
     return it == homes.end() ? nullptr : &it->second;

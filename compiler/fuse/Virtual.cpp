@@ -167,7 +167,7 @@ void Grouping::chooseVirtual() {
                 .base);
     } else if (readsWhole(op)) {
       for (Value v : op->getOperands())
-        whole.insert(list.values->resolve(v));
+        whole.insert(list.values->base(v));
     }
   }
   DenseSet<Operation *> inEpilogue;

@@ -123,6 +123,17 @@ private:
     Operation *copy = b.clone(*op, inLoop);
     for (auto [was, is] : llvm::zip(op->getResults(), copy->getResults()))
       is.setType(sliced(was));
+    // Captured tensors are arguments of the body, too.
+    auto retype = [](Region &region, ValueRange captures) {
+      auto args = region.front().getArguments().take_back(captures.size());
+      for (auto [arg, capture] : llvm::zip(args, captures))
+        arg.setType(capture.getType());
+    };
+    if (auto map = dyn_cast<ir::MapOp>(copy))
+      retype(map.getBody(), map.getCaptures());
+    if (auto kernel = dyn_cast<ir::KernelOp>(copy))
+      for (Region &lambda : kernel.getLambdas())
+        retype(lambda, kernel.getCaptures());
   }
 
   void build() {
