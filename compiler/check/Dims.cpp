@@ -21,59 +21,83 @@ static void reduceFraction(int64_t &n, int64_t &d) {
     n = -n, d = -d;
 }
 
-Dim::Dim(int64_t n) {
-  if (n)
-    ts.push_back({{}, n, 1});
+const Dim::Terms &Dim::terms() const {
+  static const Terms none;
+  return p ? *p : none;
 }
 
-Dim::Dim(const DimSym *s) { ts.push_back({{{s, 1}}, 1, 1}); }
+Dim::Dim(int64_t n) {
+  if (n)
+    p = std::make_shared<const Terms>(Terms{{{}, n, 1}});
+}
+
+Dim::Dim(const DimSym *s) {
+  if (!s->self) {
+    Dim d;
+    d.p = std::make_shared<const Terms>(Terms{{{{s, 1}}, 1, 1}});
+    s->self = std::move(d);
+  }
+  p = s->self->p;
+}
 
 const DimSym *Dim::symbol() const {
-  if (ts.size() == 1 && ts[0].num == 1 && ts[0].den == 1 && ts[0].mono.size() == 1 &&
-      ts[0].mono[0].exp == 1)
-    return ts[0].mono[0].sym;
-  return nullptr;
+  if (!p || p->size() != 1)
+    return nullptr;
+  auto &t = (*p)[0];
+  return t.num == 1 && t.den == 1 && t.mono.size() == 1 && t.mono[0].exp == 1 ? t.mono[0].sym : nullptr;
 }
 
 Dim Dim::operator+(const Dim &o) const {
-  Dim r = *this;
-  for (auto &t : o.ts) {
-    auto it = std::lower_bound(r.ts.begin(), r.ts.end(), t, [](const Term &a, const Term &b) {
+  if (!o.p || o.p->empty())
+    return *this;
+  if (!p || p->empty())
+    return o;
+  Terms r = *p;
+  for (auto &t : *o.p) {
+    auto it = std::lower_bound(r.begin(), r.end(), t, [](const Term &a, const Term &b) {
       return monoLess(a.mono, b.mono);
     });
-    if (it != r.ts.end() && it->mono == t.mono) {
+    if (it != r.end() && it->mono == t.mono) {
       it->num = it->num * t.den + t.num * it->den;
       it->den *= t.den;
       if (it->num == 0)
-        r.ts.erase(it);
+        r.erase(it);
       else
         reduceFraction(it->num, it->den);
     } else {
-      r.ts.insert(it, t);
+      r.insert(it, t);
     }
   }
-  return r;
+  return Dim(std::move(r));
 }
 
 Dim Dim::operator-(const Dim &o) const { return *this + o.scaled(-1, 1); }
 
 Dim Dim::scaled(int64_t num, int64_t den) const {
-  Dim r;
   if (!num)
-    return r;
-  r = *this;
-  for (auto &t : r.ts) {
+    return Dim();
+  if (num == den)
+    return *this;
+  Terms r = terms();
+  for (auto &t : r) {
     t.num *= num;
     t.den *= den;
     reduceFraction(t.num, t.den);
   }
-  return r;
+  return Dim(std::move(r));
 }
 
 Dim Dim::times(const Dim &o) const {
+  auto isOne = [](const Dim &d) {
+    return d.p && d.p->size() == 1 && (*d.p)[0].mono.empty() && (*d.p)[0].num == 1 && (*d.p)[0].den == 1;
+  };
+  if (isOne(*this))
+    return o;
+  if (isOne(o))
+    return *this;
   Dim r;
-  for (auto &a : ts)
-    for (auto &b : o.ts) {
+  for (auto &a : terms())
+    for (auto &b : o.terms()) {
       Term t;
       t.num = a.num * b.num;
       t.den = a.den * b.den;
@@ -91,9 +115,7 @@ Dim Dim::times(const Dim &o) const {
           ++i, ++j;
         }
       }
-      Dim one;
-      one.ts.push_back(std::move(t));
-      r = r + one;
+      r = r + Dim(Terms{std::move(t)});
     }
   return r;
 }
@@ -102,17 +124,15 @@ Dim Dim::power(int e) const {
   if (e == 1)
     return *this;
   if (e < 0) {
-    Dim r;
-    if (ts.empty())
-      return r;
-    Term t = ts[0];
+    if (terms().empty())
+      return Dim();
+    Term t = terms()[0];
     std::swap(t.num, t.den);
     if (t.den < 0)
       t.num = -t.num, t.den = -t.den;
     for (auto &f : t.mono)
       f.exp = -f.exp;
-    r.ts.push_back(std::move(t));
-    return r.power(-e);
+    return Dim(Terms{std::move(t)}).power(-e);
   }
   Dim r(1);
   for (int i = 0; i < e; ++i)
@@ -155,8 +175,10 @@ static bool evaluate(const Dim &d, __int128 &num, __int128 &den) {
 }
 
 int64_t Dim::size() const {
-  if (ts.empty())
+  if (terms().empty())
     return 0;
+  if (const DimSym *s = symbol(); s && s->number >= 0)
+    return s->number;
   __int128 n, d;
   if (!evaluate(*this, n, d) || d != 1 || n < 0 || n > INT64_MAX)
     return -1;
@@ -196,6 +218,9 @@ static std::string termText(const Dim::Term &t, bool &negative) {
 }
 
 std::string Dim::str() const {
+  if (const DimSym *s = symbol())
+    return s->name;
+  auto &ts = terms();
   if (ts.empty())
     return "0";
   std::string s, constant;

@@ -11,6 +11,7 @@
 #include "compiler/diag/Diag.h"
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,8 +36,9 @@ public:
   Dim(int64_t n = 0);
   Dim(const DimSym *s);
 
-  const std::vector<Term> &terms() const { return ts; }
-  bool isConst() const { return ts.empty() || (ts.size() == 1 && ts[0].mono.empty()); }
+  using Terms = std::vector<Term>;
+  const Terms &terms() const;
+  bool isConst() const { return !p || p->empty() || (p->size() == 1 && (*p)[0].mono.empty()); }
   /// The symbol if the dim is exactly one, else null.
   const DimSym *symbol() const;
   /// The number of elements, or -1 while a symbol has no number or a quotient is not exact.
@@ -46,7 +48,7 @@ public:
   bool mentions(const DimSym *s) const;
   /// Does `f` hold for some symbol of the dim?
   template <class F> bool anySym(F f) const {
-    for (auto &t : ts)
+    for (auto &t : terms())
       for (auto &x : t.mono)
         if (f(x.sym))
           return true;
@@ -54,14 +56,18 @@ public:
   }
   /// Replaces symbols: f(sym) gives the replacement or nothing to keep it.
   template <class F> Dim substitute(F f) const {
+    if (const DimSym *s = symbol()) {
+      std::optional<Dim> with = f(s);
+      return with ? *with : *this;
+    }
     Dim r;
-    for (auto &t : ts) {
-      Dim p(1);
+    for (auto &t : terms()) {
+      Dim product(1);
       for (auto &x : t.mono) {
         std::optional<Dim> with = f(x.sym);
-        p = p.times((with ? *with : Dim(x.sym)).power(x.exp));
+        product = product.times((with ? *with : Dim(x.sym)).power(x.exp));
       }
-      r = r + p.scaled(t.num, t.den);
+      r = r + product.scaled(t.num, t.den);
     }
     return r;
   }
@@ -71,8 +77,8 @@ public:
   Dim operator*(const Dim &o) const { return times(o); }
   /// The quotient; `o` must be one monomial (`divisible` says so).
   Dim operator/(const Dim &o) const { return times(o.power(-1)); }
-  bool divisible(const Dim &by) const { return by.ts.size() == 1; }
-  bool operator==(const Dim &o) const { return ts == o.ts; }
+  bool divisible(const Dim &by) const { return by.terms().size() == 1; }
+  bool operator==(const Dim &o) const { return p == o.p || terms() == o.terms(); }
 
   Dim times(const Dim &o) const;
   Dim power(int e) const; // e < 0 only for one monomial
@@ -81,7 +87,8 @@ public:
   std::string str() const;
 
 private:
-  std::vector<Term> ts; // sorted; no zero coefficients
+  explicit Dim(Terms ts) : p(std::make_shared<const Terms>(std::move(ts))) {}
+  std::shared_ptr<const Terms> p; // shared: dims are copied far more often than made. Null is 0.
 };
 
 struct LoopVar;
@@ -105,6 +112,7 @@ struct DimSym {
   int64_t number = -1;
   const LoopVar *loop = nullptr; // Index: the loop
   Span span;          // where it was bound
+  mutable std::optional<Dim> self; // the dim that is this symbol, made once
 };
 
 /// Owns symbols. One per check.

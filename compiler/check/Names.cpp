@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <set>
+#include <unordered_set>
 
 namespace r1 {
 
@@ -48,7 +49,7 @@ public:
 private:
   const Program &program;
   const Module &m;
-  std::set<std::string, std::less<>> builtins;
+  std::unordered_set<std::string_view> builtins;
   const SourceManager &sources;
   DiagEngine &diags;
   bool library, inPipeline = false;
@@ -121,7 +122,9 @@ private:
       diags.error("E0299", span, "`" + std::string(name) + "` is not supported yet: the language has it, this version does not run it");
       return;
     }
-    std::vector<std::string> have(builtins.begin(), builtins.end());
+    std::vector<std::string> have;
+    for (auto &b : builtins)
+      have.push_back(std::string(b));
     for (auto &l : locals)
       have.push_back(std::string(l.name));
     for (auto *x : {&m, (const Module *)program.prelude.get()})
@@ -242,7 +245,7 @@ private:
 
   void type(const TypeExpr &t, bool binders) {
     if (t.kind == TypeExpr::Named) {
-      static const std::set<std::string_view> basic = {
+      static const std::unordered_set<std::string_view> basic = {
           "int",  "float", "bool",  "str",   "regex",  "bytes",     "duration", "budget", "dtype", "dim", "device", "Corpus",
           "real", "f64",   "f32",   "f16",   "bf16",   "i64",       "i32",      "i8",     "u8",    "f8e4m3", "f8e5m2",
           "Tokenizer", "Metrics", "Model", "Optimizer"};

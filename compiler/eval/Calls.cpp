@@ -118,8 +118,8 @@ bool Evaluator::bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, 
   if (!bindArgs(d.name, &d, d.params, args, span, slots))
     return false;
   Saved<std::vector<std::pair<Dim, Dim>>> keep(deferred, {});
-  std::string callee = calleeText.empty() ? std::string(d.name) : calleeText;
-  calleeText.clear();
+  std::string_view callee = calleeText.empty() ? d.name : calleeText;
+  calleeText = {};
   bool ok = true;
   for (size_t i = 0; i < d.params.size(); ++i) {
     auto &p = d.params[i];
@@ -139,9 +139,8 @@ bool Evaluator::bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, 
       continue;
     }
     if (t) {
-      std::string what = "`" + std::string(p.name) + "` of `" + callee + "`";
       Saved<bool> outer(outerNames, true);
-      v = coerce(v, *t, at, what.c_str());
+      v = coerce(v, *t, at, What::param(p.name, callee));
     }
     ok &= !v.isError();
     if (v.is(Value::DimV) && !rowMode && t && t->kind == Type::DimT)
@@ -178,7 +177,7 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
     sc->frame = sh.dims.newFrame();
   if (!sh.frozen && !rowMode)
     sh.used.insert(&d);
-  frames.push_back({std::string(d.name), span, &d, f.self.get()});
+  frames.push_back({d.name, span, &d, f.self.get()});
   struct Pop {
     Evaluator &e;
     ~Pop() { e.frames.pop_back(); }
@@ -218,8 +217,7 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
     Span at = d.value->span;
     if (d.value->kind == Expr::Block && !d.value->kids.empty())
       at = d.value->kids[0]->span;
-    std::string what = "the result of `" + std::string(d.name) + "`";
-    r = coerce(r, *rt, at, what.c_str());
+    r = coerce(r, *rt, at, What("the result of ", d.name));
   }
   if (rowMode)
     return r;
@@ -263,8 +261,7 @@ Value Evaluator::applyLambda(const FnObj &f, std::vector<ArgVal> &args, Span spa
       TypeP t = type(*p.type, sc, true);
       if (!t)
         return {};
-      std::string what = "`" + std::string(p.name) + "`";
-      v = coerce(v, *t, slots[i]->span, what.c_str());
+      v = coerce(v, *t, slots[i]->span, What("", p.name));
     }
     if (v.isError())
       return {};
@@ -300,26 +297,35 @@ Value Evaluator::applyAbstract(const FnObj &f, std::vector<ArgVal> &args, Span s
   return abstractOf(t.result, f.name, span);
 }
 
-Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span span, const Type *expect) {
-  // "x axis? where=?": the parameters of the built-in.
-  struct P {
-    std::string_view name;
-    bool optional = false, named = false, many = false;
-  };
-  std::vector<P> ps;
-  std::string_view s = b.params;
+namespace {
+struct BuiltinParam {
+  std::string_view name;
+  bool optional = false, named = false, many = false;
+};
+} // namespace
+
+// "x axis? where=?", parsed once.
+static const std::vector<BuiltinParam> &paramsOf(const Builtin &b) {
+  static thread_local std::unordered_map<const Builtin *, std::vector<BuiltinParam>> cache;
+  auto [it, fresh] = cache.try_emplace(&b);
+  std::string_view s = fresh ? b.params : "";
   while (!s.empty()) {
     size_t n = s.find(' ');
     std::string_view w = s.substr(0, n);
     s = n == std::string_view::npos ? "" : s.substr(n + 1);
-    P p;
+    BuiltinParam p;
     while (!w.empty() && (w.back() == '?' || w.back() == '=' || w.back() == '*')) {
       (w.back() == '?' ? p.optional : w.back() == '=' ? p.named : p.many) = true;
       w.remove_suffix(1);
     }
     p.name = w;
-    ps.push_back(p);
+    it->second.push_back(p);
   }
+  return it->second;
+}
+
+Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span span, const Type *expect) {
+  const std::vector<BuiltinParam> &ps = paramsOf(b);
   auto signature = [&] {
     std::string r = std::string(b.name) + "(";
     for (size_t i = 0; i < ps.size(); ++i)
@@ -653,9 +659,9 @@ Value Evaluator::call(const Expr &e, const ScopeP &sc, const Type *expect, const
     f.o = named;
   }
   // `down(x)` is a call of forward; the reader knows it as `down`.
-  calleeText.clear();
+  calleeText = {};
   if (f.is(Value::Model) && (e.kids[0]->kind == Expr::Name || e.kids[0]->kind == Expr::Member))
-    calleeText = std::string(sh.sources.text(e.kids[0]->span));
+    calleeText = sh.sources.text(e.kids[0]->span);
   return apply(f, std::move(args), e.span, expect);
 }
 

@@ -73,7 +73,7 @@ Value scalarResult(Evaluator &ev, const Value &v, Span span, const std::string &
   if (x.isNumber()) { // a constant loss is legal, if dull
     Type t;
     t.kind = Type::Tensor;
-    x = ev.coerce(x, t, span, what.c_str());
+    x = ev.coerce(x, t, span, What(what.c_str()));
   }
   if (x.isError())
     return {};

@@ -69,7 +69,7 @@ void checkFn(Evaluator &ev, const Decl &d, const ScopeP &parent, std::shared_ptr
       return;
     if (p.init) {
       Value v = ev.eval(*p.init, sc, t.get());
-      ev.coerce(v, *t, p.init->span, ("the default of `" + std::string(p.name) + "`").c_str());
+      ev.coerce(v, *t, p.init->span, What("the default of ", p.name));
     }
     sc->set(p.name, ev.abstractOf(t, p.name, p.nameSpan));
   }
@@ -81,7 +81,7 @@ void checkFn(Evaluator &ev, const Decl &d, const ScopeP &parent, std::shared_ptr
     Span at = d.value->span;
     if (d.value->kind == Expr::Block && !d.value->kids.empty())
       at = d.value->kids[0]->span;
-    ev.coerce(r, *rt, at, ("the result of `" + std::string(d.name) + "`").c_str());
+    ev.coerce(r, *rt, at, What("the result of ", d.name));
   }
 }
 

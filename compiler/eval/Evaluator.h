@@ -29,6 +29,27 @@ struct ArgVal {
   std::shared_ptr<const Obj> keep; // owner of `name` when it comes from a spread record
 };
 
+/// What a value is for, in messages: built only when there is one.
+struct What {
+  std::string_view text;          // "the value", or
+  std::string_view name, callee;  // `name` of `callee`; `name` alone
+  What(const char *s) : text(s) {}
+  What(std::string_view before, std::string_view name) : text(before), name(name) {}
+  static What param(std::string_view name, std::string_view callee) {
+    What w("", name);
+    w.callee = callee;
+    return w;
+  }
+  std::string str() const {
+    std::string s(text);
+    if (!name.empty())
+      s += "`" + std::string(name) + "`";
+    if (!callee.empty())
+      s += " of `" + std::string(callee) + "`";
+    return s;
+  }
+};
+
 /// Arguments of a built-in, by the position of its parameters; `given[i]` is false where a
 /// parameter got none.
 struct BuiltinCall {
@@ -91,7 +112,7 @@ public:
 
   // ── errors ──
   struct Frame {
-    std::string name;
+    std::string_view name; // of the source text or of a value that outlives the call
     Span call;
     const Decl *decl = nullptr;
     const ModelObj *self = nullptr; // of a method
@@ -125,9 +146,9 @@ public:
 
   // ── types ──
   TypeP type(const TypeExpr &t, const ScopeP &sc, bool binders);
-  Value coerce(Value v, const Type &t, Span span, const char *what);
+  Value coerce(Value v, const Type &t, Span span, const What &what);
   Value abstractOf(const TypeP &t, std::string_view name, Span span);
-  Dim dimValue(const Value &v, Span span, const char *what);
+  Dim dimValue(const Value &v, Span span, const What &what);
   Value literal(const Value &list, const Type &t, Span span);
   /// Binds flexible symbols of `want` and compares the rest. False after reporting nothing:
   /// `why` says what differs.
@@ -159,7 +180,7 @@ public:
   std::vector<Watched> watched;
   bool bindArgs(std::string_view callee, const Decl *decl, const std::vector<Parameter> &params,
                 std::vector<ArgVal> &args, Span span, std::vector<ArgVal *> &slots);
-  std::string calleeText;  // of the call being bound, when it is not the declaration's name
+  std::string_view calleeText; // of the call being bound, when it is not the declaration's name
   bool outerNames = false; // messages name dims as the caller does
   /// Arguments and defaults, coerced, into `sc`; also into `record` for built-ins.
   bool bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, const ScopeP &sc, BuiltinCall *record);

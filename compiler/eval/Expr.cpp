@@ -3,6 +3,7 @@
 #include "compiler/eval/Evaluator.h"
 #include <algorithm>
 #include <cmath>
+#include <unordered_map>
 #include <re2/re2.h>
 
 namespace r1 {
@@ -40,7 +41,7 @@ Diag &Evaluator::err(const char *code, Span where, std::string title) {
   for (size_t i = frames.size(); i-- > 0 && shown < 2;) {
     auto &f = frames[i];
     if (f.call.valid() && f.call.file != file) {
-      d.also(f.call, "in this call of `" + f.name + "`");
+      d.also(f.call, "in this call of `" + std::string(f.name) + "`");
       file = f.call.file;
       ++shown;
     }
@@ -68,18 +69,19 @@ static const Decl *methodOf(const ModelObj &m, std::string_view name) {
 }
 
 static Value constantNamed(std::string_view name) {
-  static const std::pair<std::string_view, double> numbers[] = {
-      {"pi", 3.14159265358979323846}, {"inf", INFINITY}, {"nan", NAN}};
-  for (auto &[k, v] : numbers)
-    if (k == name)
-      return Value::real(v);
-  for (int e = 0; e < 9; ++e)
-    if (name == elemName((Elem)e) || (name == "real" && e == 0)) {
+  static const std::unordered_map<std::string_view, Value> all = [] {
+    std::unordered_map<std::string_view, Value> m = {{"pi", Value::real(3.14159265358979323846)},
+                                                     {"inf", Value::real(INFINITY)},
+                                                     {"nan", Value::real(NAN)}};
+    for (int e = -1; e < 9; ++e) {
       Value v(Value::DType);
-      v.i = name == "real" ? -1 : e;
-      return v;
+      v.i = e;
+      m[e < 0 ? "real" : elemName((Elem)e)] = v;
     }
-  return {};
+    return m;
+  }();
+  auto it = all.find(name);
+  return it == all.end() ? Value() : it->second;
 }
 
 std::vector<std::string> builtinConstants() {

@@ -59,7 +59,7 @@ Value Evaluator::applyKernel(const Decl &d, const ScopeP &sc, const Type *result
     Saved<int> outside(loopDepth, 0);
     r = eval(*d.value, body, result);
     if (!r.isError() && result)
-      r = coerce(r, *result, d.value->span, ("the result of `" + std::string(d.name) + "`").c_str());
+      r = coerce(r, *result, d.value->span, What("the result of ", d.name));
   }
   if (r.isError())
     return {};

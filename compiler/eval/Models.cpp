@@ -102,7 +102,7 @@ Value Evaluator::instantiate(const ModelDefObj &def, std::vector<ArgVal> &args, 
   m->scope = sc;
   m->span = span;
   sh.used.insert(&d);
-  frames.push_back({std::string(d.name), span, &d});
+  frames.push_back({d.name, span, &d});
   // Structure is host code: no graph is being built while a model is.
   Saved<GraphBuilder *> host(g, symbolic ? g : nullptr);
   bool ok = bindParams(d, args, span, sc, nullptr) && buildMembers(*this, d, *m, sc);

@@ -428,7 +428,7 @@ Value StageBuilder::callPipeline(const ModelDefObj &def, std::vector<ArgVal> &ar
   r.scope = std::make_shared<Scope>();
   r.scope->parent = def.scope;
   r.scope->frame = ev.sh.dims.newFrame();
-  ev.frames.push_back({std::string(d.name), span, &d});
+  ev.frames.push_back({d.name, span, &d});
   bool ok = ev.bindParams(d, args, span, r.scope, nullptr) && runSteps(r, d);
   ev.frames.pop_back();
   if (!ok)

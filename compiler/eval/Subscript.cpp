@@ -242,12 +242,12 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
       affine = true;
     }
     keyed &= affine;
-    if (affine)
+    if (affine && t->elem.isInt())
       d.anySym([&](const DimSym *y) {
         key += std::to_string(y->id) + ",";
         return false;
       });
-    if (affine)
+    if (affine && t->elem.isInt())
       key += d.str() + ";";
     if (affine) {
       Dim room = t->dims[i] - Dim(1) - d;

@@ -6,13 +6,13 @@ namespace r1 {
 
 // ── type expressions ────────────────────────────────────────────────────────
 
-Dim Evaluator::dimValue(const Value &v, Span span, const char *what) {
+Dim Evaluator::dimValue(const Value &v, Span span, const What &what) {
   int64_t n;
   if (v.is(Value::DimV))
     return v.dims();
   if (v.asInt(n)) {
     if (n < 1) {
-      err("E0213", span, std::string(what) + " is " + std::to_string(n) + "; every dim is at least 1");
+      err("E0213", span, what.str() + " is " + std::to_string(n) + "; every dim is at least 1");
       return Dim(1);
     }
     return Dim(n);
@@ -20,7 +20,7 @@ Dim Evaluator::dimValue(const Value &v, Span span, const char *what) {
   if (v.is(Value::Unknown)) // an int parameter used as a size
     return Dim(sh.dims.make("?", DimSym::Rigid, 0, span));
   if (!v.isError())
-    err("E0206", span, std::string(what) + " is a dim, this is " + kindName(v));
+    err("E0206", span, what.str() + " is a dim, this is " + kindName(v));
   return Dim(1);
 }
 
@@ -78,12 +78,14 @@ TypeP Evaluator::type(const TypeExpr &t, const ScopeP &sc, bool binders) {
   };
   if (t.path.size() == 1 || (t.path.size() == 2 && t.path[0] == "prelude")) {
     // Element types.
-    int elem = -2;
-    if (name == "real")
-      elem = -1;
-    for (int e = 0; e < 9; ++e)
-      if (name == elemName((Elem)e))
-        elem = e;
+    static const std::unordered_map<std::string_view, int> elems = [] {
+      std::unordered_map<std::string_view, int> m = {{"real", -1}};
+      for (int e = 0; e < 9; ++e)
+        m[elemName((Elem)e)] = e;
+      return m;
+    }();
+    auto known = elems.find(name);
+    int elem = known == elems.end() ? -2 : known->second;
     bool hostBool = elem == (int)Elem::Bool && !t.bracketed;
     if (elem >= -1 && !hostBool) {
       r->kind = Type::Tensor;
@@ -128,7 +130,7 @@ TypeP Evaluator::type(const TypeExpr &t, const ScopeP &sc, bool binders) {
       }
       return r;
     }
-    static const std::map<std::string_view, Type::Kind> simple = {
+    static const std::unordered_map<std::string_view, Type::Kind> simple = {
         {"int", Type::Int}, {"float", Type::Float}, {"bool", Type::Bool}, {"str", Type::Str},
         {"regex", Type::Regex}, {"bytes", Type::Bytes}, {"duration", Type::Duration},
         {"budget", Type::Budget}, {"dtype", Type::DType}, {"dim", Type::DimT}, {"device", Type::Device},
@@ -282,26 +284,26 @@ Value Evaluator::literal(const Value &list, const Type &t, Span span) {
   return tensor(n, e, dims);
 }
 
-Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
+Value Evaluator::coerce(Value v, const Type &t, Span span, const What &what) {
   if (v.isError())
     return v;
   auto wrong = [&] {
-    return fail("E0206", span, std::string(what) + " should be " + t.str() + ", this is " + kindName(v));
+    return fail("E0206", span, what.str() + " should be " + t.str() + ", this is " + kindName(v));
   };
   if (v.is(Value::None) && t.kind != Type::Any) {
     if (t.optional)
       return v;
-    err("E0310", span, std::string(what) + " should be " + t.str() + ", this is `none`");
+    err("E0310", span, what.str() + " should be " + t.str() + ", this is `none`");
     return {};
   }
   if (v.maybe && !t.optional && t.kind != Type::Any && !v.is(Value::Scalar)) {
-    err("E0310", span, std::string(what) + " may be `none` and should be " + t.str()).help("give a default with ??");
+    err("E0310", span, what.str() + " may be `none` and should be " + t.str()).help("give a default with ??");
     return {};
   }
   if (v.is(Value::Unknown)) {
     auto &u = *v.as<UnknownObj>().type;
     if (u.optional && !t.optional && t.kind != Type::Any) {
-      err("E0310", span, std::string(what) + " may be `none` and should be " + t.str()).help("give a default with ??");
+      err("E0310", span, what.str() + " may be `none` and should be " + t.str()).help("give a default with ??");
       return {};
     }
     if (t.kind == Type::DimT && (u.kind == Type::Int || u.kind == Type::Any))
@@ -312,7 +314,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
               (t.kind == Type::Int && u.kind == Type::DimT) || (t.kind == Type::Fn && u.kind == Type::Float) ||
               (t.kind == Type::Tensor && t.dims.empty()) || (t.kind == Type::Optimizer && u.kind == Type::Record) || u.kind == Type::Record;
     if (!ok)
-      return fail("E0206", span, std::string(what) + " should be " + t.str() + ", this is " + u.str());
+      return fail("E0206", span, what.str() + " should be " + t.str() + ", this is " + u.str());
     return v;
   }
   int64_t n;
@@ -330,7 +332,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
     if (v.is(Value::DimV))
       return Value::unknown(std::make_shared<Type>(t));
     if (v.is(Value::Bytes) || v.is(Value::Duration) || v.is(Value::Budget)) {
-      err("E0210", span, std::string(what) + " is a plain number, this is an amount with a unit");
+      err("E0210", span, what.str() + " is a plain number, this is an amount with a unit");
       return {};
     }
     return wrong();
@@ -348,7 +350,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
       return v;
     if (v.isNumber() && v.asFloat(f)) {
       std::string num = text(v);
-      auto &d = err("E0210", span, std::string(what) + (t.kind == Type::Bytes ? " is an amount of memory, and " : " is a time, and ") +
+      auto &d = err("E0210", span, what.str() + (t.kind == Type::Bytes ? " is an amount of memory, and " : " is a time, and ") +
                                        num + " has no unit");
       if (t.kind == Type::Bytes)
         d.help(num + "GB", span, num + "GB");
@@ -357,7 +359,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
       return {};
     }
     if (v.is(Value::Bytes) || v.is(Value::Duration) || v.is(Value::Budget)) {
-      err("E0210", span, std::string(what) + (t.kind == Type::Bytes ? " is an amount of memory, this is a " : " is a time, this is a ") + kindName(v));
+      err("E0210", span, what.str() + (t.kind == Type::Bytes ? " is an amount of memory, this is a " : " is a time, this is a ") + kindName(v));
       return {};
     }
     return wrong();
@@ -372,7 +374,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
     }
     if (v.isNumber() || v.is(Value::Bytes)) {
       std::string num = text(v);
-      auto &d = err("E0210", span, std::string(what) + " is a length of training, and " + num + (v.isNumber() ? " has no unit" : " is an amount of memory"));
+      auto &d = err("E0210", span, what.str() + " is a length of training, and " + num + (v.isNumber() ? " has no unit" : " is an amount of memory"));
       if (v.isNumber())
         d.help(num + "steps  (or epochs, tokens, or a time: 8h)", span, num + "steps");
       return {};
@@ -406,8 +408,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
       for (auto &[name, x] : fields)
         if (name == k) {
           found = true;
-          std::string label = "`" + k + "`";
-          x = coerce(x, *ft, span, label.c_str());
+          x = coerce(x, *ft, span, What("", k));
           if (x.isError())
             return {};
         }
@@ -416,7 +417,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
           fields.emplace_back(k, Value(Value::None));
           continue;
         }
-        return fail("E0208", span, std::string(what) + " should be " + t.str() + ", but has no `" + k + "`");
+        return fail("E0208", span, what.str() + " should be " + t.str() + ", but has no `" + k + "`");
       }
     }
     return Value::record(std::move(fields));
@@ -436,7 +437,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
     if (!v.is(Value::Model))
       return wrong();
     if (t.model && v.as<ModelObj>().decl != t.model)
-      return fail("E0206", span, std::string(what) + " should be a model " + std::string(t.model->name) + ", this is " + kindName(v));
+      return fail("E0206", span, what.str() + " should be a model " + std::string(t.model->name) + ", this is " + kindName(v));
     return v;
   case Type::Corpus: return isStageKind(v, "corpus") ? v : wrong();
   case Type::Tokenizer: return isStageKind(v, "tokenizer") ? v : wrong();
@@ -464,7 +465,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
   // The element type.
   bool realAsF32 = testMode && have.e == Elem::F32 && t.elem.real;
   if (have.weak ? !(t.elem.isFloat() || have.isInt()) : !(sameElem(have, t.elem) || realAsF32)) {
-    err("E0303", span, std::string(what) + " should be " + typeText(t.elem, t.dims) + ", this is " + kindName(v))
+    err("E0303", span, what.str() + " should be " + typeText(t.elem, t.dims) + ", this is " + kindName(v))
         .help((t.elem.real ? "real" : std::string(elemName(t.elem.e))) + "(" + std::string(sh.sources.text(span)) + ") converts");
     return {};
   }
@@ -476,7 +477,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
       for (auto &x : want)
         if (const DimSym *s = x.symbol(); !s || !s->pack)
           x = leaving(x, [&](const DimSym *y) { return y->kind == DimSym::Bound && !y->bound.isConst(); });
-    auto &d = err(code, span, std::string(what) + " should be " + typeText(t.elem, want) + ", this is " + typeText(t.elem, dims));
+    auto &d = err(code, span, what.str() + " should be " + typeText(t.elem, want) + ", this is " + typeText(t.elem, dims));
     if (!why.empty())
       d.note(why);
     return {};
@@ -491,7 +492,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
           int64_t n = x.size();
           return n >= 0 ? std::to_string(n) : x.str();
         };
-        auto &d = err("E0309", span, "the values go up to " + size(have.bound) + ", " + std::string(what) + " takes those below " + size(t.elem.bound));
+        auto &d = err("E0309", span, "the values go up to " + size(have.bound) + ", " + what.str() + " takes those below " + size(t.elem.bound));
         for (const Dim *x : {&t.elem.bound, (const Dim *)&have.bound})
           if (const DimSym *s = x->symbol(); s && origin(s)->span.valid())
             d.also(origin(s)->span, x == &have.bound ? "values of " + have.str().substr(0, 4) + size(have.bound) + ">" : "`" + origin(s)->name + "` is " + size(*x) + " here");
@@ -500,7 +501,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const char *what) {
       }
     }
     if (!ok) {
-      err("E0309", span, std::string(what) + " should be " + t.elem.str() + ", this is " + have.str() + " without a bound");
+      err("E0309", span, what.str() + " should be " + t.elem.str() + ", this is " + have.str() + " without a bound");
       return {};
     }
   }
