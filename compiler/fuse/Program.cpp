@@ -120,7 +120,7 @@ LogicalResult Program::listOps(func::FuncOp func) {
       continue;
     if (auto random = dyn_cast<ir::RandomOp>(op))
       return emitError(op.getLoc())
-             << "random draws are not supported yet by this target: '" << random.getSite() << "'";
+             << "fuse: a random draw that shard has not replaced: '" << random.getSite() << "'";
     auto loop = dyn_cast<ir::RowLoopOp>(op);
     if (!loop) {
       list.ops.push_back({&op, segment});
@@ -152,7 +152,7 @@ LogicalResult Program::listOps(func::FuncOp func) {
         continue;
       if (auto random = dyn_cast<ir::RandomOp>(inner))
         return emitError(inner.getLoc())
-               << "random draws are not supported yet by this target: '" << random.getSite() << "'";
+               << "fuse: a random draw that shard has not replaced: '" << random.getSite() << "'";
       if (isa<ir::YieldOp>(inner))
         break;
       list.ops.push_back({&inner, Segment::Loop});

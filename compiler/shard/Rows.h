@@ -38,4 +38,8 @@ private:
   unsigned rowClass = ~0u;
 };
 
+/// Replaces every r1.random of `func` by a map over the rows (Random.cpp); it reads the scalars
+/// `t` (step) and `seed`.
+void lowerRandoms(mlir::func::FuncOp func);
+
 } // namespace r1::shard

@@ -261,6 +261,7 @@ LogicalResult shardModule(ModuleOp module, int64_t micro) {
   for (auto func : module.getOps<func::FuncOp>()) {
     if (func.isPrivate() || func.isDeclaration() || !func.getBody().getOps<ir::RowLoopOp>().empty())
       continue;
+    shard::lowerRandoms(func);
     bool hasRows = false;
     for (unsigned i = 0; i < func.getNumArguments(); ++i)
       hasRows |= bool(func.getArgAttr(i, "r1.rows"));

@@ -98,6 +98,7 @@ private:
   std::unique_ptr<RowOrder> order;
   Budget budget;
   Progress at;
+  uint64_t began = 0; // the step this run goes on from
   uint64_t lastSaved = 0;
 };
 
@@ -135,7 +136,8 @@ Status Training::prepare() {
                          std::to_string(batcher->batch()) + " rows, not " + spec["batch"].dump());
   for (uint32_t i = 0; i < step->n_scalars; ++i) {
     std::string_view name = step->scalars[i].name;
-    if (name != "lr" && name != "t" && name != "progress" && name != "clip")
+    if (name != "lr" && name != "t" && name != "progress" && name != "clip" &&
+        name != "seed")
       return Status::error("the program `step` wants the scalar `" + std::string(name) +
                            "`, which training does not have");
   }
@@ -164,7 +166,7 @@ Status Training::prepare() {
   R1RT_TRY(startWeights());
   R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
-  lastSaved = at.step;
+  lastSaved = began = at.step;
   if (at.step) {
     ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));
   }
@@ -175,7 +177,7 @@ Status Training::oneStep(StepRecord &r) {
   auto begin = Clock::now();
   uint64_t first = at.step * uint64_t(batcher->batch());
   double progress =
-      budget.steps ? double(at.step) / double(budget.steps) : at.seconds / budget.seconds;
+      budget.steps ? double(at.step + 1) / double(budget.steps) : at.seconds / budget.seconds;
   progress = std::min(progress, 1.0);
   r.step = at.step + 1;
   r.lr = job.lr ? job.lr(progress) : 0;
@@ -186,10 +188,15 @@ Status Training::oneStep(StepRecord &r) {
     double v = name == "lr"         ? r.lr
                : name == "t"        ? double(r.step)
                : name == "progress" ? progress
+               : name == "seed"     ? double(seed % (1u << 24)) // exact in f32
                                     : clip;
     *reinterpret_cast<float *>(exec->at(step->scalars[i])) = float(v);
   }
+  if (job.clocks && at.step == began + 1)
+    exec->startClocks(); // the first step touches memory for the first time
   exec->run(*step);
+  if (job.clocks)
+    *job.clocks = exec->kernelClocks();
   r.loss = readScalar(*exec, *lossField);
   r.gradNorm = normField && isScalar(*normField) ? readScalar(*exec, *normField) : 0;
   for (uint32_t i = 0; i < step->n_outputs; ++i)

@@ -21,8 +21,10 @@
 #include "mlir/IR/Verifier.h"
 #include "mlir/InitAllDialects.h"
 #include "mlir/Parser/Parser.h"
+#include "runtime/state/Philox.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
+#include "llvm/Support/xxhash.h"
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -163,6 +165,25 @@ FailureOr<Results> reference(ModuleOp module) {
     t.values[0] += 0.25;
     context.scalars[s.getScalarName()] = t;
   });
+  context.random = [&](StringRef site, RankedTensorType type) {
+    // The definition of compiler/shard/Random.cpp, with the runtime's Philox.
+    ir::EvalTensor t;
+    t.shape.assign(type.getShape().begin(), type.getShape().end());
+    MLIRContext *ctx = module.getContext();
+    auto scalar = [&](StringRef name) {
+      double x = draw(RankedTensorType::get({}, Float32Type::get(ctx)), name, true).values[0];
+      return uint32_t(int32_t(x + 0.25));
+    };
+    uint64_t hash = llvm::xxh3_64bits(site);
+    int64_t perRow = type.getNumElements() / type.getDimSize(0);
+    for (int64_t i = 0; i < type.getNumElements(); ++i) {
+      uint32_t row = uint32_t(i / perRow), element = uint32_t(i % perRow);
+      r1rt::PhiloxBlock words = r1rt::philox({element / 4, row, scalar("t"), 0},
+                                             uint32_t(hash) ^ scalar("seed"), uint32_t(hash >> 32));
+      t.values.push_back(double(words[element % 4] >> 8) * 0x1p-24);
+    }
+    return t;
+  };
   std::vector<double> grads(layout.trainableSize, 0.0);
   auto backward = module.lookupSymbol<func::FuncOp>("backward");
   auto update = module.lookupSymbol<func::FuncOp>("update");
