@@ -67,7 +67,8 @@ struct ShownLine {
       size_t begin = i;
       uint32_t w = columnsOf(nextCodePoint(text, i));
       if (column >= left && column + w <= right) {
-        bool cut = (column == left && left > 0) || (column + w == right && right < width());
+        bool cut =
+            w > 0 && ((column == left && left > 0) || (column + w == right && right < width()));
         out += cut ? "…" + std::string(w - 1, ' ') : text.substr(begin, i - begin);
       } else if (column < left && column + w > left) {
         out += "…"; // half of a wide character
