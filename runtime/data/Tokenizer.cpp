@@ -214,8 +214,12 @@ Result<TokenizerPtr> trainBpe(const Corpus &corpus, int32_t vocab,
   }
   if (own.empty() || sentences.empty()) {
     own.clear();
-    sentences.assign(1, " "); // only bytes are left to learn: the library still wants a sentence
+    sentences.clear(); // only bytes are left to learn: the library still wants a sentence
   }
+  // The library ends the program when the blank, which always has a piece, does not occur.
+  if (std::none_of(sentences.begin(), sentences.end(),
+                   [](const std::string &s) { return s.find(' ') != s.npos; }))
+    sentences.push_back(" ");
 
   std::unordered_map<std::string, std::string> args = {{"model_type", "bpe"},
                                                        {"vocab_size", std::to_string(vocab)},

@@ -65,12 +65,24 @@ ArtifactState Store::state(const std::string &fingerprint) const {
   auto files = m->find("files");
   if (st == m->end() || *st != "finished" || files == m->end() || !files->is_object())
     return ArtifactState::interrupted;
-  for (auto &[name, size] : files->items()) {
+  // A file that was cut short or removed: the artifact is made again.
+  return damage(fingerprint).empty() ? ArtifactState::finished : ArtifactState::interrupted;
+}
+
+std::string Store::damage(const std::string &fingerprint) const {
+  auto m = manifest(fingerprint);
+  if (!m || m->value("state", json()) != "finished" || !m->value("files", json()).is_object())
+    return "";
+  for (auto &[name, size] : (*m)["files"].items()) {
+    std::error_code ec;
     uint64_t have = fs::file_size(dir(fingerprint) + "/" + name, ec);
-    if (ec || !size.is_number_unsigned() || have != size.get<uint64_t>())
-      return ArtifactState::interrupted; // cut short or removed: made again
+    if (ec)
+      return name + " is missing";
+    if (!size.is_number_unsigned() || have != size.get<uint64_t>())
+      return name + " has " + std::to_string(have) + " bytes, and " + size.dump() +
+             " were written";
   }
-  return ArtifactState::finished;
+  return "";
 }
 
 std::vector<std::string> Store::list() const {
@@ -84,7 +96,8 @@ std::vector<std::string> Store::list() const {
 }
 
 Result<ArtifactLease> Store::begin(const std::string &fingerprint, json info,
-                                   const std::function<void(const std::string &)> &waiting) {
+                                   const std::function<void(const std::string &)> &waiting,
+                                   bool anew) {
   if (!canWrite)
     return Status::error("the store `" + base + "` is read-only, and the artifact is not in it; " +
                          "choose another with --store DIR");
@@ -103,6 +116,16 @@ Result<ArtifactLease> Store::begin(const std::string &fingerprint, json info,
     while (flock(fd, LOCK_EX))
       if (errno != EINTR)
         return Status::error("cannot lock `" + d + "`: " + std::strerror(errno));
+  }
+  if (anew) {
+    std::error_code ec;
+    std::vector<fs::path> old;
+    for (fs::directory_iterator it(d, ec), end; !ec && it != end; it.increment(ec))
+      if (it->path().filename() != "lock")
+        old.push_back(it->path());
+    for (const fs::path &p : old)
+      if (fs::remove_all(p, ec); ec)
+        return Status::error("cannot remove `" + p.string() + "`: " + ec.message());
   }
   lease.found = state(fingerprint);
   if (lease.found == ArtifactState::finished)

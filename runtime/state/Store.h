@@ -60,14 +60,19 @@ public:
   std::string dir(const std::string &fingerprint) const { return base + "/" + fingerprint; }
 
   ArtifactState state(const std::string &fingerprint) const;
+  /// Why an artifact whose manifest says finished does not count as finished: the first file that
+  /// is missing or has another size, with both sizes. Empty if nothing is wrong.
+  std::string damage(const std::string &fingerprint) const;
   Result<nlohmann::json> manifest(const std::string &fingerprint) const;
   /// Fingerprints with a manifest, sorted.
   std::vector<std::string> list() const;
 
   /// Takes the lease on an artifact. If another process has it, calls `waiting` once with a
-  /// message and waits. `info` (stage name, arguments, ...) goes into the manifest.
+  /// message and waits. `info` (stage name, arguments, ...) goes into the manifest. With `anew`
+  /// what was there is removed once the lease is held.
   Result<ArtifactLease> begin(const std::string &fingerprint, nlohmann::json info,
-                              const std::function<void(const std::string &)> &waiting = {});
+                              const std::function<void(const std::string &)> &waiting = {},
+                              bool anew = false);
   /// Declares the artifact finished: lists the files now in its directory (temporary ones are
   /// removed) and adds `result` to the manifest.
   Status finish(const ArtifactLease &lease, const nlohmann::json &result = {});

@@ -1,4 +1,5 @@
 #include "compiler/tools/r1c/Execute.h"
+#include "compiler/tools/r1c/Memory.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <chrono>
@@ -63,17 +64,34 @@ std::vector<std::string> entriesFor(const Stage &stage) {
   return names;
 }
 
-CompileOptions Runner::compileOptions() const {
+int Runner::threads(const Stage &stage) const {
+  if (session.options.threads || !stage.on.is_object())
+    return session.options.threads;
+  return stage.on.value("threads", 0);
+}
+
+Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
   CompileOptions o;
   o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
-  o.threads = session.options.threads;
+  o.threads = threads(stage);
   o.micro = session.options.micro;
+  if (o.threads < 0 || o.threads > 1024)
+    return Status::error("stage `" + stage.name + "`: a device has 1 to 1024 threads, not " +
+                             std::to_string(o.threads),
+                         ExitClass::program);
+  if (stage.on.is_object() && stage.on.value("memory", uint64_t(1)) == 0)
+    return Status::error("stage `" + stage.name + "`: the device has 0 bytes of memory; leave "
+                         "`memory` out for no limit",
+                         ExitClass::program);
   return o;
 }
 
-Result<r1rt::Device *> Runner::device() {
-  if (!cpu) {
-    R1RT_ASSIGN(cpu, r1rt::Device::createCpu(session.options.threads));
+Result<r1rt::Device *> Runner::device(const Stage &stage) {
+  int n = threads(stage);
+  if (!cpu || n != cpuThreads) {
+    cpu.reset();
+    R1RT_ASSIGN(cpu, r1rt::Device::createCpu(n));
+    cpuThreads = n;
   }
   return cpu.get();
 }
@@ -123,7 +141,8 @@ Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage,
 Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   const Stage &s = *p.stage;
   auto t0 = std::chrono::steady_clock::now();
-  R1RT_ASSIGN(auto compiled, compile(s, entriesFor(s), compileOptions()));
+  R1RT_ASSIGN(CompileOptions options, compileOptions(s));
+  R1RT_ASSIGN(auto compiled, compile(s, entriesFor(s), options));
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count();
   report.event("kernel", {{"stage", s.name},
                           {"kernels", compiled->distinctKernels},
@@ -132,6 +151,12 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
                           {"micro", compiled->micro},
                           {"arena_bytes", compiled->module->arena_bytes},
                           {"compile_seconds", seconds}});
+  R1RT_ASSIGN(r1rt::Device * dev, device(s));
+  MemoryWatch watch(*compiled->module, dev->threads());
+  r1rt::StageContext ctx{*dev, data(s), report};
+  // Held here, so that the training finds it: the peak is predicted before the first step.
+  R1RT_ASSIGN(r1rt::PackedPtr rows, r1rt::openPacked(s.spec.value("data", json()), ctx.data));
+  watch.dataLoaded();
   r1rt::TrainJob job;
   job.module = compiled->module;
   job.spec = s.spec;
@@ -157,12 +182,12 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   } else {
     job.lr = s.hostFns.at(lr.at("fn").get<size_t>());
   }
-  R1RT_ASSIGN(r1rt::Device * dev, device());
-  r1rt::StageContext ctx{*dev, data(s), report};
   std::vector<r1rt::KernelClock> clocks;
   if (!session.options.profile.empty())
     job.clocks = &clocks;
   auto result = r1rt::runTrain(job, ctx);
+  if (result)
+    (*result)["memory"] = watch.result();
   if (result && job.clocks)
     R1RT_TRY(r1rt::writeFileAtomic(session.options.profile, profileTable(*compiled->module, clocks)));
   return result;
@@ -171,14 +196,15 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
 Result<json> Runner::evaluate(const PlannedStage &p, const std::string &dir) {
   const Stage &s = *p.stage;
   R1RT_ASSIGN(std::string modelDir, dirOf(stageName(s.spec.value("model", json()))));
-  R1RT_ASSIGN(auto compiled, compile(s, {"eval"}, compileOptions()));
+  R1RT_ASSIGN(CompileOptions options, compileOptions(s));
+  R1RT_ASSIGN(auto compiled, compile(s, {"eval"}, options));
   r1rt::EvaluateJob job;
   job.module = compiled->module;
   job.spec = s.spec;
   job.spec["stage"] = s.name;
   job.modelDir = modelDir;
   job.dir = dir;
-  R1RT_ASSIGN(r1rt::Device * dev, device());
+  R1RT_ASSIGN(r1rt::Device * dev, device(s));
   r1rt::StageContext ctx{*dev, data(s), report};
   return r1rt::runEvaluate(job, ctx);
 }
@@ -190,7 +216,7 @@ Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
   if (s.kind == "evaluate")
     return evaluate(p, dir);
   if (s.kind == "bpe") {
-    R1RT_ASSIGN(r1rt::Device * dev, device());
+    R1RT_ASSIGN(r1rt::Device * dev, device(s));
     r1rt::StageContext ctx{*dev, data(s), report};
     r1rt::BpeJob job{s.spec, dir};
     job.spec["stage"] = s.name;
@@ -206,7 +232,8 @@ Result<json> Runner::generate(const PlannedStage &p, const std::string &prompt,
   const Stage &s = *p.stage;
   const Options &o = session.options;
   R1RT_ASSIGN(std::string modelDir, dirOf(s.name));
-  R1RT_ASSIGN(auto compiled, compile(s, {"logits"}, compileOptions()));
+  R1RT_ASSIGN(CompileOptions options, compileOptions(s));
+  R1RT_ASSIGN(auto compiled, compile(s, {"logits"}, options));
   r1rt::GenerateJob job;
   job.module = compiled->module;
   job.spec = {{"tokens", o.maxNew},     {"temperature", o.temperature}, {"top_k", o.topK},
@@ -214,7 +241,7 @@ Result<json> Runner::generate(const PlannedStage &p, const std::string &prompt,
   job.modelDir = modelDir;
   job.prompt = prompt;
   job.onText = onText;
-  R1RT_ASSIGN(r1rt::Device * dev, device());
+  R1RT_ASSIGN(r1rt::Device * dev, device(s));
   r1rt::StageContext ctx{*dev, data(s), report};
   return r1rt::runGenerate(job, ctx);
 }

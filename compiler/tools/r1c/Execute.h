@@ -24,10 +24,12 @@ public:
   r1rt::Result<std::unique_ptr<CompiledStage>> compile(const Stage &stage,
                                                        const std::vector<std::string> &names,
                                                        const CompileOptions &options);
-  CompileOptions compileOptions() const;
+  /// As the command line and the stage's `on` say.
+  r1rt::Result<CompileOptions> compileOptions(const Stage &stage) const;
 
 private:
-  r1rt::Result<r1rt::Device *> device();
+  int threads(const Stage &stage) const;
+  r1rt::Result<r1rt::Device *> device(const Stage &stage);
   r1rt::Result<nlohmann::json> train(const PlannedStage &p, const std::string &dir);
   r1rt::Result<nlohmann::json> evaluate(const PlannedStage &p, const std::string &dir);
   r1rt::DataContext &data(const Stage &stage);
@@ -37,6 +39,7 @@ private:
   r1rt::Store &store;
   r1rt::Reporter &report;
   std::unique_ptr<r1rt::Device> cpu;
+  int cpuThreads = 0;
   std::map<std::string, std::string> dirs;
   r1rt::DataContext shared;                // stages without row functions: sources are read once
   std::unique_ptr<r1rt::DataContext> own;  // of the stage being run, when it has row functions

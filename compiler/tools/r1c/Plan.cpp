@@ -127,6 +127,8 @@ r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r
     done[s.name] = p.fingerprint;
     if (store)
       p.state = store->state(p.fingerprint);
+    if (store && p.state == ArtifactState::interrupted)
+      p.why = store->damage(p.fingerprint);
     if (p.state == ArtifactState::absent && newest.count(s.name))
       p.why = firstDifference(newest[s.name].value("components", json::object()), p.components);
     plan.push_back(std::move(p));

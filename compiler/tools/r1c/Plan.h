@@ -18,8 +18,8 @@ struct PlannedStage {
   bool selected = true;  // --only, --until
   bool fresh = false;    // --fresh: its artifact is not used
   bool runs() const { return selected && (fresh || state != r1rt::ArtifactState::finished); }
-  /// The first component that differs from the newest artifact of the same stage in the store;
-  /// empty if there is none.
+  /// The first component that differs from the newest artifact of the same stage in the store, or
+  /// what is damaged in its artifact; empty if there is none.
   std::string why;
 };
 

@@ -52,12 +52,9 @@ std::string argumentText(const json &value) {
 int planCommand(const Options &o) {
   auto [file, name] = splitFileAndName(o.file);
   Session session(o);
-  if (!session.load(file) || !session.elaborate(name))
+  if (!session.load(file) || !session.elaborate(name, o.seed))
     return session.exit;
-  auto fail = [&](const r1rt::Status &st) {
-    std::fprintf(stderr, "r1c plan: %s\n", st.message().c_str());
-    return st.exitCode();
-  };
+  auto fail = [&](const r1rt::Status &st) { return session.fail("plan", st); };
   auto store = r1rt::Store::open(o.store);
   if (!store)
     return fail(store.status());
@@ -68,7 +65,7 @@ int planCommand(const Options &o) {
   r1rt::Reporter report;
   Runner runner(session, **store, report);
 
-  json out = {{"v", 1}, {"event", "plan"}, {"pipeline", program.pipeline},
+  json out = {{"pipeline", program.pipeline},
               {"parameters", program.parameters}, {"stages", json::array()}};
   std::string head = program.pipeline;
   for (auto &[key, value] : program.parameters)
@@ -84,8 +81,8 @@ int planCommand(const Options &o) {
     cached += !runs && p.selected;
     const char *state = !p.selected                              ? "skipped"
                         : !runs                                  ? "cached"
-                        : p.state == ArtifactState::interrupted ? "resumes"
                         : p.fresh || !p.why.empty()              ? "rerun"
+                        : p.state == ArtifactState::interrupted ? "resumes"
                                                                  : "run";
     std::string detail = p.fresh ? "--fresh" : p.why;
     json js = {{"name", s.name}, {"kind", s.kind},     {"state", state},
@@ -108,7 +105,10 @@ int planCommand(const Options &o) {
     }
     // Memory of what would run, from a plan of its programs (no code is generated).
     if (runs && s.kind == "train") {
-      CompileOptions co = runner.compileOptions();
+      auto placed = runner.compileOptions(s);
+      if (!placed)
+        return fail(placed.status());
+      CompileOptions co = *placed;
       co.dump = {Phase::plan};
       auto compiled = runner.compile(s, entriesFor(s), co);
       if (!compiled)
@@ -142,7 +142,7 @@ int planCommand(const Options &o) {
                     : p.why.empty()   ? "no earlier artifact of this stage is in the store"
                                       : p.why.c_str());
   if (o.json)
-    std::printf("%s\n", out.dump().c_str());
+    printEvent("plan", std::move(out));
   else
     std::printf("\nPlan: %d to run, %d cached.\n", toRun, cached);
   return o.failOnChange && toRun ? WouldChange : Done;

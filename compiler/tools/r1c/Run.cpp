@@ -4,7 +4,8 @@
 #include "runtime/state/Files.h"
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
+#include <iostream>
+#include <unistd.h>
 
 using nlohmann::json;
 using r1rt::ArtifactState;
@@ -31,13 +32,41 @@ json manifestInfo(const Session &session, const PlannedStage &p,
           {"version", R1C_VERSION},    {"time", now()}};
 }
 
-/// The gate of an evaluate stage: false if `require` says no.
-bool gatePasses(const Stage &s, const json &result) {
+/// The gate of an evaluate stage: why `require` says no, or "" if it does not.
+r1rt::Result<std::string> gateSaysNo(const Stage &s, const json &result) {
   if (!s.spec.contains("require") || !s.spec["require"].is_object())
-    return true;
-  size_t i = s.spec["require"].at("row_fn").get<size_t>();
-  json verdict = s.rowFns.at(i)(result.value("metrics", json::object()));
-  return verdict.is_boolean() && verdict.get<bool>();
+    return std::string();
+  const json &require = s.spec["require"];
+  json metrics = result.value("metrics", json::object());
+  json verdict;
+  try {
+    verdict = s.rowFns.at(require.at("row_fn").get<size_t>())(metrics);
+  } catch (const std::exception &e) {
+    return r1rt::Status::error("stage `" + s.name + "`: require: " + e.what());
+  }
+  if (!verdict.is_boolean())
+    return r1rt::Status::error("stage `" + s.name + "`: `require` yields " + verdict.dump() +
+                                   ", not true or false",
+                               r1rt::ExitClass::program);
+  if (verdict.get<bool>())
+    return std::string();
+  std::string values;
+  for (auto &[name, value] : metrics.items())
+    values += (values.empty() ? "" : ", ") + name + " = " + value.dump();
+  return "`require` is not met: " + values + "; required is " + require.value("source", "");
+}
+
+json planEvent(const Session &session, const std::vector<PlannedStage> &plan) {
+  json stages = json::array();
+  for (const PlannedStage &p : plan)
+    stages.push_back({{"name", p.stage->name},
+                      {"kind", p.stage->kind},
+                      {"state", !p.selected ? "skipped" : p.runs() ? "run" : "cached"},
+                      {"why", p.why},
+                      {"fingerprint", p.fingerprint}});
+  return {{"pipeline", session.elaboration->pipeline},
+          {"parameters", session.elaboration->parameters},
+          {"stages", stages}};
 }
 
 } // namespace
@@ -45,12 +74,9 @@ bool gatePasses(const Stage &s, const json &result) {
 int runCommand(const Options &o) {
   auto [file, name] = splitFileAndName(o.file);
   Session session(o);
-  if (!session.load(file) || !session.elaborate(name))
+  if (!session.load(file) || !session.elaborate(name, o.seed))
     return session.exit;
-  auto fail = [&](const r1rt::Status &st) {
-    std::fprintf(stderr, "r1c run: %s\n", st.message().c_str());
-    return st.exitCode();
-  };
+  auto fail = [&](const r1rt::Status &st) { return session.fail("run", st); };
   auto store = r1rt::Store::open(o.store);
   if (!store)
     return fail(store.status());
@@ -65,9 +91,21 @@ int runCommand(const Options &o) {
   if (o.failOnChange)
     for (const PlannedStage &p : *plan)
       if (p.runs()) {
-        report.note("stage " + p.stage->name + " would run");
+        report.note("stage " + p.stage->name + " would run" + (p.why.empty() ? "" : ": " + p.why));
         return WouldChange;
       }
+  report.event("plan", planEvent(session, *plan));
+  for (const PlannedStage &p : *plan)
+    if (p.runs())
+      report.stage(p.stage->name, "queued");
+  // What a gate that says no leaves undone.
+  auto stop = [&](const PlannedStage &gate, const std::string &why) {
+    report.stage(gate.stage->name, "failed", {{"message", why}});
+    for (const PlannedStage *p = &gate + 1; p != plan->data() + plan->size(); ++p)
+      if (p->runs())
+        report.note(p->stage->name + "  not started");
+    return GateFailed;
+  };
 
   Runner runner(session, **store, report);
   for (PlannedStage &p : *plan) {
@@ -79,26 +117,45 @@ int runCommand(const Options &o) {
       runner.finished(s.name, (*store)->dir(p.fingerprint));
       // A finished gate that had said no says no again.
       auto m = (*store)->manifest(p.fingerprint);
-      if (m && !gatePasses(s, m->value("result", *m))) {
-        report.stage(s.name, "failed", {{"why", "require is not met"}});
-        return GateFailed;
-      }
+      if (!m)
+        return fail(m.status());
+      auto no = gateSaysNo(s, *m);
+      if (!no)
+        return fail(no.status());
+      if (!no->empty())
+        return stop(p, *no);
       continue;
     }
-    if (p.fresh) {
-      std::error_code ec;
-      std::filesystem::remove_all((*store)->dir(p.fingerprint), ec);
-    }
-    auto lease = (*store)->begin(p.fingerprint, manifestInfo(session, p, *plan),
-                                 [&](const std::string &text) { report.note(text); });
+    if (auto m = (*store)->manifest(p.fingerprint);
+        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty() &&
+        m->value("numerics", numerics) != numerics)
+      return fail(r1rt::Status::error(
+          "stage `" + s.name + "` was interrupted by an r1c with numerics " +
+              m->value("numerics", json()).dump() + ", this one has " + std::to_string(numerics) +
+              ": going on would mix two arithmetics; --fresh " + s.name + " begins it again",
+          r1rt::ExitClass::commandLine));
+    if (!p.why.empty() && p.state == ArtifactState::interrupted)
+      report.warning(s.name, "the artifact " + p.fingerprint + " is damaged and made again: " + p.why);
+    auto lease = (*store)->begin(
+        p.fingerprint, manifestInfo(session, p, *plan),
+        [&](const std::string &text) { report.note(s.name + "  " + text); }, p.fresh);
     if (!lease)
       return fail(lease.status().withContext("stage `" + s.name + "`"));
     if (lease->state() == ArtifactState::finished) {
       report.stage(s.name, "cached", {{"fingerprint", p.fingerprint}});
       runner.finished(s.name, lease->dir());
+      auto m = (*store)->manifest(p.fingerprint);
+      auto no = m ? gateSaysNo(s, *m) : r1rt::Result<std::string>(m.status());
+      if (!no)
+        return fail(no.status());
+      if (!no->empty())
+        return stop(p, *no);
       continue;
     }
-    report.stage(s.name, "started", {{"resumes", lease->state() == ArtifactState::interrupted}});
+    json started = {{"resumes", lease->state() == ArtifactState::interrupted}};
+    if (!p.why.empty())
+      started["message"] = p.why;
+    report.stage(s.name, "started", started);
     auto result = runner.execute(p, lease->dir());
     if (!result) {
       bool interrupted = result.status().exitCode() == Interrupted;
@@ -110,10 +167,11 @@ int runCommand(const Options &o) {
     runner.finished(s.name, lease->dir());
     report.stage(s.name, "done", *result);
     report.artifact(s.name, p.fingerprint, lease->dir());
-    if (!gatePasses(s, *result)) {
-      report.stage(s.name, "failed", {{"why", "require is not met"}});
-      return GateFailed;
-    }
+    auto no = gateSaysNo(s, *result);
+    if (!no)
+      return fail(no.status());
+    if (!no->empty())
+      return stop(p, *no);
   }
   return Done;
 }
@@ -124,8 +182,7 @@ int generateCommand(const Options &o) {
   if (!session.load(file) || !session.elaborate(""))
     return session.exit;
   auto fail = [&](const std::string &text, int code) {
-    std::fprintf(stderr, "r1c generate: %s\n", text.c_str());
-    return code;
+    return session.fail("generate", r1rt::Status::error(text, r1rt::ExitClass(code)));
   };
   auto store = r1rt::Store::open(o.store);
   if (!store)
@@ -156,20 +213,33 @@ int generateCommand(const Options &o) {
   for (const PlannedStage &p : *plan)
     if (p.state == ArtifactState::finished)
       runner.finished(p.stage->name, (*store)->dir(p.fingerprint));
-  std::string prompt;
-  for (const std::string &word : o.prompt)
-    prompt += (prompt.empty() ? "" : " ") + word;
-  if (!o.json)
-    report.text(prompt);
-  auto result = runner.generate(*target, prompt, [&](const std::string &piece) {
-    if (!o.json)
-      report.text(piece);
-  });
-  if (!result)
-    return fail(result.status().message(), result.status().exitCode());
-  if (o.json)
-    report.event("text", {{"stage", target->stage->name}, {"prompt", prompt}, {"result", *result}});
-  else
+  auto answer = [&](const std::string &prompt, bool echo) -> int {
+    if (!o.json && echo)
+      report.text(prompt);
+    auto result = runner.generate(*target, prompt, [&](const std::string &piece) {
+      if (!o.json)
+        report.text(piece);
+    });
+    if (!result)
+      return fail(result.status().message(), result.status().exitCode());
+    if (o.json)
+      report.event("text", {{"stage", target->stage->name}, {"prompt", prompt}, {"result", *result}});
+    else
+      report.text("\n");
+    return Done;
+  };
+  if (!o.prompt.empty()) {
+    std::string prompt;
+    for (const std::string &word : o.prompt)
+      prompt += (prompt.empty() ? "" : " ") + word;
+    return answer(prompt, true);
+  }
+  // No prompt: each line of standard input is one, until it ends.
+  bool person = isatty(0) && !o.json;
+  for (std::string line; person && (report.text("> "), true), std::getline(std::cin, line);)
+    if (int code = answer(line, !person))
+      return code;
+  if (person)
     report.text("\n");
   return Done;
 }

@@ -1,8 +1,12 @@
 #include "compiler/tools/r1c/Session.h"
 #include "compiler/tools/r1c/Files.h"
+#include <algorithm>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <unistd.h>
+
+using nlohmann::json;
 
 namespace r1::tool {
 
@@ -10,14 +14,35 @@ bool wantColor(const Options &options, int fd) {
   return options.color == "always" || (options.color == "auto" && isatty(fd) && !getenv("NO_COLOR"));
 }
 
+void printEvent(const char *event, json fields) {
+  fields["v"] = 1;
+  fields["t"] =
+      std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  fields["event"] = event;
+  std::printf("%s\n", fields.dump(-1, ' ', false, json::error_handler_t::replace).c_str());
+  std::fflush(stdout);
+}
+
+int Session::fail(const char *command, const r1rt::Status &status) const {
+  if (options.json)
+    printEvent("diagnostic", {{"severity", "error"}, {"message", status.message()}});
+  std::fprintf(stderr, "r1c %s: %s\n", command, status.message().c_str());
+  return status.exitCode();
+}
+
 void Session::printDiags() {
   const auto &all = diags.all();
   for (; printed < all.size(); ++printed) {
     if (options.json)
-      std::printf("%s\n", renderJson(all[printed], sources).c_str());
+      printEvent("diagnostic", json::parse(renderJson(all[printed], sources)));
     else
       std::fprintf(stderr, "%s\n", render(all[printed], sources, wantColor(options, 2)).c_str());
   }
+}
+
+/// Is this a place in the expression of a --set?
+static bool inSet(Span s, const SourceManager &sources) {
+  return sources.has(s.file) && sources.file(s.file).path.starts_with("--set");
 }
 
 bool Session::load(const std::string &file) {
@@ -29,10 +54,12 @@ bool Session::load(const std::string &file) {
     return false;
   }
   std::error_code ec;
-  if (!std::filesystem::is_regular_file(file, ec)) {
-    std::fprintf(stderr, "r1c: %s: %s\n", file.c_str(),
-                 std::filesystem::is_directory(file, ec) ? "this is a directory; give a .r1 file"
-                                                         : "no such file");
+  bool directory = std::filesystem::is_directory(file, ec);
+  if (directory || !std::filesystem::exists(file, ec)) {
+    std::string text = file + (directory ? ": this is a directory; give a .r1 file" : ": no such file");
+    if (options.json)
+      printEvent("diagnostic", {{"severity", "error"}, {"message", text}});
+    std::fprintf(stderr, "r1c: %s\n", text.c_str());
     exit = CommandWrong;
     return false;
   }
@@ -45,18 +72,18 @@ bool Session::load(const std::string &file) {
   return program && !diags.hasErrors();
 }
 
-Elaboration *Session::elaborate(const std::string &pipeline, bool checkFiles) {
+Elaboration *Session::elaborate(const std::string &pipeline, long seed) {
   std::string name = analysis->pipeline(pipeline);
   if (!name.empty()) {
     ElaborateOptions eo;
     eo.sets = options.sets;
-    eo.checkFiles = checkFiles;
+    eo.seed = std::max(seed, 0l);
     elaboration = analysis->elaborate(name, eo);
   }
   printDiags();
   // A wrong --set is a wrong command line, not a wrong program.
   for (const Diag &d : diags.all())
-    if (d.severity == Severity::Error && (d.code == "E0601" || d.code == "E0602"))
+    if (d.severity == Severity::Error && (d.code == "E0601" || inSet(d.primary.span, sources)))
       exit = CommandWrong;
   if (diags.hasErrors())
     elaboration.reset();

@@ -3,6 +3,7 @@
 #include "compiler/diag/Diag.h"
 #include "compiler/eval/Eval.h"
 #include "compiler/tools/r1c/Options.h"
+#include "runtime/Status.h"
 #include <memory>
 #include <string>
 
@@ -16,11 +17,16 @@ public:
   bool load(const std::string &file);
   /// Elaborates the pipeline called `pipeline` (empty: the only one, or `main`) under --set. Prints
   /// diagnostics; null on errors, with `exit` the code to end with.
-  Elaboration *elaborate(const std::string &pipeline, bool checkFiles = true);
+  /// `seed`: of the stages that set none; negative: 0.
+  Elaboration *elaborate(const std::string &pipeline, long seed = -1);
 
   /// Prints what was reported since the last call: text on standard error, or JSON lines on
   /// standard output with --json.
   void printDiags();
+
+  /// Reports a failure of the command `r1c COMMAND`: text on standard error and, with --json, a
+  /// `diagnostic` event. Returns the exit code.
+  int fail(const char *command, const r1rt::Status &status) const;
 
   const Options &options;
   SourceManager sources;
@@ -33,6 +39,9 @@ public:
 private:
   size_t printed = 0;
 };
+
+/// The fields every event has, as one JSON line on standard output.
+void printEvent(const char *event, nlohmann::json fields);
 
 /// Should text on this file descriptor be coloured?
 bool wantColor(const Options &options, int fd);

@@ -24,6 +24,6 @@ int r1::tool::testCommand(const Options &o) {
     session.printDiags();
   }
   if (!o.json)
-    std::printf("%d passed, %d failed\n", passed, failed);
+    std::printf(failed ? "%d passed, %d failed\n" : "%d passed\n", passed, failed);
   return failed ? ProgramWrong : Done;
 }

@@ -1,4 +1,5 @@
 // r1c: the command line. Every flag is declared here; each command lives in its own file.
+#include "compiler/diag/Diag.h"
 #include "compiler/tools/r1c/Options.h"
 #include <CLI/CLI.hpp>
 
@@ -26,11 +27,45 @@ void addPlan(CLI::App *app, Options &o) {
   app->add_option("--until", o.until, "STAGE: stop after it");
   app->add_option("--fresh", o.fresh, "STAGE: do not use its cached artifact");
   app->add_option("--why", o.why, "STAGE: what differs from its last run");
-  app->add_option("--seed", o.seed, "seed of every stage that does not set its own");
+  app->add_option("--seed", o.seed, "seed of every training stage that does not set its own")
+      ->check(CLI::NonNegativeNumber);
   app->add_option("--micro", o.micro,
                   "micro-batches of a step, for tests of equality; 0 = as few as fit in memory")
       ->check(CLI::NonNegativeNumber);
   app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
+}
+
+/// What is wrong with the command line, on one line, with the nearest right word.
+std::string explained(const CLI::App &app, const CLI::ParseError &e) {
+  const CLI::App *sub = &app;
+  if (!app.get_subcommands().empty())
+    sub = app.get_subcommands()[0];
+  std::string name = sub == &app ? "r1c" : "r1c " + sub->get_name();
+  std::vector<std::string> extra = app.remaining(true);
+  std::string text = e.what();
+  if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError) && !extra.empty()) {
+    std::string word = extra.front();
+    // The words that stand before an unknown command are collected last to first.
+    for (const std::string &w : extra)
+      if (w.starts_with("-"))
+        word = w;
+    std::vector<std::string> known;
+    bool command = sub == &app && !word.starts_with("-");
+    if (command)
+      for (const CLI::App *s : app.get_subcommands([](const CLI::App *) { return true; }))
+        known.push_back(s->get_name());
+    else
+      for (const CLI::Option *option : sub->get_options())
+        for (const std::string &l : option->get_lnames())
+          known.push_back("--" + l);
+    std::string near = r1::nearest(word.substr(0, word.find('=')), known);
+    text = "`" + word + "` is " +
+           (command                     ? "no command"
+            : word.starts_with("-")     ? "no option of `" + name + "`"
+                                        : "one argument more than `" + name + "` takes") +
+           (near.empty() ? "" : "; did you mean `" + near + "`?");
+  }
+  return name + ": " + text + "\n" + name + " --help  lists what there is\n";
 }
 
 } // namespace
@@ -93,7 +128,7 @@ int main(int argc, char **argv) {
   generate->add_option("--top-p", o.topP, "the likeliest that hold this much probability")
       ->check(CLI::Range(0.0, 1.0));
   generate->add_option("--max-new", o.maxNew, "tokens to add")->check(CLI::PositiveNumber)->capture_default_str();
-  generate->add_option("--seed", o.seed, "seed of the draws");
+  generate->add_option("--seed", o.seed, "seed of the draws")->check(CLI::NonNegativeNumber);
 
   auto *inspect = app.add_subcommand("inspect", "an artifact, a checkpoint or a run");
   inspect->add_option("WHAT", o.file, "FILE.r1:stage, a fingerprint, or a .safetensors file")->required();
@@ -102,8 +137,10 @@ int main(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &e) {
-    int code = app.exit(e);
-    return code == 0 ? Exit::Done : Exit::CommandWrong;
+    if (e.get_exit_code() == 0) // --help
+      return app.exit(e);
+    std::cerr << explained(app, e);
+    return Exit::CommandWrong;
   }
   if (version)
     return versionCommand();
