@@ -71,10 +71,15 @@ private:
 
 /// Compiles every kern.kernel, kern.product and kern.intrinsic of `module` (other operations are
 /// left alone), in the order in which they stand. Equal kernels (up to their names) are compiled
-/// once. The error carries what the scheduler said, with locations.
+/// once. What the scheduler cannot do is emitted as a diagnostic of `module`'s context, at its
+/// place, and said again in the error.
+///
+/// What a launch promises to a kernel: an argument that the kernel writes overlaps no other
+/// argument. Only a kern.kernel "along row" without sweeps may get the same buffer twice, if it
+/// reads and writes it at equal indices.
 llvm::Expected<CompiledKernels> compileKernels(mlir::ModuleOp module, const Options &options);
 
-/// One level of `module`'s kernels as text.
+/// One level of `module`'s kernels as text; `Level::Cpu` keeps their locations.
 llvm::Expected<std::string> emitLevel(mlir::ModuleOp module, Level level, const Target &target);
 
 /// Replaces every kernel of `module` by its scheduled function (attribute r1.scratch_bytes).

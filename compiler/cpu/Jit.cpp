@@ -10,8 +10,10 @@
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/Parser/Parser.h"
+#include "mlir/Pass/PassManager.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Transforms/Passes.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -69,28 +71,27 @@ struct Compiler {
     context = std::make_unique<MLIRContext>(registry, MLIRContext::Threading::DISABLED);
     context->loadAllAvailableDialects();
   }
-  llvm::Expected<OwningOpRef<ModuleOp>> lower(const std::string &text, bool scheduleOnly);
+  llvm::Expected<OwningOpRef<ModuleOp>> lower(const std::string &text);
   llvm::Expected<llvm::SmallString<0>> compile(const Source &source);
 
   const Target &target;
   std::unique_ptr<MLIRContext> context;
 };
 
-llvm::Expected<OwningOpRef<ModuleOp>> Compiler::lower(const std::string &text, bool scheduleOnly) {
+llvm::Expected<OwningOpRef<ModuleOp>> Compiler::lower(const std::string &text) {
   std::string message;
   ScopedDiagnosticHandler handler(context.get(), [&](Diagnostic &d) {
     llvm::raw_string_ostream(message) << (message.empty() ? "" : "\n") << d;
     return success();
   });
   OwningOpRef<ModuleOp> module = parseSourceString<ModuleOp>(text, context.get());
-  if (!module || failed(scheduleKernels(*module, target)) ||
-      (!scheduleOnly && failed(lowerToLlvm(*module))))
+  if (!module || failed(scheduleKernels(*module, target)) || failed(lowerToLlvm(*module)))
     return llvm::createStringError(message.empty() ? "a kernel could not be lowered" : message);
   return std::move(module);
 }
 
 llvm::Expected<llvm::SmallString<0>> Compiler::compile(const Source &source) {
-  auto module = lower(source.text, false);
+  auto module = lower(source.text);
   if (!module)
     return module.takeError();
   auto machine = targetMachine(target);
@@ -104,6 +105,25 @@ llvm::Expected<llvm::SmallString<0>> Compiler::compile(const Source &source) {
 }
 
 bool isKernel(Operation &op) { return isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op); }
+
+// The kernels of `module` that `keep` names, scheduled in its own context: locations stay, and what
+// the scheduler has to say is emitted as diagnostics there.
+OwningOpRef<ModuleOp> scheduleCopy(ModuleOp module, const Target &target,
+                                   function_ref<bool(StringRef)> keep) {
+  MLIRContext *context = module.getContext();
+  DialectRegistry registry;
+  registerCpuDialects(registry);
+  context->appendDialectRegistry(registry);
+  for (StringRef name : registry.getDialectNames())
+    context->getOrLoadDialect(name);
+  OwningOpRef<ModuleOp> copy = ModuleOp::create(module.getLoc());
+  for (Operation &op : *module.getBody())
+    if (isKernel(op) && keep(SymbolTable::getSymbolName(&op).getValue()))
+      copy->push_back(op.clone());
+  if (failed(scheduleKernels(*copy, target)))
+    return {};
+  return copy;
+}
 
 std::string printed(Operation *op, StringRef name) {
   Operation *copy = op->clone();
@@ -198,8 +218,10 @@ llvm::Expected<CompiledKernels> r1::cpu::compileKernels(ModuleOp module, const O
   for (std::thread &t : pool)
     t.join();
   for (const Use &use : uses)
-    if (!errors[use.source].empty())
+    if (!errors[use.source].empty()) {
+      scheduleCopy(module, options.target, [&](StringRef name) { return name == use.name; });
       return llvm::createStringError("kernel @" + use.name + ": " + errors[use.source]);
+    }
 
   CompiledKernels result;
   if (uses.empty())
@@ -240,19 +262,24 @@ llvm::Expected<CompiledKernels> r1::cpu::compileKernels(ModuleOp module, const O
 
 llvm::Expected<std::string> r1::cpu::emitLevel(ModuleOp module, Level level, const Target &target) {
   std::string text, out;
+  llvm::raw_string_ostream stream(out);
+  if (level == Level::Cpu) {
+    OwningOpRef<ModuleOp> scheduled = scheduleCopy(module, target, [](StringRef) { return true; });
+    PassManager pm(module.getContext());
+    pm.addPass(createCSEPass()); // one copy of each constant: for reading
+    if (!scheduled || failed(pm.run(*scheduled)))
+      return llvm::createStringError("a kernel could not be scheduled");
+    scheduled->print(stream, OpPrintingFlags().enableDebugInfo(true, false).useLocalScope());
+    stream << "\n";
+    return out;
+  }
   for (Operation &op : *module.getBody())
     if (isKernel(op))
       text += printed(&op, SymbolTable::getSymbolName(&op).getValue()) + "\n";
   Compiler compiler(target);
-  auto lowered = compiler.lower(text, level == Level::Cpu);
+  auto lowered = compiler.lower(text);
   if (!lowered)
     return lowered.takeError();
-  llvm::raw_string_ostream stream(out);
-  if (level == Level::Cpu) {
-    (*lowered)->print(stream);
-    stream << "\n";
-    return out;
-  }
   auto machine = targetMachine(target);
   if (!machine)
     return machine.takeError();

@@ -258,7 +258,8 @@ int main(int argc, char **argv) {
                                compiled->kernels().size(), cached, seconds * 1e3);
   if (bench) {
     std::vector<int> counts(threadCounts.begin(), threadCounts.end());
-    return benchProducts(*module, *compiled, counts.empty() ? 2 : counts[0], reps);
+    return benchProducts(*module, *compiled, counts.empty() ? 2 : counts[0],
+                         std::max<int>(reps, 1));
   }
   bool good = true;
   for (Operation &op : *module->getBody())
