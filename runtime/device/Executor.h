@@ -19,6 +19,12 @@ const char *dtypeName(r1_dtype t);
 uint64_t fieldElements(const r1_field &f);
 uint64_t fieldBytes(const r1_field &f);
 
+/// Time spent in one kernel, as the first thread saw it: from its launch until all were done.
+struct KernelClock {
+  double seconds = 0;
+  uint64_t calls = 0;
+};
+
 class Executor {
 public:
   /// Checks the module (offsets inside the arena, kernels that exist, loops that match and
@@ -32,6 +38,10 @@ public:
 
   /// null if the module has no program of that name.
   const r1_program *program(std::string_view name) const;
+  /// Measures each kernel from now on.
+  void startClocks() { clocks.assign(mod.n_kernels, {}); }
+  /// By kernel of the module; empty unless started.
+  const std::vector<KernelClock> &kernelClocks() const { return clocks; }
   /// One whole run of `p`, a program of this module. Inputs and scalars are in the arena.
   void run(const r1_program &p);
 
@@ -46,6 +56,7 @@ private:
   std::vector<void *> pointers; // threads × pointerStride: the arguments of a launch
   uint64_t pointerStride = 0;
   const r1_program *current = nullptr;
+  std::vector<KernelClock> clocks;
 };
 
 const r1_field *findField(const r1_field *fields, uint32_t n, std::string_view name);

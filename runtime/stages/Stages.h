@@ -40,6 +40,8 @@ struct StageContext {
 /// steps.jsonl and tensorboard/. Result: {"steps", "loss", "targets", "seconds"}.
 struct TrainJob {
   const r1_module *module = nullptr;
+  /// If not null, each kernel is timed, from the second step on, and left here.
+  std::vector<KernelClock> *clocks = nullptr;
   nlohmann::json spec;
   std::function<double(double progress)> lr;
   std::string dir;

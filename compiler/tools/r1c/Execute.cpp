@@ -76,12 +76,11 @@ Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
   o.threads = threads(stage);
   o.micro = session.options.micro;
   if (o.threads < 0 || o.threads > 1024)
-    return Status::error("stage `" + stage.name + "`: a device has 1 to 1024 threads, not " +
+    return Status::error("a device has 1 to 1024 threads, not " +
                              std::to_string(o.threads),
                          ExitClass::program);
   if (stage.on.is_object() && stage.on.value("memory", uint64_t(1)) == 0)
-    return Status::error("stage `" + stage.name + "`: the device has 0 bytes of memory; leave "
-                         "`memory` out for no limit",
+    return Status::error("the device has 0 bytes of memory; leave `memory` out for no limit",
                          ExitClass::program);
   return o;
 }

@@ -76,6 +76,30 @@ std::string shortText(const json &v) {
   return s.size() > 80 ? s.substr(0, 77) + "..." : s;
 }
 
+/// The innermost place where two values differ: moves both there and appends to `path` what leads
+/// to it, e.g. ".in.path".
+void descend(const json *&a, const json *&b, std::string &path) {
+  for (bool deeper = true; deeper;) {
+    deeper = false;
+    if (a->is_object() && b->is_object()) {
+      for (auto &[key, value] : b->items())
+        if (auto it = a->find(key); it != a->end() && *it != value) {
+          path += "." + key;
+          a = &*it, b = &value;
+          deeper = true;
+          break;
+        }
+    } else if (a->is_array() && b->is_array() && a->size() == b->size()) {
+      for (size_t i = 0; i < b->size() && !deeper; ++i)
+        if ((*a)[i] != (*b)[i]) {
+          path += "[" + std::to_string(i) + "]";
+          a = &(*a)[i], b = &(*b)[i];
+          deeper = true;
+        }
+    }
+  }
+}
+
 /// "argument lr: A -> B": the first difference between two sets of components.
 std::string firstDifference(const json &before, const json &now) {
   for (auto &[key, value] : now.items()) {
@@ -89,7 +113,10 @@ std::string firstDifference(const json &before, const json &now) {
         return key + " has other content";
       if (key.starts_with("stage "))
         return key + " is another artifact";
-      return key + ": " + shortText(before[key]) + " -> " + shortText(value);
+      const json *was = &before[key], *is = &value;
+      std::string path = key;
+      descend(was, is, path);
+      return path + ": " + shortText(*was) + " -> " + shortText(*is);
     }
   }
   for (auto &[key, value] : before.items())

@@ -107,7 +107,7 @@ int planCommand(const Options &o) {
     if (runs && s.kind == "train") {
       auto placed = runner.compileOptions(s);
       if (!placed)
-        return fail(placed.status());
+        return fail(placed.status().withContext("stage `" + s.name + "`"));
       CompileOptions co = *placed;
       co.dump = {Phase::plan};
       auto compiled = runner.compile(s, entriesFor(s), co);

@@ -7,6 +7,10 @@ using namespace r1::tool;
 
 namespace {
 
+std::string seedCheck(const std::string &text) {
+  return text.starts_with("-") ? "a seed is 0 or more, not " + text : "";
+}
+
 void addCommon(CLI::App *app, Options &o) {
   app->add_option("--set", o.sets, "PATH=EXPR: replace a pipeline parameter or a stage's argument")
       ->allow_extra_args(false)
@@ -31,7 +35,7 @@ void addPlan(CLI::App *app, Options &o) {
       ->check(CLI::NonNegativeNumber);
   app->add_option("--micro", o.micro,
                   "micro-batches of a step, for tests of equality; 0 = as few as fit in memory")
-      ->check(CLI::NonNegativeNumber);
+      ->check(seedCheck);
   app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
 }
 
@@ -128,7 +132,7 @@ int main(int argc, char **argv) {
   generate->add_option("--top-p", o.topP, "the likeliest that hold this much probability")
       ->check(CLI::Range(0.0, 1.0));
   generate->add_option("--max-new", o.maxNew, "tokens to add")->check(CLI::PositiveNumber)->capture_default_str();
-  generate->add_option("--seed", o.seed, "seed of the draws")->check(CLI::NonNegativeNumber);
+  generate->add_option("--seed", o.seed, "seed of the draws")->check(seedCheck);
 
   auto *inspect = app.add_subcommand("inspect", "an artifact, a checkpoint or a run");
   inspect->add_option("WHAT", o.file, "FILE.r1:stage, a fingerprint, or a .safetensors file")->required();
