@@ -140,8 +140,11 @@ void recombine(Linear &l, const Dims &dims) {
         continue;
       auto binary = cast<AffineBinaryOpExpr>(t);
       int64_t c = cast<AffineConstantExpr>(binary.getRHS()).getValue();
-      AffineExpr div =
-          getAffineBinaryOpExpr(AffineExprKind::FloorDiv, binary.getLHS(), binary.getRHS());
+      // In its simplest form: (x floordiv a) floordiv c is x floordiv (a * c).
+      Linear quotient = floorDiv(toLinear(binary.getLHS(), dims), c, dims);
+      if (quotient.terms.size() != 1 || quotient.terms[0].second != 1 || quotient.constant)
+        continue;
+      AffineExpr div = quotient.terms[0].first;
       auto other = llvm::find_if(l.terms, [&](auto &p) { return p.first == div; });
       if (other == l.terms.end() || other->second != k * c)
         continue;
