@@ -1,7 +1,7 @@
 // Scalar code of a kernel from the r1 ops fused into it.
 //
-// Every access is written as a load or store of a 1-D memref at one `affine.apply`; Tidy.cpp
-// then gives the arguments the shapes that make the indices plain.
+// Every access is a load or store of a 1-D memref at one `affine.apply`, so that its stride along
+// any index can be read off.
 #pragma once
 #include "compiler/fuse/Index.h"
 #include "compiler/fuse/Values.h"

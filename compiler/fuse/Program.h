@@ -73,8 +73,7 @@ private:
   llvm::SmallVector<std::pair<mlir::Value, Home>> copies; // at the program's end
 };
 
-/// Gives memref arguments the shapes that make their indices plain and merges row dims that
-/// every access steps through as one.
+/// Merges row dims that every access steps through as one.
 void tidyKernel(kern::KernelOp kernel);
 /// Rewrites of r1 before anything is grouped.
 void simplifyModule(mlir::ModuleOp module);
