@@ -250,8 +250,11 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
     if (affine && t->elem.isInt())
       key += d.str() + ";";
     if (affine) {
-      Dim room = t->dims[i] - Dim(1) - d;
-      if (!provable(d) || !provable(room)) {
+      // Most reads are by an index that runs over the axis itself: nothing to prove.
+      const DimSym *index = d.symbol();
+      bool whole = index && index->kind == DimSym::Index && index->ranged && index->bound == t->dims[i];
+      Dim room = whole ? Dim() : t->dims[i] - Dim(1) - d;
+      if (!whole && (!provable(d) || !provable(room))) {
         guarded = true;
         if (!provable(d, facts) || !provable(room, facts))
           proved = false;
