@@ -23,6 +23,8 @@
 
 namespace r1rt {
 
+struct PackedData; // Pack.h
+
 struct Row {
   std::string text;
   nlohmann::json more; // null, or an object with the row's other fields
@@ -48,6 +50,8 @@ struct DataContext {
   std::function<void(const std::string &)> warn;
   /// Opened corpora by the text of their tree: a source shared by several stages is read once.
   std::map<std::string, CorpusPtr> opened;
+  /// Packed data by the text of their tree, for as long as somebody holds them.
+  std::map<std::string, std::weak_ptr<const PackedData>> packed;
 };
 
 /// Rows of text; an error for a tree with "pack" at its root.

@@ -130,9 +130,16 @@ Result<PackedPtr> openPacked(const json &tree, DataContext &ctx) {
         !tree.contains("tok"))
       return Status::error("rows of tokens are needed here: the data must end in `pack`",
                            ExitClass::program);
+    std::weak_ptr<const PackedData> &slot =
+        ctx.packed[tree.dump(-1, ' ', false, json::error_handler_t::replace)];
+    if (PackedPtr known = slot.lock())
+      return known;
     R1RT_ASSIGN(TokenizerPtr tok, openTokenizer(tree["tok"], ctx));
     R1RT_ASSIGN(CorpusPtr corpus, openCorpus(tree["in"], ctx));
-    return packDocuments(*corpus, tok, tree.value("seq", 0), tree.value("separate", true));
+    R1RT_ASSIGN(PackedPtr data, packDocuments(*corpus, tok, tree.value("seq", 0),
+                                              tree.value("separate", true)));
+    slot = data;
+    return data;
   } catch (const json::exception &e) {
     return Status::error(std::string("the description of the data is not right: ") + e.what(),
                          ExitClass::program);
