@@ -1,0 +1,59 @@
+"""Codes of diagnostics: what compiler/ raises is registered in Diags.def, and has a golden message in a
+folder called errors under test/."""
+import re
+
+from tree import Tree, place
+
+REGISTRY = "compiler/diag/Diags.def"
+
+# Raised, but without a golden under test/**/errors, and why.
+WITHOUT_GOLDEN = {
+    "E0314": "raised on IR: test/shard/errors.mlir expects each of its messages",
+    "E0501": "holds sizes that change with every kernel; its test compares only the words",
+}
+
+
+def raisedCodes(tree):
+    """code -> the first place that raises it: codes in string literals, comments left out."""
+    found = {}
+    for path in tree.paths:
+        if not path.startswith("compiler/") or not path.endswith((".cpp", ".h")):
+            continue
+        text = tree.read(path)
+        for m in re.finditer(r'"(?:\\.|[^"\\\n])*"|//[^\n]*', text):
+            if m[0][0] == '"':
+                for code in re.findall(r"\bE\d{4}\b", m[0]):
+                    found.setdefault(code, place(path, text, m.start()))
+    return found
+
+
+def registered(tree):
+    return re.findall(r"^R1_DIAG\((E\d{4}),", tree.read(REGISTRY), re.M)
+
+
+def golden(tree):
+    return {code for path in tree.paths
+            if path.startswith("test/") and "/errors/" in path and path.endswith(".expected")
+            for code in re.findall(r"^(?:error|warning)\[(E\d{4})\]", tree.read(path), re.M)}
+
+
+def main():
+    tree = Tree()
+    codes, raised, tested = registered(tree), raisedCodes(tree), golden(tree)
+    for code in sorted({c for c in codes if codes.count(c) > 1}):
+        tree.problem(REGISTRY, f"{code} is registered twice")
+    if codes != sorted(codes):
+        tree.problem(REGISTRY, "the codes are not in order")
+    for code, where in sorted(raised.items()):
+        if code not in codes:
+            tree.problem(where, f"{code} is not in {REGISTRY}")
+        elif code not in tested and code not in WITHOUT_GOLDEN:
+            tree.problem(where, f"{code} has no golden message under test/**/errors")
+    for code in sorted(WITHOUT_GOLDEN):
+        if code in tested or code not in raised:
+            tree.problem("test/lint/diagnostics.py", f"{code} need not be an exception any more")
+    tree.finish()
+
+
+if __name__ == "__main__":
+    main()
