@@ -85,8 +85,8 @@ public:
 
   std::string run() {
     moveCommas();
-    moveOperators();
     link();
+    moveOperators();
     placeClosers();
     link();
     findBlanks();
@@ -153,6 +153,16 @@ private:
 
   /// Partners and parents, after elements came or went.
   void link() {
+    previous.resize(els.size());
+    next.resize(els.size());
+    for (int i = 0, last = -1; i < int(els.size()); ++i) {
+      previous[size_t(i)] = last;
+      last = els[size_t(i)].comment ? last : i;
+    }
+    for (int i = int(els.size()) - 1, last = -1; i >= 0; --i) {
+      next[size_t(i)] = last;
+      last = els[size_t(i)].comment ? last : i;
+    }
     std::vector<int> open;
     for (int i = 0; i < int(els.size()); ++i) {
       Element &e = els[size_t(i)];
@@ -168,11 +178,7 @@ private:
   }
 
   /// The last element before `i` that is no comment, or -1.
-  int tokenBefore(int i) const {
-    for (--i; i >= 0 && els[size_t(i)].comment;)
-      --i;
-    return i;
-  }
+  int tokenBefore(int i) const { return previous[size_t(i)]; }
 
   // ── 1. breaks ───────────────────────────────────────────────────────────
 
@@ -182,7 +188,9 @@ private:
       if (els[size_t(i)].comment || els[size_t(i)].kind != Tok::Comma ||
           !els[size_t(i)].breakBefore)
         continue;
-      int to = tokenBefore(i) + 1;
+      int to = i;
+      while (to > 0 && els[size_t(to) - 1].comment)
+        --to;
       els[size_t(i)].breakBefore = false;
       if (i + 1 < int(els.size()))
         els[size_t(i) + 1].breakBefore = true;
@@ -278,10 +286,8 @@ private:
     bool block = e.parent < 0 || els[size_t(e.parent)].role == Role::Braces;
     if (e.comment) {
       // A comment is where the element after it is.
-      for (size_t k = size_t(i) + 1; k < els.size(); ++k)
-        if (!els[k].comment)
-          return closes(els[k].kind) || startsItem(int(k));
-      return true;
+      int after = next[size_t(i)];
+      return after < 0 || closes(els[size_t(after)].kind) || startsItem(after);
     }
     if (block)
       return e.statement;
@@ -618,22 +624,31 @@ private:
       for (int i = l.first + 1; i < l.last; ++i)
         if (els[size_t(i)].kind == Tok::Equal && els[size_t(i)].parent == home)
           return breakAt(i + 1);
-    // Items that hang: the one that crosses the edge begins a line.
+    // Items that hang fill their lines: one that crosses the edge begins the next.
+    int filled = -2, shift = 0;
     for (int i = l.first + 1; i <= l.last; ++i) {
       const Element &e = els[size_t(i)];
-      if (e.comment || e.parent < 0 || !startsItem(i) || tokenBefore(i) == e.parent)
+      if (e.comment || e.parent < 0 || (filled != -2 && e.parent != filled) || !startsItem(i) ||
+          tokenBefore(i) == e.parent)
         continue;
       const Element &b = els[size_t(e.parent)];
-      bool hanging =
-          e.parent < l.first || b.role == Role::ParamsParen || b.role == Role::ListBracket;
+      bool here = e.parent >= l.first;
+      if (here && b.role != Role::ParamsParen && b.role != Role::ListBracket)
+        continue;
       int stop = i; // the last element of the item
       while (stop + 1 < b.match &&
              !(els[size_t(stop) + 1].parent == e.parent && startsItem(stop + 1)))
         ++stop;
-      if (hanging && beginOf(i) <= maxColumns && endOf(stop) > maxColumns &&
-          endOf(stop) - beginOf(i) + l.indent < maxColumns)
-        return breakAt(i);
+      int home = here ? beginOf(e.parent) + 1 : l.indent;
+      bool fits = home + endOf(stop) - beginOf(i) < maxColumns;
+      if (beginOf(i) - shift > maxColumns || endOf(stop) - shift <= maxColumns || !fits)
+        continue;
+      any = breakAt(i) || any;
+      filled = e.parent;
+      shift = beginOf(i) - home;
     }
+    if (any)
+      return true;
     // The outermost bracket that crosses the edge: one item per line.
     for (int i = l.first; i <= l.last; ++i) {
       const Element &e = els[size_t(i)];
@@ -713,6 +728,7 @@ private:
 
   const std::string &text;
   std::vector<Element> els;
+  std::vector<int> previous, next; // of each element: the nearest that is no comment, or -1
   std::vector<Line> lines;
   std::map<int, int> pads; // element -> spaces before it
 };
