@@ -29,7 +29,8 @@ def main():
                 tree.problem(place(path, text, m.start()), f"{file} has no heading #{anchor}")
         # A line of a tree: a name with a slash or an extension, two spaces or more, a sentence.
         for m in re.finditer(r"^    ( *)([\w.-]+(?:/|\.(?:md|h|cpp|td|def|r1|py|sh))) {2,}\S", text, re.M):
-            if not m[1] and not tree.exists(os.path.join(os.path.dirname(path), m[2])):
+            listed = os.path.join(os.path.dirname(path), m[2])
+            if not m[1] and listed not in tree.paths and not any(p.startswith(listed) for p in tree.paths):
                 tree.problem(place(path, text, m.start()), f"{m[2]} is listed and does not exist")
     tree.finish()
 
