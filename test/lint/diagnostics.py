@@ -1,5 +1,5 @@
 """Codes of diagnostics: what compiler/ raises is registered in Diags.def, and has a golden message in a
-folder called errors under test/."""
+folder called errors under test/, or in test/cli."""
 import re
 
 from tree import Tree, place
@@ -33,7 +33,7 @@ def registered(tree):
 
 def golden(tree):
     return {code for path in tree.paths
-            if path.startswith("test/") and "/errors/" in path and path.endswith(".expected")
+            if re.match(r"test/(.*/errors|cli)/.*\.expected$", path)
             for code in re.findall(r"^(?:error|warning)\[(E\d{4})\]", tree.read(path), re.M)}
 
 
