@@ -127,7 +127,10 @@ void launch(const CompiledKernels::Kernel &k, Run &r, int threads) {
   std::vector<std::thread> pool;
   for (int t = 0; t < threads; ++t)
     pool.emplace_back([&, t] {
-      Guarded scratch(std::max<uint64_t>(k.scratchBytes, 64), 64);
+      // NaN: what a kernel has not written there itself must not matter.
+      size_t bytes = std::max<uint64_t>(k.scratchBytes, 64);
+      Guarded scratch(bytes, 64);
+      std::memset(scratch.data(), 0xFF, bytes);
       k.fn(r.args.data(), scratch.data(), t, threads);
     });
   for (std::thread &t : pool)
