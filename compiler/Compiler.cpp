@@ -59,37 +59,76 @@ std::unique_ptr<MLIRContext> makeContext() {
   return context;
 }
 
-/// What MLIR reports while a stage is compiled, with the innermost .r1 place.
+/// What MLIR reports while a stage is compiled, shown as every other diagnostic: at the innermost
+/// .r1 place, with its line. A text that begins "E0314: " carries its code.
 class Messages {
 public:
-  explicit Messages(MLIRContext &context)
-      : handler(&context, [this](Diagnostic &d) {
+  Messages(MLIRContext &context, const SourceManager *sources)
+      : sources(sources), handler(&context, [this](Diagnostic &d) {
           if (d.getSeverity() == DiagnosticSeverity::Remark)
             return success();
-          std::string line = d.getSeverity() == DiagnosticSeverity::Error ? "error" : "warning";
-          if (auto at = place(d.getLocation()); !at.empty())
-            line = at + ": " + line;
-          text += line + ": " + d.str() + "\n";
+          std::string title = d.str(), code;
+          if (title.size() > 7 && title[0] == 'E' && title.compare(5, 2, ": ") == 0) {
+            code = title.substr(0, 5);
+            title = title.substr(7);
+          }
+          std::vector<std::string> notes;
           for (Diagnostic &n : d.getNotes())
-            text += "  note: " + n.str() + "\n";
+            notes.push_back(n.str());
+          Span at = span(d.getLocation());
+          if (!at.valid())
+            if (std::string where = place(d.getLocation()); !where.empty())
+              title = where + ": " + title;
+          Diag &out = d.getSeverity() == DiagnosticSeverity::Error ? diags.error(code, at, title)
+                                                                  : diags.warning(code, at, title);
+          out.notes = notes;
           return success();
         }) {}
 
-  static std::string place(Location loc) {
-    std::string found;
+  std::string text() const {
+    static const SourceManager none;
+    std::string all;
+    for (const Diag &d : diags.all())
+      all += render(d, sources ? *sources : none);
+    return all + extra;
+  }
+  std::string extra; // what did not come through MLIR
+
+private:
+  static FileLineColLoc leaf(Location loc) {
+    FileLineColLoc found;
     loc->walk([&](Location l) {
-      if (auto f = dyn_cast<FileLineColLoc>(l)) {
-        found = f.getFilename().str() + ":" + std::to_string(f.getLine()) + ":" +
-                std::to_string(f.getColumn());
-        return WalkResult::interrupt();
-      }
-      return WalkResult::advance();
+      found = dyn_cast<FileLineColLoc>(l);
+      return found ? WalkResult::interrupt() : WalkResult::advance();
     });
     return found;
   }
-  std::string text;
+  static std::string place(Location loc) {
+    FileLineColLoc f = leaf(loc);
+    return f ? f.getFilename().str() + ":" + std::to_string(f.getLine()) + ":" +
+                   std::to_string(f.getColumn())
+             : "";
+  }
+  /// The word at a location, if its file is one of the sources.
+  Span span(Location loc) const {
+    FileLineColLoc f = leaf(loc);
+    if (!f || !sources || f.getLine() == 0)
+      return {};
+    for (uint32_t id = 1; sources->has(id); ++id) {
+      const SourceFile &file = sources->file(id);
+      if (file.path != f.getFilename() || f.getLine() > file.lineStarts.size())
+        continue;
+      uint32_t begin = file.lineStarts[f.getLine() - 1] + std::max(1u, f.getColumn()) - 1;
+      uint32_t end = begin;
+      while (end < file.text.size() && (isalnum(uint8_t(file.text[end])) || file.text[end] == '_'))
+        ++end;
+      return {id, begin, std::max(end, begin + 1)};
+    }
+    return {};
+  }
 
-private:
+  const SourceManager *sources;
+  DiagEngine diags;
   ScopedDiagnosticHandler handler;
 };
 
@@ -114,18 +153,18 @@ OwningOpRef<ModuleOp> onlyKernel(ModuleOp module, const std::string &name) {
 /// Compiles a module that stands at some level from irgen to plan.
 class StageCompiler {
 public:
-  StageCompiler(const CompileOptions &options, CompileError &error)
+  StageCompiler(const CompileOptions &options, CompileError &error, const SourceManager *sources)
       : options(options), error(error), owner(std::make_shared<Owner>()),
         result(std::make_unique<CompiledStage>()) {
     owner->context = makeContext();
-    messages = std::make_unique<Messages>(*owner->context);
+    messages = std::make_unique<Messages>(*owner->context, sources);
   }
   ~StageCompiler() { messages.reset(); }
 
   MLIRContext &context() { return *owner->context; }
 
   std::unique_ptr<CompiledStage> fail(int exit = 1) {
-    error = {messages->text, exit};
+    error = {messages->text(), exit};
     return nullptr;
   }
 
@@ -197,7 +236,7 @@ public:
         continue;
       auto text = cpu::emitLevel(subset ? *subset : *module, level, cpu::Target::host());
       if (!text) {
-        messages->text += llvm::toString(text.takeError());
+        messages->extra += llvm::toString(text.takeError());
         return fail();
       }
       result->dumps[phase] = *text;
@@ -208,7 +247,7 @@ public:
       cpuOptions.threads = unsigned(options.threads);
       auto kernels = cpu::compileKernels(*module, cpuOptions);
       if (!kernels) {
-        messages->text += llvm::toString(kernels.takeError());
+        messages->extra += llvm::toString(kernels.takeError());
         return fail();
       }
       owner->kernels = std::move(*kernels);
@@ -231,7 +270,7 @@ public:
     return std::move(result);
   }
 
-  void append(const std::string &text) { messages->text += text; }
+  void append(const std::string &text) { messages->extra += text; }
 
 private:
   bool wants(Phase p) const {
@@ -256,7 +295,7 @@ private:
                        "      activations " + gb(t.activations) + "\n";
     text += fixed >= limit
                 ? "   = help: what does not shrink with the batch alone needs " + gb(fixed) +
-                      ": a smaller model, sgd() instead of adamw(), or memory = " + gb(t.total) + "\n"
+                      ": a smaller model, an optimiser with less state, or memory = " + gb(t.total) + "\n"
                 : "   = help: memory = " + gb(t.total) + ", or a shorter sequence\n";
     error = {text, 5};
   }
@@ -275,7 +314,7 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
                                             const SourceManager &sources,
                                             const CompileOptions &options, CompileError &error) {
   (void)program;
-  StageCompiler compiler(options, error);
+  StageCompiler compiler(options, error, &sources);
   OwningOpRef<ModuleOp> module = irgenStage(stage, compiler.context(), sources);
   if (!module)
     return compiler.fail();
@@ -293,7 +332,7 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
 
 std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::string &fileName,
                                            const CompileOptions &options, CompileError &error) {
-  StageCompiler compiler(options, error);
+  StageCompiler compiler(options, error, nullptr);
   OwningOpRef<ModuleOp> module =
       parseSourceString<ModuleOp>(text, ParserConfig(&compiler.context()), fileName);
   if (!module)

@@ -28,7 +28,6 @@ ALLOWED = [
     ("ppo|grpo", r"compiler/check/Names\.cpp", "names of the language that are refused as not supported yet"),
     ("dropout", r"compiler/(eval|check)/",
      "built in because it draws random numbers and is absent outside of training"),
-    ("adamw|sgd", r"compiler/Compiler\.cpp", "the advice of E0501 names two functions of the library"),
 ]
 
 
