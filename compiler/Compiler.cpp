@@ -12,6 +12,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include <cmath>
 #include <algorithm>
 
 using namespace mlir;
@@ -282,21 +283,25 @@ private:
   }
 
   void tooLarge(const MemoryTable &t, uint64_t limit, int64_t micro, int64_t rows) {
-    auto gb = [](uint64_t bytes) {
+    auto amount = [](uint64_t bytes) {
+      // Rounded up, so that what it advises suffices.
+      bool giga = bytes >= 1'000'000'000, mega = bytes >= 1'000'000;
+      double unit = giga ? 1e9 : mega ? 1e6 : 1e3;
       char buffer[32];
-      snprintf(buffer, sizeof buffer, "%.2f GB", double(bytes) * 1e-9);
+      snprintf(buffer, sizeof buffer, "%.2f %s", std::ceil(double(bytes) / unit * 100) / 100,
+               giga ? "GB" : mega ? "MB" : "KB");
       return std::string(buffer);
     };
     uint64_t fixed = t.total - t.activations;
-    std::string text = "error[E0501]: does not fit: " + gb(t.total) + " needed, " + gb(limit) +
+    std::string text = "error[E0501]: does not fit: " + amount(t.total) + " needed, " + amount(limit) +
                        " allowed\n   = with " + std::to_string(micro) + " of at most " +
                        std::to_string(rows) + " micro-batches\n   = parameters, gradients, optimiser " +
-                       gb(t.parameters + t.gradients + t.state) + "      inputs " + gb(t.inputs) +
-                       "      activations " + gb(t.activations) + "\n";
+                       amount(t.parameters + t.gradients + t.state) + "      inputs " + amount(t.inputs) +
+                       "      activations " + amount(t.activations) + "\n";
     text += fixed >= limit
-                ? "   = help: what does not shrink with the batch alone needs " + gb(fixed) +
-                      ": a smaller model, an optimiser with less state, or memory = " + gb(t.total) + "\n"
-                : "   = help: memory = " + gb(t.total) + ", or a shorter sequence\n";
+                ? "   = help: what does not shrink with the batch alone needs " + amount(fixed) +
+                      ": a smaller model, an optimiser with less state, or memory = " + amount(t.total) + "\n"
+                : "   = help: memory = " + amount(t.total) + ", or a shorter sequence\n";
     error = {text, 5};
   }
 
