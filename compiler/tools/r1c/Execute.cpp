@@ -155,6 +155,10 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   r1rt::StageContext ctx{*dev, data(s), report};
   // Held here, so that the training finds it: the peak is predicted before the first step.
   R1RT_ASSIGN(r1rt::PackedPtr rows, r1rt::openPacked(s.spec.value("data", json()), ctx.data));
+  r1rt::PackedPtr validRows;
+  if (auto v = s.spec.find("valid"); v != s.spec.end() && !v->is_null()) {
+    R1RT_ASSIGN(validRows, r1rt::openPacked(*v, ctx.data));
+  }
   watch.dataLoaded();
   r1rt::TrainJob job;
   job.module = compiled->module;

@@ -127,6 +127,20 @@ std::string firstDifference(const json &before, const json &now) {
 
 } // namespace
 
+uint64_t fileBytes(const Stage &stage) {
+  std::set<std::string> paths;
+  for (const std::string &pattern : stage.files)
+    for (const std::string &path : expand(pattern))
+      paths.insert(path);
+  uint64_t bytes = 0;
+  for (const std::string &path : paths) {
+    std::error_code ec;
+    uintmax_t n = std::filesystem::file_size(path, ec);
+    bytes += ec ? 0 : n;
+  }
+  return bytes;
+}
+
 r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r1rt::Store *store,
                                                    const Options &options) {
   // The newest artifact of each stage of this pipeline, for --why.

@@ -1,6 +1,7 @@
 // r1c plan: what would run and why, parameters, memory.
 #include "compiler/tools/r1c/Execute.h"
 #include "compiler/tools/r1c/Files.h"
+#include "compiler/tools/r1c/Memory.h"
 #include <cstdio>
 
 using nlohmann::json;
@@ -110,11 +111,21 @@ int planCommand(const Options &o) {
         return fail(placed.status().withContext("stage `" + s.name + "`"));
       CompileOptions co = *placed;
       co.dump = {Phase::plan};
+      co.workspace = true;
       auto compiled = runner.compile(s, entriesFor(s), co);
       if (!compiled)
         return fail(compiled.status());
       uint64_t total = 0;
       json memory = json::object();
+      auto dev = runner.device(s);
+      if (!dev)
+        return fail(dev.status());
+      int threads = (*dev)->threads();
+      (*compiled)->memory.push_back({"workspace of " + std::to_string(threads) +
+                                         (threads == 1 ? " thread" : " threads"),
+                                     (*compiled)->scratchBytes * uint64_t(threads)});
+      (*compiled)->memory.push_back({"data, about", MemoryWatch::estimateData(fileBytes(s))});
+      (*compiled)->memory.push_back({"logs and stacks", MemoryWatch::reserve});
       for (const MemoryLine &line : (*compiled)->memory) {
         total += line.bytes;
         memory[line.what] = line.bytes;

@@ -1,0 +1,27 @@
+# disk.sh DIR FILE: trains on a small disk that is too small, and on one that fills while it trains.
+dir=$1; file=$2
+export PATH
+echo foreseeable
+mount -t tmpfs -o size=3m none "$dir" || exit 1
+r1c run "$file" --store "$dir/store" --until gpt --set D=128; echo "exit $?"
+umount "$dir"
+
+echo not foreseeable
+set -- --until gpt --set budget=400steps --checkpoint-every 1
+mount -t tmpfs -o size=6m none "$dir" || exit 1
+r1c run "$file" --store "$dir/store" "$@" -q &
+run=$!
+until ls "$dir"/store/*/checkpoint.safetensors > /dev/null 2>&1; do
+  kill -0 $run 2> /dev/null || exit 1
+  sleep 0.02
+done
+cat /dev/zero > "$dir/filler" 2> /dev/null
+wait $run; echo "exit $?"
+
+echo room again
+rm "$dir/filler"
+r1c run "$file" --store "$dir/store" "$@"; echo "exit $?"
+mkdir "$dir/whole"
+rm -rf "$dir"/store/kernels
+r1c run "$file" --store "$dir/whole" "$@" -q
+cmp "$dir"/store/*/model.safetensors "$dir"/whole/*/model.safetensors && echo the same weights
