@@ -44,7 +44,8 @@ const DimSym *Dim::symbol() const {
   if (!p || p->size() != 1)
     return nullptr;
   auto &t = (*p)[0];
-  return t.num == 1 && t.den == 1 && t.mono.size() == 1 && t.mono[0].exp == 1 ? t.mono[0].sym : nullptr;
+  return t.num == 1 && t.den == 1 && t.mono.size() == 1 && t.mono[0].exp == 1 ? t.mono[0].sym
+                                                                              : nullptr;
 }
 
 Dim Dim::operator+(const Dim &o) const {
@@ -89,7 +90,8 @@ Dim Dim::scaled(int64_t num, int64_t den) const {
 
 Dim Dim::times(const Dim &o) const {
   auto isOne = [](const Dim &d) {
-    return d.p && d.p->size() == 1 && (*d.p)[0].mono.empty() && (*d.p)[0].num == 1 && (*d.p)[0].den == 1;
+    return d.p && d.p->size() == 1 && (*d.p)[0].mono.empty() && (*d.p)[0].num == 1 &&
+           (*d.p)[0].den == 1;
   };
   if (isOne(*this))
     return o;
@@ -104,8 +106,7 @@ Dim Dim::times(const Dim &o) const {
       reduceFraction(t.num, t.den);
       size_t i = 0, j = 0;
       while (i < a.mono.size() || j < b.mono.size()) {
-        if (j == b.mono.size() ||
-            (i < a.mono.size() && a.mono[i].sym->id < b.mono[j].sym->id)) {
+        if (j == b.mono.size() || (i < a.mono.size() && a.mono[i].sym->id < b.mono[j].sym->id)) {
           t.mono.push_back(a.mono[i++]);
         } else if (i == a.mono.size() || b.mono[j].sym->id < a.mono[i].sym->id) {
           t.mono.push_back(b.mono[j++]);
@@ -269,9 +270,8 @@ DimSym *DimTable::bind(std::string name, Dim to, DimSym::Kind kind, uint32_t fra
 }
 
 Dim resolve(const Dim &d) {
-  if (!d.anySym([](const DimSym *s) {
-        return s->kind == DimSym::Bound || s->kind == DimSym::Alias;
-      }))
+  if (!d.anySym(
+          [](const DimSym *s) { return s->kind == DimSym::Bound || s->kind == DimSym::Alias; }))
     return d;
   return leaving(d, [](const DimSym *) { return true; });
 }

@@ -110,8 +110,8 @@ struct DimSym {
   Dim bound;          // Bound, Alias; Index: the end of the range
   std::vector<Dim> axes;
   int64_t number = -1;
-  const LoopVar *loop = nullptr; // Index: the loop
-  Span span;          // where it was bound
+  const LoopVar *loop = nullptr;   // Index: the loop
+  Span span;                       // where it was bound
   mutable std::optional<Dim> self; // the dim that is this symbol, made once
 };
 

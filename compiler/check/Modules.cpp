@@ -135,7 +135,8 @@ private:
           if (k[0] != '_')
             have.push_back(std::string(k));
         std::sort(have.begin(), have.end());
-        auto &e = diags.error("E0211", n.span, "`" + from->path + "` does not declare `" + name + "`");
+        auto &e =
+            diags.error("E0211", n.span, "`" + from->path + "` does not declare `" + name + "`");
         if (auto near = nearest(name, have); !near.empty())
           e.label("did you mean `" + near + "`?").help("`" + near + "`", n.span, near);
       } else if (name[0] == '_') {

@@ -11,7 +11,7 @@
 namespace r1 {
 
 struct Module {
-  std::string path; // as shown; "prelude"
+  std::string path;                         // as shown; "prelude"
   std::vector<std::unique_ptr<File>> files; // one; the prelude has several in one scope
   std::unordered_map<std::string_view, const Decl *> decls;
   struct Import {
@@ -38,8 +38,8 @@ struct LoadOptions {
   std::string stdlib; // the directory of the prelude's .r1 files
 };
 
-/// Reads and parses `path`, what it imports and the prelude. Reports E0211 (imports, private names), E0204
-/// (declared twice). Null when the file or the prelude cannot be read.
+/// Reads and parses `path`, what it imports and the prelude. Reports E0211 (imports, private
+/// names), E0204 (declared twice). Null when the file or the prelude cannot be read.
 std::unique_ptr<Program> loadProgram(const std::string &path, const LoadOptions &options,
                                      SourceManager &sources, DiagEngine &diags);
 
@@ -50,6 +50,9 @@ std::unique_ptr<Program> loadProgram(const std::string &path, const LoadOptions 
 /// nothing may be evaluated.
 bool checkNames(const Program &program, const std::vector<std::string> &builtins,
                 const SourceManager &sources, DiagEngine &diags, bool library = false);
+
+/// Only the last part of that: E0209. False if something is recursive.
+bool checkRecursion(const Program &program, DiagEngine &diags, bool library);
 
 /// "cosine(from: float, to: float = 0.0) -> Schedule", from the source text.
 std::string signatureText(const Decl &d, const SourceManager &sources);

@@ -12,16 +12,20 @@ namespace {
 // Names and arguments of the language that no file of the library declares yet.
 bool notYet(std::string_view name) {
   static const std::set<std::string_view> names = {
-      "ab", "accuracy", "annotate", "attack", "augment", "back_translate", "bleu", "checkpoint", "cider", "csv",
-      "dedup", "extend", "f1", "fit", "generate", "grpo", "interleave", "judge", "label", "minhash", "mix", "pad",
-      "pairs", "parquet", "pass_at", "ppo", "replay", "rl", "rouge", "score", "select", "synonyms", "task"};
+      "ab",      "accuracy",   "annotate", "attack", "augment",    "back_translate",
+      "bleu",    "checkpoint", "cider",    "csv",    "dedup",      "extend",
+      "f1",      "fit",        "generate", "grpo",   "interleave", "judge",
+      "label",   "minhash",    "mix",      "pad",    "pairs",      "parquet",
+      "pass_at", "ppo",        "replay",   "rl",     "rouge",      "score",
+      "select",  "synonyms",   "task"};
   return names.count(name);
 }
 bool notYet(std::string_view callee, std::string_view argument) {
   static const std::set<std::pair<std::string_view, std::string_view>> pairs = {
-      {"train", "balance"}, {"train", "shared"}, {"evaluate", "baseline"}, {"perplexity", "predict"},
-      {"pack", "mask"}, {"device", "mesh"}, {"device", "shard"}, {"device", "shards"}, {"device", "bits"},
-      {"device", "zero"}, {"device", "remat"}, {"device", "offload"}};
+      {"train", "balance"},      {"train", "shared"},  {"evaluate", "baseline"},
+      {"perplexity", "predict"}, {"pack", "mask"},     {"device", "mesh"},
+      {"device", "shard"},       {"device", "shards"}, {"device", "bits"},
+      {"device", "zero"},        {"device", "remat"},  {"device", "offload"}};
   return pairs.count({callee, argument});
 }
 
@@ -37,8 +41,8 @@ class NameChecker {
 public:
   NameChecker(const Program &program, const Module &m, const std::vector<std::string> &builtins,
               const SourceManager &sources, DiagEngine &diags)
-      : program(program), m(m), builtins(builtins.begin(), builtins.end()), sources(sources), diags(diags),
-        library(&m == program.prelude.get()) {}
+      : program(program), m(m), builtins(builtins.begin(), builtins.end()), sources(sources),
+        diags(diags), library(&m == program.prelude.get()) {}
 
   void run() {
     for (auto &f : m.files)
@@ -70,7 +74,8 @@ private:
       if (l.used || l.name.empty() || l.name[0] == '_' || library || diags.hasErrors())
         continue;
       if (l.kind == Local::Let)
-        diags.warning("E0205", l.span, "`" + std::string(l.name) + "` is not used").help("remove it, or call it _" + std::string(l.name));
+        diags.warning("E0205", l.span, "`" + std::string(l.name) + "` is not used")
+            .help("remove it, or call it _" + std::string(l.name));
     }
     locals.resize(n);
   }
@@ -114,12 +119,15 @@ private:
       l->used = true;
       return true;
     }
-    return m.find(name) || m.imports.count(name) || program.prelude->find(name) || builtins.count(name);
+    return m.find(name) || m.imports.count(name) || program.prelude->find(name) ||
+           builtins.count(name);
   }
 
   void unknown(std::string_view name, Span span) {
     if (notYet(name)) {
-      diags.error("E0299", span, "`" + std::string(name) + "` is not supported yet: the language has it, this version does not run it");
+      diags.error("E0299", span,
+                  "`" + std::string(name) +
+                      "` is not supported yet: the language has it, this version does not run it");
       return;
     }
     std::vector<std::string> have;
@@ -209,7 +217,7 @@ private:
         type(*p.type, true);
       if (p.init)
         expr(*p.init);
-      bind(p.name, p.nameSpan, Local::Value);
+      bind(p.name, p.nameSpan, d.kind == Decl::Pipeline ? Local::Let : Local::Value);
     }
   }
 
@@ -246,9 +254,10 @@ private:
   void type(const TypeExpr &t, bool binders) {
     if (t.kind == TypeExpr::Named) {
       static const std::unordered_set<std::string_view> basic = {
-          "int",  "float", "bool",  "str",   "regex",  "bytes",     "duration", "budget", "dtype", "dim", "device", "Corpus",
-          "real", "f64",   "f32",   "f16",   "bf16",   "i64",       "i32",      "i8",     "u8",    "f8e4m3", "f8e5m2",
-          "Tokenizer", "Metrics", "Model", "Optimizer"};
+          "int",    "float",  "bool",      "str",     "regex",  "bytes",    "duration",
+          "budget", "dtype",  "dim",       "device",  "Corpus", "real",     "f64",
+          "f32",    "f16",    "bf16",      "i64",     "i32",    "i8",       "u8",
+          "f8e4m3", "f8e5m2", "Tokenizer", "Metrics", "Model",  "Optimizer"};
       std::string_view n = t.path.back();
       if (t.path.size() == 1 && !basic.count(n)) {
         const Decl *d = m.find(n);
@@ -265,7 +274,9 @@ private:
                 have.push_back(std::string(k));
           std::sort(have.begin(), have.end());
           std::string name(n);
-          auto &x = diags.error("E0200", t.span, d ? "`" + name + "` is not a type" : "no type is called `" + name + "`");
+          auto &x =
+              diags.error("E0200", t.span,
+                          d ? "`" + name + "` is not a type" : "no type is called `" + name + "`");
           if (auto near = nearest(name, have); !near.empty())
             x.label("did you mean `" + near + "`?");
         }
@@ -390,15 +401,19 @@ private:
     if (!d || (d->kind != Decl::Fn && d->kind != Decl::Model && d->kind != Decl::Pipeline))
       return;
     std::string callee(n);
-    auto signature = [&](Diag &x) { x.note(signatureText(*d, sources) + "        " + sources.where(d->nameSpan)); };
+    auto signature = [&](Diag &x) {
+      x.note(signatureText(*d, sources) + "        " + sources.where(d->nameSpan));
+    };
     std::vector<bool> given(d->params.size(), false);
     size_t next = 0;
     bool spread = false;
     auto positional = [&](Span at) {
       if (next >= d->params.size()) {
         if (next++ == d->params.size())
-          signature(diags.error("E0203", at, "`" + callee + "` takes " + std::to_string(d->params.size()) +
-                                                 (d->params.size() == 1 ? " argument" : " arguments") + " and is given more"));
+          signature(diags.error("E0203", at,
+                                "`" + callee + "` takes " + std::to_string(d->params.size()) +
+                                    (d->params.size() == 1 ? " argument" : " arguments") +
+                                    " and is given more"));
         return;
       }
       given[next++] = true;
@@ -419,12 +434,16 @@ private:
         ++i;
       std::string name(a.name);
       if (i == d->params.size() && notYet(callee, name)) {
-        diags.error("E0299", a.nameSpan, "`" + name + "` of `" + callee + "` is not supported yet: the language has it, this version does not run it");
+        diags.error(
+            "E0299", a.nameSpan,
+            "`" + name + "` of `" + callee +
+                "` is not supported yet: the language has it, this version does not run it");
       } else if (i == d->params.size()) {
         std::vector<std::string> have;
         for (auto &p : d->params)
           have.push_back(std::string(p.name));
-        auto &x = diags.error("E0201", a.nameSpan, "`" + callee + "` has no argument `" + name + "`");
+        auto &x =
+            diags.error("E0201", a.nameSpan, "`" + callee + "` has no argument `" + name + "`");
         if (auto near = nearest(name, have); !near.empty())
           x.label("did you mean `" + near + "`?").help("`" + near + "`", a.nameSpan, near);
         signature(x);
@@ -438,101 +457,11 @@ private:
       return;
     for (size_t i = 0; i < d->params.size(); ++i)
       if (!given[i] && !d->params[i].init) {
-        signature(diags.error("E0202", e.span, "`" + callee + "` needs `" + std::string(d->params[i].name) + "`, which is not given"));
+        signature(diags.error("E0202", e.span,
+                              "`" + callee + "` needs `" + std::string(d->params[i].name) +
+                                  "`, which is not given"));
         return;
       }
-  }
-};
-
-// ── recursion ───────────────────────────────────────────────────────────────
-
-/// Depth-first over "mentions": functions, models and types of all files, and methods.
-class Recursion {
-public:
-  Recursion(const Program &program, DiagEngine &diags) : program(program), diags(diags) {}
-
-  bool recursive = false;
-  void run(const Module &m) {
-    for (auto &f : m.files)
-      for (auto *d : f->decls)
-        if (d->kind != Decl::Import && d->kind != Decl::Test)
-          visit(m, *d, nullptr);
-  }
-
-private:
-  const Program &program;
-  DiagEngine &diags;
-  std::set<const Decl *> done;
-  std::vector<std::pair<const Decl *, Span>> path; // with where the next one is mentioned
-
-  void visit(const Module &m, const Decl &d, const Decl *model) {
-    if (done.count(&d))
-      return;
-    for (size_t i = 0; i < path.size(); ++i)
-      if (path[i].first == &d) {
-        std::string name(d.name);
-        std::string what = d.kind == Decl::Let ? "` is defined by itself" : d.kind == Decl::Model ? "` contains itself" : "` calls itself";
-        if (path.size() - i > 1)
-          what += ", through `" + std::string(path.back().first->name) + "`";
-        auto &x = diags.error("E0209", path.back().second, "`" + name + what);
-        recursive = true;
-        x.also(d.nameSpan, "declared here").note("elaboration always ends: iterate with map, fold, repeat or for");
-        return;
-      }
-    path.emplace_back(&d, d.nameSpan);
-    std::vector<std::string_view> hidden;
-    for (auto &p : d.params)
-      hidden.push_back(p.name);
-    if (d.kind == Decl::Model || d.kind == Decl::Pipeline)
-      for (auto *x : d.members)
-        hidden.push_back(x->name);
-    forEachChild(d, [&](const Expr &e) { mentions(m, e, model, hidden); });
-    if (d.kind == Decl::Model)
-      for (auto *x : d.members)
-        if (x->kind == Decl::Fn)
-          visit(m, *x, &d);
-    path.pop_back();
-    done.insert(&d);
-  }
-
-  void mentions(const Module &m, const Expr &e, const Decl *model, std::vector<std::string_view> &hidden) {
-    size_t mark = hidden.size();
-    for (auto &p : e.params)
-      hidden.push_back(p.name);
-    for (auto &i : e.indices)
-      hidden.push_back(i.name);
-    for (auto *s : e.stmts)
-      if (s->kind == Decl::Let)
-        hidden.push_back(s->name);
-    if (e.kind == Expr::Name) {
-      path.back().second = e.span;
-      const Decl *d = nullptr;
-      bool isHidden = std::find(hidden.begin(), hidden.end(), e.name) != hidden.end();
-      if (model && !isHidden)
-        for (auto *x : model->members)
-          if (x->name == e.name) {
-            isHidden = true;
-            if (x->kind == Decl::Fn)
-              visit(m, *x, model);
-          }
-      if (!isHidden) {
-        const Module *home = &m;
-        d = m.find(e.name);
-        if (!d)
-          if (auto it = m.imports.find(e.name); it != m.imports.end() && it->second.decl) {
-            d = it->second.decl;
-            home = it->second.module;
-          }
-        if (!d) {
-          d = program.prelude->find(e.name);
-          home = program.prelude.get();
-        }
-        if (d)
-          visit(*home, *d, nullptr);
-      }
-    }
-    forEachChild(e, [&](const Expr &k) { mentions(m, k, model, hidden); });
-    hidden.resize(mark);
   }
 };
 
@@ -544,12 +473,7 @@ bool checkNames(const Program &program, const std::vector<std::string> &builtins
     NameChecker(program, *m, builtins, sources, diags).run();
   if (library)
     NameChecker(program, *program.prelude, builtins, sources, diags).run();
-  Recursion r(program, diags);
-  for (auto &m : program.modules)
-    r.run(*m);
-  if (library)
-    r.run(*program.prelude);
-  return !r.recursive;
+  return checkRecursion(program, diags, library);
 }
 
 } // namespace r1

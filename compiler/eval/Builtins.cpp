@@ -20,8 +20,11 @@ Value unaryOf(Evaluator &ev, BuiltinCall &c, ScalarOp op, double (*host)(double)
   if (x.is(Value::Unknown))
     return x;
   if (x.asFloat(f))
-    return op == ScalarOp::Abs && x.is(Value::Int) ? Value::integer(std::abs(x.i)) : Value::real(host(f));
-  return ev.fail("E0206", c.args[0].span, "`" + std::string(c.name) + "` takes a number or a tensor, this is " + kindName(x));
+    return op == ScalarOp::Abs && x.is(Value::Int) ? Value::integer(std::abs(x.i))
+                                                   : Value::real(host(f));
+  return ev.fail("E0206", c.args[0].span,
+                 "`" + std::string(c.name) + "` takes a number or a tensor, this is " +
+                     kindName(x));
 }
 
 #define R1_UNARY(fn, op, expr)                                                                     \
@@ -43,7 +46,8 @@ R1_UNARY(signF, Sign, (double)((x > 0) - (x < 0)))
 Value extremum(Evaluator &ev, BuiltinCall &c, bool max) {
   const Value &a = c[0], &b = c[1];
   if (a.isGraph() || b.isGraph())
-    return ev.arith(max ? ScalarOp::Max : ScalarOp::Min, a, b, c.span, max ? "maximum" : "minimum", c.args[0].span, c.args[1].span);
+    return ev.arith(max ? ScalarOp::Max : ScalarOp::Min, a, b, c.span, max ? "maximum" : "minimum",
+                    c.args[0].span, c.args[1].span);
   if (a.is(Value::Unknown))
     return a;
   if (b.is(Value::Unknown))
@@ -54,7 +58,9 @@ Value extremum(Evaluator &ev, BuiltinCall &c, bool max) {
     return Value::integer(max ? std::max(m, n) : std::min(m, n));
   if (a.asFloat(x) && b.asFloat(y))
     return Value::real(max ? std::fmax(x, y) : std::fmin(x, y));
-  return ev.fail("E0206", c.span, "`" + std::string(c.name) + "` takes two numbers or tensors, these are " + kindName(a) + " and " + kindName(b));
+  return ev.fail("E0206", c.span,
+                 "`" + std::string(c.name) + "` takes two numbers or tensors, these are " +
+                     kindName(a) + " and " + kindName(b));
 }
 Value maximum(Evaluator &ev, BuiltinCall &c) { return extremum(ev, c, true); }
 Value minimum(Evaluator &ev, BuiltinCall &c) { return extremum(ev, c, false); }
@@ -75,7 +81,8 @@ Value clamp(Evaluator &ev, BuiltinCall &c) {
 Value divMod(Evaluator &ev, BuiltinCall &c, bool mod) {
   const Value &a = c[0], &b = c[1];
   if (a.isGraph() || b.isGraph())
-    return ev.arith(mod ? ScalarOp::Mod : ScalarOp::FloorDiv, a, b, c.span, mod ? "mod" : "div", c.args[0].span, c.args[1].span);
+    return ev.arith(mod ? ScalarOp::Mod : ScalarOp::FloorDiv, a, b, c.span, mod ? "mod" : "div",
+                    c.args[0].span, c.args[1].span);
   if (a.is(Value::Unknown) || b.is(Value::Unknown))
     return a.is(Value::Unknown) ? a : b;
   int64_t m, n;
@@ -142,7 +149,9 @@ Value toInt(Evaluator &ev, BuiltinCall &c) {
     t->kind = Type::Int;
     return Value::unknown(t);
   }
-  return ev.fail("E0206", c.args[0].span, "`int` takes a number, this is " + kindName(c[0]) + (c[0].isGraph() ? "; write i32(x)" : ""));
+  return ev.fail("E0206", c.args[0].span,
+                 "`int` takes a number, this is " + kindName(c[0]) +
+                     (c[0].isGraph() ? "; write i32(x)" : ""));
 }
 
 Value full(Evaluator &ev, BuiltinCall &c) {
@@ -178,7 +187,9 @@ Value zerosLike(Evaluator &ev, BuiltinCall &c) {
   std::vector<LoopVar *> vars;
   for (size_t i = 0; i < t.dims.size(); ++i)
     vars.push_back(ev.g->var("i" + std::to_string(i), t.dims[i]));
-  return ev.tensor(ev.g->comprehension(vars, ev.g->constant(e, 0, c.span), ev.g->type(e, t.dims), c.span), e, t.dims);
+  return ev.tensor(
+      ev.g->comprehension(vars, ev.g->constant(e, 0, c.span), ev.g->type(e, t.dims), c.span), e,
+      t.dims);
 }
 
 Value dropout(Evaluator &ev, BuiltinCall &c) {
@@ -191,7 +202,8 @@ Value dropout(Evaluator &ev, BuiltinCall &c) {
   if (!x.is(Value::Tensor))
     return ev.fail("E0206", c.args[0].span, "`dropout` takes a tensor, this is " + kindName(x));
   if (!c[1].asFloat(p) || p < 0 || p >= 1)
-    return ev.fail("E0213", c.args[1].span, "the rate of `dropout` is from 0 up to 1, this is " + ev.text(c[1]));
+    return ev.fail("E0213", c.args[1].span,
+                   "the rate of `dropout` is from 0 up to 1, this is " + ev.text(c[1]));
   if (p == 0 || !ev.g->training)
     return x;
   auto &t = x.as<TensorObj>();
@@ -214,7 +226,9 @@ Value stopGrad(Evaluator &ev, BuiltinCall &c) {
 }
 
 Value notYet(Evaluator &ev, BuiltinCall &c) {
-  return ev.fail("E0299", c.span, "`" + std::string(c.name) + "` is not supported yet: the language has it, this version does not run it");
+  return ev.fail("E0299", c.span,
+                 "`" + std::string(c.name) +
+                     "` is not supported yet: the language has it, this version does not run it");
 }
 
 // close(a, b): |a - b| <= abs + rel * |b|, for numbers, lists and tensors.
@@ -260,9 +274,12 @@ Value close(Evaluator &ev, BuiltinCall &c) {
   if (!flatten(ev, c[0], a, c.args[0].span) || !flatten(ev, c[1], b, c.args[1].span))
     return {};
   if (a.size() != b.size())
-    return ev.fail("E0301", c.span, "`close` of " + std::to_string(a.size()) + " and " + std::to_string(b.size()) + " numbers");
+    return ev.fail("E0301", c.span,
+                   "`close` of " + std::to_string(a.size()) + " and " + std::to_string(b.size()) +
+                       " numbers");
   for (size_t i = 0; i < a.size(); ++i) {
-    bool ok = a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i])) || std::fabs(a[i] - b[i]) <= abs + rel * std::fabs(b[i]);
+    bool ok = a[i] == b[i] || (std::isnan(a[i]) && std::isnan(b[i])) ||
+              std::fabs(a[i] - b[i]) <= abs + rel * std::fabs(b[i]);
     if (!ok)
       return Value::boolean(false);
   }
@@ -273,16 +290,39 @@ Value close(Evaluator &ev, BuiltinCall &c) {
 
 const std::vector<Builtin> &elementBuiltins() {
   static const std::vector<Builtin> table = {
-      {"exp", "x", expF}, {"log", "x", logF}, {"sqrt", "x", sqrtF}, {"rsqrt", "x", rsqrtF},
-      {"sin", "x", sinF}, {"cos", "x", cosF}, {"tanh", "x", tanhF}, {"erf", "x", erfF},
-      {"abs", "x", absF}, {"sign", "x", signF}, {"maximum", "a b", maximum}, {"minimum", "a b", minimum},
-      {"clamp", "x low high", clamp}, {"mod", "a b", modF}, {"div", "a b", divF},
-      {"f64", "x", castTo<0>}, {"f32", "x", castTo<1>}, {"f16", "x", castTo<2>}, {"bf16", "x", castTo<3>},
-      {"i64", "x", castTo<4>}, {"i32", "x", castTo<5>}, {"i8", "x", castTo<6>}, {"u8", "x", castTo<7>},
-      {"real", "x", castTo<-1>}, {"float", "x", toFloat}, {"int", "x", toInt},
-      {"full", "value dims*", full}, {"zeros_like", "x", zerosLike}, {"dropout", "x rate", dropout},
-      {"stop_grad", "x", stopGrad}, {"close", "a b rel=? abs=?", close},
-      {"scan", "xs init f axis", notYet}, {"grad", "f wrt=", notYet},
+      {"exp", "x", expF},
+      {"log", "x", logF},
+      {"sqrt", "x", sqrtF},
+      {"rsqrt", "x", rsqrtF},
+      {"sin", "x", sinF},
+      {"cos", "x", cosF},
+      {"tanh", "x", tanhF},
+      {"erf", "x", erfF},
+      {"abs", "x", absF},
+      {"sign", "x", signF},
+      {"maximum", "a b", maximum},
+      {"minimum", "a b", minimum},
+      {"clamp", "x low high", clamp},
+      {"mod", "a b", modF},
+      {"div", "a b", divF},
+      {"f64", "x", castTo<0>},
+      {"f32", "x", castTo<1>},
+      {"f16", "x", castTo<2>},
+      {"bf16", "x", castTo<3>},
+      {"i64", "x", castTo<4>},
+      {"i32", "x", castTo<5>},
+      {"i8", "x", castTo<6>},
+      {"u8", "x", castTo<7>},
+      {"real", "x", castTo<-1>},
+      {"float", "x", toFloat},
+      {"int", "x", toInt},
+      {"full", "value dims*", full},
+      {"zeros_like", "x", zerosLike},
+      {"dropout", "x rate", dropout},
+      {"stop_grad", "x", stopGrad},
+      {"close", "a b rel=? abs=?", close},
+      {"scan", "xs init f axis", notYet},
+      {"grad", "f wrt=", gradientOf},
   };
   return table;
 }

@@ -5,10 +5,12 @@
 
 namespace r1 {
 
-const std::vector<Builtin> &reductionBuiltins();   // Reduce.cpp
-const std::vector<Builtin> &elementBuiltins();     // Builtins.cpp
-const std::vector<Builtin> &hostBuiltins();        // HostBuiltins.cpp
-const std::vector<Builtin> &stageBuiltins();       // StageBuiltins.cpp: @builtin functions
+const std::vector<Builtin> &reductionBuiltins(); // Reduce.cpp
+const std::vector<Builtin> &elementBuiltins();   // Builtins.cpp
+const std::vector<Builtin> &hostBuiltins();      // HostBuiltins.cpp
+const std::vector<Builtin> &stageBuiltins();     // StageBuiltins.cpp: @builtin functions
+
+Value gradientOf(Evaluator &ev, BuiltinCall &c); // Gradients.cpp
 
 /// mean([1.0, 2.0]), mean(rows, r => ...), max([..]).
 Value hostReduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean);

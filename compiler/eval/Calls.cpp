@@ -1,170 +1,9 @@
-// Calls: arguments to parameters, functions, lambdas, models.
+// Functions, lambdas, built-ins, models and pipelines applied to arguments.
 #include "compiler/eval/Evaluator.h"
 #include "compiler/eval/Stages.h"
 #include <algorithm>
 
 namespace r1 {
-
-// ── arguments ───────────────────────────────────────────────────────────────
-
-static void withSignature(Evaluator &ev, Diag &d, const Decl *decl) {
-  if (decl)
-    d.note(signatureText(*decl, ev.sh.sources) + "        " + ev.sh.sources.where(decl->nameSpan));
-}
-
-bool Evaluator::bindArgs(std::string_view callee, const Decl *decl, const std::vector<Parameter> &params,
-                         std::vector<ArgVal> &args, Span span, std::vector<ArgVal *> &slots) {
-  slots.assign(params.size(), nullptr);
-  std::string name(callee);
-  bool ok = true;
-  size_t next = 0;
-  for (auto &a : args) {
-    if (a.name.empty()) {
-      if (next >= params.size()) {
-        auto &d = err("E0203", a.span, "`" + name + "` takes " + std::to_string(params.size()) +
-                                           (params.size() == 1 ? " argument" : " arguments") + " and is given more");
-        withSignature(*this, d, decl);
-        return false;
-      }
-      slots[next++] = &a;
-      continue;
-    }
-    size_t i = 0;
-    while (i < params.size() && params[i].name != a.name)
-      ++i;
-    if (i == params.size()) {
-      std::vector<std::string> have;
-      for (auto &p : params)
-        have.push_back(std::string(p.name));
-      std::string wrote(a.name);
-      auto &d = err("E0201", a.nameSpan, "`" + name + "` has no argument `" + wrote + "`");
-      if (auto near = nearest(wrote, have); !near.empty()) {
-        d.label("did you mean `" + near + "`?");
-        d.help("`" + near + "`", a.nameSpan, near);
-      }
-      withSignature(*this, d, decl);
-      ok = false;
-      continue;
-    }
-    if (slots[i]) {
-      err("E0204", a.nameSpan, "`" + name + "` is given `" + std::string(a.name) + "` twice")
-          .also(slots[i]->span, "given here first");
-      ok = false;
-      continue;
-    }
-    slots[i] = &a;
-  }
-  return ok;
-}
-
-static void missing(Evaluator &ev, std::string_view callee, const Decl *decl, const Parameter &p, Span span) {
-  auto &d = ev.err("E0202", span, "`" + std::string(callee) + "` needs `" + std::string(p.name) + "`, which is not given");
-  withSignature(ev, d, decl);
-}
-
-// ── dims on the way out ─────────────────────────────────────────────────────
-
-Value Evaluator::leaveFrames(const Value &v, uint32_t frame, uint32_t modelFrame) {
-  auto out = [&](const DimSym *s) {
-    if (s->kind != DimSym::Bound && s->kind != DimSym::Alias)
-      return false;
-    // A size of the model that is a plain number has no better name outside.
-    return s->frame && (s->frame == frame || (s->frame == modelFrame && !s->bound.isConst()));
-  };
-  auto touches = [&](const Dim &d) { return d.anySym(out); };
-  switch (v.kind) {
-  case Value::Tensor: {
-    auto &t = v.as<TensorObj>();
-    bool any = t.elem.bounded && touches(t.elem.bound);
-    for (auto &d : t.dims)
-      any |= touches(d);
-    if (!any)
-      return v;
-    auto o = std::make_shared<TensorObj>(t);
-    for (auto &d : o->dims)
-      d = leaving(d, out);
-    if (o->elem.bounded)
-      o->elem.bound = leaving(o->elem.bound, out);
-    Value r = Value::of(Value::Tensor, std::move(o));
-    r.maybe = v.maybe;
-    return r;
-  }
-  case Value::DimV:
-    return touches(v.dims()) ? Value::dim(leaving(v.dims(), out)) : v;
-  case Value::Record: {
-    Fields f = v.as<RecordObj>().fields;
-    for (auto &[k, x] : f)
-      x = leaveFrames(x, frame, modelFrame);
-    return Value::record(std::move(f));
-  }
-  case Value::List: {
-    if (v.as<ListObj>().items.empty() || !(v.as<ListObj>().items[0].isGraph() || v.as<ListObj>().items[0].is(Value::DimV)))
-      return v;
-    auto o = std::make_shared<ListObj>(v.as<ListObj>());
-    for (auto &x : o->items)
-      x = leaveFrames(x, frame, modelFrame);
-    return Value::of(Value::List, std::move(o));
-  }
-  default:
-    return v;
-  }
-}
-
-// ── functions ───────────────────────────────────────────────────────────────
-
-bool Evaluator::bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, const ScopeP &sc,
-                           BuiltinCall *record) {
-  std::vector<ArgVal *> slots;
-  if (!bindArgs(d.name, &d, d.params, args, span, slots))
-    return false;
-  Saved<std::vector<std::pair<Dim, Dim>>> keep(deferred, {});
-  std::string_view callee = calleeText.empty() ? d.name : calleeText;
-  calleeText = {};
-  bool ok = true;
-  for (size_t i = 0; i < d.params.size(); ++i) {
-    auto &p = d.params[i];
-    TypeP t = p.type ? type(*p.type, sc, true) : nullptr;
-    ok &= !p.type || t;
-    Value v;
-    Span at = span;
-    if (slots[i]) {
-      v = slots[i]->value;
-      at = slots[i]->span;
-    } else if (p.init) {
-      v = eval(*p.init, sc, t.get());
-      at = p.init->span;
-    } else {
-      missing(*this, d.name, &d, p, span);
-      ok = false;
-      continue;
-    }
-    if (t) {
-      Saved<bool> outer(outerNames, true);
-      v = coerce(v, *t, at, What::param(p.name, callee));
-    }
-    ok &= !v.isError();
-    if (v.is(Value::DimV) && !rowMode && t && t->kind == Type::DimT)
-      v = Value::dim(Dim(sh.dims.bind(std::string(p.name), v.dims(), DimSym::Bound, sc->frame, at)));
-    sc->set(p.name, v);
-    if (record) {
-      ArgVal a;
-      a.name = p.name;
-      a.value = v;
-      a.span = at;
-      a.expr = slots[i] ? slots[i]->expr : p.init;
-      record->args.push_back(std::move(a));
-      record->given.push_back(slots[i] != nullptr);
-    }
-  }
-  if (!ok)
-    return false;
-  for (auto &[want, have] : deferred)
-    if (sameSize(want, have) == Same::No) {
-      err("E0301", span, "`" + std::string(d.name) + "` needs " + nameAndNumber(want) + " and is given " + nameAndNumber(have));
-      return false;
-    }
-  return true;
-}
 
 Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   const Decl &d = *f.decl;
@@ -199,7 +38,9 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
     }
     const Builtin *b = findStageBuiltin(name);
     if (!b)
-      return fail("E0299", span, "`" + name + "` is not supported yet: the language has it, this version does not run it");
+      return fail("E0299", span,
+                  "`" + name +
+                      "` is not supported yet: the language has it, this version does not run it");
     bc.scope = sc;
     return b->run(*this, bc);
   }
@@ -253,7 +94,7 @@ Value Evaluator::applyLambda(const FnObj &f, std::vector<ArgVal> &args, Span spa
   for (size_t i = 0; i < e.params.size(); ++i) {
     auto &p = e.params[i];
     if (!slots[i]) {
-      missing(*this, f.name, nullptr, p, span);
+      missing(f.name, nullptr, p, span);
       return {};
     }
     Value v = slots[i]->value;
@@ -281,7 +122,8 @@ Value Evaluator::applyAbstract(const FnObj &f, std::vector<ArgVal> &args, Span s
   }
   if (!t.args.empty() && t.args.size() != args.size())
     return fail(args.size() > t.args.size() ? "E0203" : "E0202", span,
-                "`" + f.name + "` takes " + std::to_string(t.args.size()) + " arguments and is given " + std::to_string(args.size()));
+                "`" + f.name + "` takes " + std::to_string(t.args.size()) +
+                    " arguments and is given " + std::to_string(args.size()));
   if (!t.result)
     return Value::unknown(std::make_shared<Type>());
   Type::Kind k = t.result->kind;
@@ -324,12 +166,14 @@ static const std::vector<BuiltinParam> &paramsOf(const Builtin &b) {
   return it->second;
 }
 
-Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span span, const Type *expect) {
+Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span span,
+                              const Type *expect) {
   const std::vector<BuiltinParam> &ps = paramsOf(b);
   auto signature = [&] {
     std::string r = std::string(b.name) + "(";
     for (size_t i = 0; i < ps.size(); ++i)
-      r += (i ? ", " : "") + std::string(ps[i].name) + (ps[i].named ? " =" : "") + (ps[i].optional ? "?" : "");
+      r += (i ? ", " : "") + std::string(ps[i].name) + (ps[i].named ? " =" : "") +
+           (ps[i].optional ? "?" : "");
     return r + ")";
   };
   BuiltinCall bc;
@@ -349,7 +193,8 @@ Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span 
         continue;
       }
       if (next >= ps.size() || ps[next].named) {
-        err("E0203", a.span, "`" + std::string(b.name) + "` is given more arguments than it takes").note(signature());
+        err("E0203", a.span, "`" + std::string(b.name) + "` is given more arguments than it takes")
+            .note(signature());
         return {};
       }
       bc.args[next] = a;
@@ -364,14 +209,16 @@ Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span 
       for (auto &p : ps)
         have.push_back(std::string(p.name));
       std::string wrote(a.name);
-      auto &d = err("E0201", a.nameSpan, "`" + std::string(b.name) + "` has no argument `" + wrote + "`");
+      auto &d =
+          err("E0201", a.nameSpan, "`" + std::string(b.name) + "` has no argument `" + wrote + "`");
       if (auto near = nearest(wrote, have); !near.empty())
         d.label("did you mean `" + near + "`?").help("`" + near + "`", a.nameSpan, near);
       d.note(signature());
       return {};
     }
     if (bc.given[i]) {
-      err("E0204", a.nameSpan, "`" + std::string(b.name) + "` is given `" + std::string(a.name) + "` twice");
+      err("E0204", a.nameSpan,
+          "`" + std::string(b.name) + "` is given `" + std::string(a.name) + "` twice");
       return {};
     }
     bc.args[i] = a;
@@ -379,7 +226,10 @@ Value Evaluator::applyBuiltin(const Builtin &b, std::vector<ArgVal> &args, Span 
   }
   for (size_t i = 0; i < ps.size(); ++i)
     if (!bc.given[i] && !ps[i].optional && !ps[i].many) {
-      err("E0202", span, "`" + std::string(b.name) + "` needs `" + std::string(ps[i].name) + "`, which is not given").note(signature());
+      err("E0202", span,
+          "`" + std::string(b.name) + "` needs `" + std::string(ps[i].name) +
+              "`, which is not given")
+          .note(signature());
       return {};
     }
   return b.run(*this, bc);
@@ -404,7 +254,8 @@ Value Evaluator::apply(const Value &f, std::vector<ArgVal> args, Span span, cons
       return applyLambda(fn, args, span);
     }
     // The library's `filter` is for corpora; lists have their own.
-    if (!fn.decl->value && !args.empty() && (args[0].value.is(Value::List) || args[0].value.is(Value::Range)))
+    if (!fn.decl->value && !args.empty() &&
+        (args[0].value.is(Value::List) || args[0].value.is(Value::Range)))
       if (const Builtin *b = findBuiltin(fn.decl->name))
         return applyBuiltin(*b, args, span, expect);
     return applyFn(fn, args, span);
@@ -432,7 +283,8 @@ Value Evaluator::apply(const Value &f, std::vector<ArgVal> args, Span span, cons
     for (auto &a : args)
       if (a.value.isError())
         return {};
-    return f.as<UnknownObj>().type->kind == Type::Any || f.as<UnknownObj>().type->kind == Type::Model
+    return f.as<UnknownObj>().type->kind == Type::Any ||
+                   f.as<UnknownObj>().type->kind == Type::Model
                ? Value::unknown(std::make_shared<Type>())
                : fail("E0207", span, kindName(f) + " is not a function");
   case Value::None:
@@ -461,208 +313,6 @@ Value Evaluator::apply(const Value &f, std::vector<Value> args, Span span) {
     as.push_back(std::move(a));
   }
   return apply(f, std::move(as), span);
-}
-
-// ── call expressions ────────────────────────────────────────────────────────
-
-Value Evaluator::evalWith(const Expr &e, const ScopeP &sc, const OverrideTree &over) {
-  over.used = true;
-  if (over.expr)
-    return eval(*over.expr, sc);
-  switch (e.kind) {
-  case Expr::Paren:
-    return evalWith(*e.kids[0], sc, over);
-  case Expr::Call:
-    return call(e, sc, nullptr, &over);
-  case Expr::Pipe: {
-    Value x = eval(*e.kids[0], sc);
-    if (x.isError())
-      return {};
-    return call(*e.kids[1], sc, nullptr, &over, &x, e.kids[0]->span);
-  }
-  case Expr::Name:
-    // A shared `let` is inlined for this use only.
-    for (Scope *s = sc.get(); s; s = s->parent.get())
-      for (auto &[n, d] : s->lets)
-        if (n == e.name && d->value)
-          return evalWith(*d->value, sc, over);
-    break;
-  case Expr::Record: {
-    Value v = eval(e, sc);
-    if (!v.is(Value::Record))
-      return v;
-    Fields f = v.as<RecordObj>().fields;
-    for (auto &[name, o] : over.sub) {
-      bool found = false;
-      for (auto &a : e.args)
-        if (a.name == name) {
-          for (auto &[k, x] : f)
-            if (k == name)
-              x = evalWith(*a.value, sc, o);
-          found = true;
-        }
-      if (!found) {
-        std::vector<std::string> have;
-        for (auto &[k, x] : f)
-          have.push_back(k);
-        auto &d = err("E0601", e.span, "--set " + o.text + ": the record has no `" + name + "`");
-        if (auto near = nearest(name, have); !near.empty())
-          d.help("`" + near + "`");
-        return {};
-      }
-    }
-    return Value::record(std::move(f));
-  }
-  default:
-    break;
-  }
-  const OverrideTree *leaf = &over;
-  while (leaf->text.empty() && !leaf->sub.empty())
-    leaf = &leaf->sub.begin()->second;
-  return fail("E0601", e.span, "--set " + leaf->text + ": this is not a call whose arguments could be set");
-}
-
-Value Evaluator::call(const Expr &e, const ScopeP &sc, const Type *expect, const OverrideTree *over,
-                      const Value *piped, Span pipedSpan) {
-  if (e.kind == Expr::Paren)
-    return call(*e.kids[0], sc, expect, over, piped, pipedSpan);
-  if (e.kind != Expr::Call) {
-    err("E0104", e.span, "the right side of |> is a call");
-    return {};
-  }
-  Value f = eval(*e.kids[0], sc);
-  const std::vector<Parameter> *params = nullptr;
-  const Decl *decl = nullptr;
-  if (f.is(Value::Fn)) {
-    auto &fn = f.as<FnObj>();
-    decl = fn.decl;
-    params = fn.decl ? &fn.decl->params : fn.lambda ? &fn.lambda->params : nullptr;
-  } else if (f.is(Value::ModelDef) || f.is(Value::Pipeline)) {
-    decl = f.as<ModelDefObj>().decl;
-    params = &decl->params;
-  }
-  std::vector<ArgVal> args;
-  bool bad = f.isError();
-  std::set<std::string> overridden;
-  size_t position = 0;
-  if (piped) {
-    ArgVal a;
-    a.value = *piped;
-    a.span = pipedSpan;
-    args.push_back(std::move(a));
-    ++position;
-  }
-  for (auto &x : e.args) {
-    if (x.spread) {
-      Value r = eval(*x.value, sc);
-      if (!r.is(Value::Record)) {
-        if (!r.isError())
-          err("E0206", x.value->span, "`...` spreads a record, this is " + kindName(r));
-        bad = true;
-        continue;
-      }
-      for (auto &[k, v] : std::static_pointer_cast<const RecordObj>(r.o)->fields) {
-        ArgVal a;
-        a.name = k;
-        a.value = v;
-        a.span = a.nameSpan = x.span;
-        a.keep = r.o;
-        args.push_back(std::move(a));
-      }
-      continue;
-    }
-    ArgVal a;
-    a.name = x.name;
-    a.nameSpan = x.nameSpan;
-    a.span = x.value->span;
-    a.expr = x.value;
-    std::string name(x.name);
-    if (name.empty() && params && position < params->size())
-      name = std::string((*params)[position].name);
-    if (x.name.empty())
-      ++position;
-    const OverrideTree *o = nullptr;
-    if (over)
-      if (auto it = over->sub.find(name); it != over->sub.end())
-        o = &it->second;
-    if (o) {
-      overridden.insert(name);
-      a.value = evalWith(*x.value, sc, *o);
-      if (o->expr) {
-        a.expr = o->expr;
-        a.span = o->expr->span;
-      }
-    } else {
-      const Type *want = nullptr;
-      a.value = eval(*x.value, sc, want);
-    }
-    bad |= a.value.isError();
-    args.push_back(std::move(a));
-  }
-  if (over)
-    for (auto &[name, o] : over->sub) {
-      if (overridden.count(name))
-        continue;
-      const Parameter *p = nullptr;
-      std::vector<std::string> have;
-      if (params)
-        for (auto &q : *params) {
-          have.push_back(std::string(q.name));
-          if (q.name == name)
-            p = &q;
-        }
-      if (!p) {
-        const OverrideTree *leaf = &o;
-        while (leaf->text.empty() && !leaf->sub.empty())
-          leaf = &leaf->sub.begin()->second;
-        std::string callee(sh.sources.text(e.kids[0]->span));
-        auto &d = err("E0601", e.kids[0]->span, "--set " + leaf->text + ": `" + callee + "` has no argument `" + name + "`");
-        std::string list;
-        for (auto &h : have)
-          list += (list.empty() ? "" : " ") + h;
-        d.note("`" + callee + "` has: " + list);
-        std::string near = nearest(name, have);
-        for (auto &h : have)
-          if (near.empty() && h.size() >= 3 && (name.substr(0, h.size()) == h || h.substr(0, name.size()) == name))
-            near = h;
-        if (!near.empty())
-          d.help("did you mean `" + near + "`?");
-        for (auto &[deeper, t] : o.sub)
-          if (std::find(have.begin(), have.end(), deeper) != have.end())
-            if (size_t at = leaf->text.find(name + "."); at != std::string::npos)
-              d.help("--set " + std::string(leaf->text).erase(at, name.size() + 1));
-        return {};
-      }
-      o.used = true;
-      ArgVal a;
-      a.name = p->name;
-      if (o.expr) {
-        a.value = eval(*o.expr, sc);
-        a.expr = o.expr;
-        a.span = a.nameSpan = o.expr->span;
-      } else if (p->init) {
-        a.value = evalWith(*p->init, f.is(Value::Fn) ? f.as<FnObj>().scope : f.as<ModelDefObj>().scope, o);
-        a.expr = p->init;
-        a.span = a.nameSpan = p->init->span;
-      } else {
-        continue; // reported as missing
-      }
-      bad |= a.value.isError();
-      args.push_back(std::move(a));
-    }
-  if (bad)
-    return {};
-  if (f.is(Value::Fn) && f.as<FnObj>().lambda && e.kids[0]->kind == Expr::Name) {
-    auto named = std::make_shared<FnObj>(f.as<FnObj>());
-    named->name = std::string(e.kids[0]->name);
-    named->origin = f.o.get();
-    f.o = named;
-  }
-  // `down(x)` is a call of forward; the reader knows it as `down`.
-  calleeText = {};
-  if (f.is(Value::Model) && (e.kids[0]->kind == Expr::Name || e.kids[0]->kind == Expr::Member))
-    calleeText = sh.sources.text(e.kids[0]->span);
-  return apply(f, std::move(args), e.span, expect);
 }
 
 } // namespace r1

@@ -103,7 +103,9 @@ struct Inference {
         s += (s.empty() ? "" : ", ") + nameAndNumber(d);
       return s;
     };
-    ev.err("E0306", at, "`" + std::string(v.name) + "` ranges over " + text(dims) + " here and over " + text(v.found) + " before")
+    ev.err("E0306", at,
+           "`" + std::string(v.name) + "` ranges over " + text(dims) + " here and over " +
+               text(v.found) + " before")
         .also(v.foundAt, "over " + text(v.found))
         .help("say which: for " + std::string(v.name) + " in … =>");
   }
@@ -202,13 +204,16 @@ bool Evaluator::makeLoop(std::vector<IndexVar> &vars, const ScopeP &sc, const Sc
       return false;
     if (!v.known) {
       err("E0306", v.span, "nothing says over what `" + std::string(v.name) + "` ranges")
-          .note("a range comes from a bare subscript x[" + std::string(v.name) + "], or from the type that is expected")
+          .note("a range comes from a bare subscript x[" + std::string(v.name) +
+                "], or from the type that is expected")
           .help("say it: " + std::string(v.name) + " in N");
       return false;
     }
     std::vector<Value> pack;
     for (size_t i = 0; i < v.found.size(); ++i) {
-      LoopVar *lv = g->var(std::string(v.name) + (v.pack && v.found.size() > 1 ? std::to_string(i) : ""), v.found[i]);
+      LoopVar *lv =
+          g->var(std::string(v.name) + (v.pack && v.found.size() > 1 ? std::to_string(i) : ""),
+                 v.found[i]);
       int64_t lo = 0;
       Value loV = Value::dim(v.lo);
       if (loV.asInt(lo))
@@ -237,9 +242,12 @@ bool Evaluator::makeLoop(std::vector<IndexVar> &vars, const ScopeP &sc, const Sc
 
 Value Evaluator::comprehension(const Expr &e, const ScopeP &sc, const Type *expect) {
   if (!g)
-    return fail("E0214", e.span, "`for` builds a tensor, which stands only in graph functions; lists are made with map");
+    return fail(
+        "E0214", e.span,
+        "`for` builds a tensor, which stands only in graph functions; lists are made with map");
   if (loopDepth)
-    return fail("E0302", e.span, "inside `for` values are single elements: a `for` cannot stand here");
+    return fail("E0302", e.span,
+                "inside `for` values are single elements: a `for` cannot stand here");
   std::vector<IndexVar> vars;
   for (auto &i : e.indices)
     vars.push_back({i.name, i.range, i.pack, i.span, {}, {}, false, false, {}});
@@ -285,11 +293,14 @@ Value Evaluator::comprehension(const Expr &e, const ScopeP &sc, const Type *expe
   if (body.maybe)
     return present(body, e.kids[0]->span);
   ElemType elem;
-  if (!elemOf(body, elem, e.kids[0]->span) || (body.is(Value::Tensor) && !body.as<TensorObj>().dims.empty()))
-    return fail("E0302", e.kids[0]->span, "the body of `for` is one element, this is " + kindName(body));
+  if (!elemOf(body, elem, e.kids[0]->span) ||
+      (body.is(Value::Tensor) && !body.as<TensorObj>().dims.empty()))
+    return fail("E0302", e.kids[0]->span,
+                "the body of `for` is one element, this is " + kindName(body));
   if (elem.weak) { // indices and plain numbers take the type that is expected
     elem.weak = false;
-    bool fits = expect && expect->kind == Type::Tensor && (elem.isInt() ? !expect->elem.isBool() : expect->elem.isFloat());
+    bool fits = expect && expect->kind == Type::Tensor &&
+                (elem.isInt() ? !expect->elem.isBool() : expect->elem.isFloat());
     if (fits)
       elem = expect->elem;
     else if (elem.isInt())
@@ -330,11 +341,15 @@ Value Evaluator::reduceLambda(ReduceOp op, bool mean, const FnObj &f, Span span)
   if (body.maybe)
     return present(body, e.kids[0]->span);
   ElemType elem;
-  if (!elemOf(body, elem, e.kids[0]->span) || (body.is(Value::Tensor) && !body.as<TensorObj>().dims.empty()))
-    return fail("E0302", e.kids[0]->span, "what is reduced is one element, this is " + kindName(body));
+  if (!elemOf(body, elem, e.kids[0]->span) ||
+      (body.is(Value::Tensor) && !body.as<TensorObj>().dims.empty()))
+    return fail("E0302", e.kids[0]->span,
+                "what is reduced is one element, this is " + kindName(body));
   bool logical = op == ReduceOp::Any || op == ReduceOp::All;
   if (logical != elem.isBool())
-    return fail("E0303", e.kids[0]->span, logical ? "this reduction is over bools, not " + kindName(body) : "bools are counted as sum(f32(x))");
+    return fail("E0303", e.kids[0]->span,
+                logical ? "this reduction is over bools, not " + kindName(body)
+                        : "bools are counted as sum(f32(x))");
   if (elem.weak && elem.isFloat() == false)
     elem.e = Elem::I64;
   elem.bounded = false;
@@ -348,7 +363,8 @@ Value Evaluator::reduceLambda(ReduceOp op, bool mean, const FnObj &f, Span span)
     Dim n(1);
     for (auto &d : dims)
       n = n * d;
-    r = g->op(ScalarOp::Mul, g->elem(elem), {r, g->constant(elem, 1.0 / std::max<double>(1, (double)n.size()), span)}, span);
+    r = g->op(ScalarOp::Mul, g->elem(elem),
+              {r, g->constant(elem, 1.0 / std::max<double>(1, (double)n.size()), span)}, span);
   }
   if (loopDepth)
     return scalar(r, elem);

@@ -1,7 +1,8 @@
 // Where a loss needs a gradient and there is none (E0311).
 //
 // A gradient flows along float values: not through comparisons, conditions or subscripts, which is
-// ordinary, but a value that was made an integer or a bool and is then used as a number has lost it.
+// ordinary, but a value that was made an integer or a bool and is then used as a number has lost
+// it.
 #include "compiler/eval/Evaluator.h"
 #include "compiler/eval/Stages.h"
 #include <unordered_set>
@@ -82,8 +83,9 @@ private:
     case Scalar::Op:
       if (s->op == ScalarOp::Cast && s->args[0]->elem > Elem::BF16 && dependsOn(s->args[0])) {
         bool b = s->args[0]->elem == Elem::Bool;
-        auto &d = ev.err("E0311", s->span, b ? "the loss counts a condition on the parameters, which has no gradient"
-                                             : "the loss goes through integers, which have no gradient");
+        auto &d = ev.err("E0311", s->span,
+                         b ? "the loss counts a condition on the parameters, which has no gradient"
+                           : "the loss goes through integers, which have no gradient");
         d.help("if no gradient should pass, say so: stop_grad(…)");
         ok = false;
         return;
@@ -114,8 +116,12 @@ bool checkDifferentiable(Evaluator &ev, const Stage &s, const Node *loss, Span s
     if (l.trainable && !flow.reached(&l) && ++n <= 3)
       without += (without.empty() ? "`" : ", `") + l.path + "`";
   if (n)
-    ev.sh.diags.warning("E0311", span, "no gradient reaches " + without + (n > 3 ? " and " + std::to_string(n - 3) + " more" : ""))
-        .note("the loss does not depend on " + std::string(n == 1 ? "it" : "them") + "; leave " + (n == 1 ? "it" : "them") + " out of `trainable` if that is meant");
+    ev.sh.diags
+        .warning("E0311", span,
+                 "no gradient reaches " + without +
+                     (n > 3 ? " and " + std::to_string(n - 3) + " more" : ""))
+        .note("the loss does not depend on " + std::string(n == 1 ? "it" : "them") + "; leave " +
+              (n == 1 ? "it" : "them") + " out of `trainable` if that is meant");
   return true;
 }
 

@@ -13,18 +13,18 @@ namespace r1 {
 /// One parameter of a model, in path order ("blocks[0].attn.q.w").
 struct Leaf {
   std::string path;
-  GraphType type;         // storage: f32
-  int dist = 0;           // 0 constant a; 1 normal(mean a, std b); 2 uniform in a..b
+  GraphType type; // storage: f32
+  int dist = 0;   // 0 constant a; 1 normal(mean a, std b); 2 uniform in a..b
   double a = 0, b = 0;
-  bool trainable = true;  // selected by the stage's `trainable`
-  std::string from;       // the stage whose artifact gives its start value; "" = initialised
-  std::string fromPath;   // and the leaf's path in that artifact
+  bool trainable = true; // selected by the stage's `trainable`
+  std::string from;      // the stage whose artifact gives its start value; "" = initialised
+  std::string fromPath;  // and the leaf's path in that artifact
   Span span;
 };
 
 /// Host functions that run while a stage runs, named from the spec JSON by {"fn": index}.
-using HostFn = std::function<double(double)>;                                // schedules
-using RowFn = std::function<nlohmann::json(const nlohmann::json &)>;         // rows; thread-safe
+using HostFn = std::function<double(double)>;                        // schedules
+using RowFn = std::function<nlohmann::json(const nlohmann::json &)>; // rows; thread-safe
 
 /// One stage. `spec` is canonical JSON of its host arguments (units resolved: bytes, seconds,
 /// {"steps": n} ...), with {"stage": NAME} where another stage's artifact is read, data pipelines
@@ -34,14 +34,15 @@ struct Stage {
   std::string name, kind; // kind: the built-in called: "train", "evaluate", "bpe", "corpus", ...
   Span span;
   nlohmann::json spec;
-  nlohmann::json on;                      // placement: outside the fingerprint; null if none
-  std::vector<std::string> reads;         // stages whose artifacts it uses, in order of first use
-  std::vector<std::string> files;         // files and globs it reads, as written (relative to cwd)
-  std::map<std::string, nlohmann::json> builtins; // built-in name -> semantic version, for the fingerprint
-  std::vector<std::string> sources;       // normalised text of each language function it uses
-  std::string result;                     // "corpus" | "tokenizer" | "model" | "metrics"
+  nlohmann::json on;              // placement: outside the fingerprint; null if none
+  std::vector<std::string> reads; // stages whose artifacts it uses, in order of first use
+  std::vector<std::string> files; // files and globs it reads, as written (relative to cwd)
+  std::map<std::string, nlohmann::json>
+      builtins;                     // built-in name -> semantic version, for the fingerprint
+  std::vector<std::string> sources; // normalised text of each language function it uses
+  std::string result;               // "corpus" | "tokenizer" | "model" | "metrics"
   // model stages
-  std::vector<Leaf> leaves;               // path order
+  std::vector<Leaf> leaves;                      // path order
   std::vector<std::unique_ptr<GraphFn>> entries; // train: loss, update (per N, see irgen), ...
   std::vector<HostFn> hostFns;
   std::vector<RowFn> rowFns;

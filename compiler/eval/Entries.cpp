@@ -12,6 +12,7 @@ namespace {
 struct Tree {
   std::map<const LeafObj *, Leaf *> leaves;
   std::map<const ModelObj *, std::string> paths;
+  std::map<std::string, int64_t> listSizes;
 };
 
 /// Builds one GraphFn: sets the evaluator up, restores it at the end.
@@ -29,6 +30,7 @@ struct Entry {
     g.training = training;
     g.leaves = tree.leaves;
     g.paths = tree.paths;
+    g.listSizes = tree.listSizes;
     ev.g = &g;
   }
 
@@ -47,7 +49,9 @@ struct Entry {
   /// The batch of a packed corpus: {x = {id, pos, seg}, target, mask}.
   Value batch(int64_t rows, const Json &layout, bool targets, bool countRows, Span from) {
     uint32_t frame = ev.sh.dims.newFrame();
-    auto dim = [&](const char *n, int64_t size) { return Dim(ev.sh.dims.bind(n, Dim(size), DimSym::Bound, frame, from)); };
+    auto dim = [&](const char *n, int64_t size) {
+      return Dim(ev.sh.dims.bind(n, Dim(size), DimSym::Bound, frame, from));
+    };
     Dim B = dim("B", rows), T = dim("T", layout.at("seq")), V = dim("V", layout.at("vocab"));
     ElemType id, i32, mask;
     id.e = i32.e = Elem::I32;
@@ -93,22 +97,33 @@ Value scalarResult(Evaluator &ev, const Value &v, Span span, const std::string &
 
 void makeLeaves(Evaluator &ev, Stage &s, const std::shared_ptr<const ModelObj> &model, Tree &tree) {
   std::vector<std::pair<const LeafObj *, Leaf>> found;
-  walkModel(model,
-            [&](const std::shared_ptr<const ModelObj> &m, const Path &p) { tree.paths[m.get()] = pathText(p); },
-            [&](const std::shared_ptr<const LeafObj> &l, const Path &p) {
-              Leaf x;
-              x.path = pathText(p);
-              x.type.elem = l->elem.real ? Elem::F32 : l->elem.e;
-              for (auto &d : l->dims)
-                x.type.dims.push_back({d.str(), d.size()});
-              x.dist = l->dist;
-              x.a = l->a;
-              x.b = l->b;
-              x.from = l->from;
-              x.fromPath = l->fromPath;
-              x.span = l->span;
-              found.emplace_back(l.get(), std::move(x));
-            });
+  walkModel(
+      model,
+      [&](const std::shared_ptr<const ModelObj> &m, const Path &p) {
+        tree.paths[m.get()] = pathText(p);
+      },
+      [&](const std::shared_ptr<const LeafObj> &l, const Path &p) {
+        Leaf x;
+        x.path = pathText(p);
+        Path upTo;
+        for (auto &step : p) {
+          upTo.push_back(step);
+          upTo.back().index = -1;
+          if (step.index >= 0)
+            tree.listSizes[pathText(upTo)] = step.count;
+          upTo.back().index = step.index;
+        }
+        x.type.elem = l->elem.real ? Elem::F32 : l->elem.e;
+        for (auto &d : l->dims)
+          x.type.dims.push_back({d.str(), d.size()});
+        x.dist = l->dist;
+        x.a = l->a;
+        x.b = l->b;
+        x.from = l->from;
+        x.fromPath = l->fromPath;
+        x.span = l->span;
+        found.emplace_back(l.get(), std::move(x));
+      });
   s.leaves.reserve(found.size()); // nodes point at them
   for (auto &[l, x] : found) {
     s.leaves.push_back(std::move(x));
@@ -185,13 +200,15 @@ Value prelude(Evaluator &ev, std::string_view name) {
 
 // Sums over a batch that perplexity and validation add up, by the names that `lm_eval` gives them:
 // nll (nats) and tokens.
-bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout, Elem compute) {
+bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout,
+               Elem compute) {
   Value f = prelude(ev, "lm_eval");
   if (!f.is(Value::Fn))
     return true;
   Entry e(ev, "eval", tree, compute, false);
   Value b = e.batch(s.spec.at("batch"), layout, true, true, c.dataSpan);
-  Value r = ev.apply(f, {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b}, c.dataSpan);
+  Value r = ev.apply(f, {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b},
+                     c.dataSpan);
   if (r.isError())
     return false;
   if (!r.is(Value::Record) || r.as<RecordObj>().fields.size() != 2) {
@@ -216,7 +233,8 @@ bool hasMethod(const ModelObj &m, std::string_view name) {
 }
 
 // The scores of the next token at every position of one row.
-bool logitsEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout, Elem compute) {
+bool logitsEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout,
+                 Elem compute) {
   if (!hasMethod(*c.model, "forward"))
     return true;
   const Decl *forward = nullptr;
@@ -224,15 +242,18 @@ bool logitsEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, 
     if (d->kind == Decl::Fn && d->name == "forward")
       forward = d;
   // Only models of tokens generate: forward(x: Tokens[...]).
-  if (forward->params.size() != 1 || !forward->params[0].type || forward->params[0].type->kind != TypeExpr::Named ||
+  if (forward->params.size() != 1 || !forward->params[0].type ||
+      forward->params[0].type->kind != TypeExpr::Named ||
       forward->params[0].type->path.back() != "Tokens")
     return true;
   Entry e(ev, "logits", tree, compute, false);
   Value b = e.batch(1, layout, false, false, c.dataSpan);
-  Value r = ev.apply(Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), {*b.as<RecordObj>().find("x")}, c.span);
+  Value r = ev.apply(Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)),
+                     {*b.as<RecordObj>().find("x")}, c.span);
   if (r.isError())
     return false;
-  if (!r.is(Value::Tensor) || r.as<TensorObj>().dims.size() != 3 || !r.as<TensorObj>().elem.isFloat())
+  if (!r.is(Value::Tensor) || r.as<TensorObj>().dims.size() != 3 ||
+      !r.as<TensorObj>().elem.isFloat())
     return true; // a classifier, say: nothing to generate
   ElemType f32;
   e.result("logits", ev.cast(r, f32, c.span));
@@ -269,12 +290,16 @@ bool updateEntry(Evaluator &ev, Stage &s, const StageCall &c) {
     if (st.isError())
       return false;
     if (!st.is(Value::Record)) {
-      ev.err("E0206", c.span, "`init` of an optimiser gives a record of tensors, this is " + kindName(st));
+      ev.err("E0206", c.span,
+             "`init` of an optimiser gives a record of tensors, this is " + kindName(st));
       return false;
     }
     for (auto &[k, v] : st.as<RecordObj>().fields) {
-      if (!v.is(Value::Tensor) || v.as<TensorObj>().dims.size() != 1 || !allZero(v.as<TensorObj>().node)) {
-        ev.err("E0299", c.span, "the optimiser's state `" + k + "` does not start as zeros_like(p); other starts are not supported yet");
+      if (!v.is(Value::Tensor) || v.as<TensorObj>().dims.size() != 1 ||
+          !allZero(v.as<TensorObj>().node)) {
+        ev.err("E0299", c.span,
+               "the optimiser's state `" + k +
+                   "` does not start as zeros_like(p); other starts are not supported yet");
         return false;
       }
       states.push_back(k);
@@ -292,20 +317,26 @@ bool updateEntry(Evaluator &ev, Stage &s, const StageCall &c) {
     clip = s.spec.at("clip");
     clipV = Value::real(clip);
   }
-  Value r = ev.apply(f, {p, g, Value::record(std::move(st)), e.hostScalar("lr"), e.hostScalar("t"), clipV, c.optim}, c.span);
+  Value r = ev.apply(
+      f,
+      {p, g, Value::record(std::move(st)), e.hostScalar("lr"), e.hostScalar("t"), clipV, c.optim},
+      c.span);
   if (r.isError())
     return false;
   const Value *np = r.is(Value::Record) ? r.as<RecordObj>().find("p") : nullptr;
   const Value *ns = r.is(Value::Record) ? r.as<RecordObj>().find("s") : nullptr;
   const Value *norm = r.is(Value::Record) ? r.as<RecordObj>().find("grad_norm") : nullptr;
   auto pool = [&](const Value *v) {
-    return v && v->is(Value::Tensor) && v->as<TensorObj>().dims.size() == 1 && v->as<TensorObj>().dims[0].size() == n;
+    return v && v->is(Value::Tensor) && v->as<TensorObj>().dims.size() == 1 &&
+           v->as<TensorObj>().dims[0].size() == n;
   };
   bool ok = pool(np) && ns && ns->is(Value::Record) && norm && norm->is(Value::Tensor);
   for (auto &k : states)
     ok = ok && pool(ns->as<RecordObj>().find(k));
   if (!ok) {
-    ev.err("E0301", c.span, "`step` of an optimiser gives {p, s} with p and every field of s shaped like the parameter");
+    ev.err("E0301", c.span,
+           "`step` of an optimiser gives {p, s} with p and every field of s shaped like the "
+           "parameter");
     return false;
   }
   e.result("p", *np);
@@ -322,7 +353,8 @@ bool StageBuilder::trainEntries(Stage &s, const StageCall &c) {
   Tree tree;
   makeLeaves(ev, s, c.model, tree);
   if (s.leaves.empty()) {
-    ev.err("E0403", c.span, "the model `" + std::string(c.model->decl->name) + "` has no parameters to train");
+    ev.err("E0403", c.span,
+           "the model `" + std::string(c.model->decl->name) + "` has no parameters to train");
     return false;
   }
   if (!selectTrainable(ev, s, c))
@@ -332,13 +364,17 @@ bool StageBuilder::trainEntries(Stage &s, const StageCall &c) {
   {
     Entry e(ev, "loss", tree, compute, true);
     Value b = e.batch(s.spec.at("batch"), layout, true, true, c.dataSpan);
-    Value r = ev.apply(c.loss, {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b, e.hostScalar("progress")}, c.lossSpan);
+    Value r = ev.apply(c.loss,
+                       {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b,
+                        e.hostScalar("progress")},
+                       c.lossSpan);
     if (r.isError())
       return false;
     Fields results;
     if (r.is(Value::Record)) {
       results = r.as<RecordObj>().fields;
-      auto it = std::find_if(results.begin(), results.end(), [](auto &f) { return f.first == "loss"; });
+      auto it =
+          std::find_if(results.begin(), results.end(), [](auto &f) { return f.first == "loss"; });
       if (it == results.end()) {
         ev.err("E0208", c.lossSpan, "the record a loss gives has a field `loss`, this has none");
         return false;

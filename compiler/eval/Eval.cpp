@@ -53,7 +53,8 @@ bool typed(const std::vector<Parameter> &ps) {
 }
 
 // Runs a function once with arguments that stand for any value of their types.
-void checkFn(Evaluator &ev, const Decl &d, const ScopeP &parent, std::shared_ptr<const ModelObj> self) {
+void checkFn(Evaluator &ev, const Decl &d, const ScopeP &parent,
+             std::shared_ptr<const ModelObj> self) {
   if (!typed(d.params) || !d.value) // a template: checked where it is used
     return;
   Scratch scratch;
@@ -156,7 +157,10 @@ std::string Analysis::pipeline(const std::string &name) {
   if (have.empty()) {
     sh.diags.error("E0405", {}, "`" + m->path + "` has no pipeline");
   } else {
-    auto &d = sh.diags.error("E0405", {}, name.empty() ? "`" + m->path + "` has several pipelines, none called `main`" : "`" + m->path + "` has no pipeline `" + name + "`");
+    auto &d =
+        sh.diags.error("E0405", {},
+                       name.empty() ? "`" + m->path + "` has several pipelines, none called `main`"
+                                    : "`" + m->path + "` has no pipeline `" + name + "`");
     d.note("it has: " + list);
     std::string near = name.empty() ? have[0] : nearest(name, have);
     if (!near.empty())
@@ -165,7 +169,8 @@ std::string Analysis::pipeline(const std::string &name) {
   return "";
 }
 
-std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name, const ElaborateOptions &options) {
+std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name,
+                                                 const ElaborateOptions &options) {
   Shared &sh = impl->shared;
   if (sh.diags.hasErrors())
     return nullptr;
@@ -173,10 +178,15 @@ std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name, const 
   OverrideTree sets;
   for (auto &s : options.sets) {
     size_t eq = s.find('=');
-    std::vector<std::string> path = eq == std::string::npos ? std::vector<std::string>{} : parseSetPath(s.substr(0, eq));
-    uint32_t id = sh.sources.add("--set " + s.substr(0, eq), eq == std::string::npos ? s : s.substr(eq + 1));
+    std::vector<std::string> path =
+        eq == std::string::npos ? std::vector<std::string>{} : parseSetPath(s.substr(0, eq));
+    uint32_t id =
+        sh.sources.add("--set " + s.substr(0, eq), eq == std::string::npos ? s : s.substr(eq + 1));
     if (path.empty()) {
-      sh.diags.error("E0601", {id, 0, (uint32_t)sh.sources.file(id).text.size()}, "--set " + s + ": it is PATH=EXPR").help("--set sft.lr=3e-4");
+      sh.diags
+          .error("E0601", {id, 0, (uint32_t)sh.sources.file(id).text.size()},
+                 "--set " + s + ": it is PATH=EXPR")
+          .help("--set sft.lr=3e-4");
       return nullptr;
     }
     Expr *e = nullptr;
@@ -202,6 +212,14 @@ std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name, const 
   StageBuilder builder(ev, *out, sets, options.checkFiles);
   sh.frozen = false;
   bool ok = builder.run(p.as<ModelDefObj>());
+  std::function<void(const OverrideTree &)> unused = [&](const OverrideTree &t) {
+    if (t.expr && !t.used)
+      sh.diags.error("E0601", t.expr->span, "--set " + t.text + " changes nothing: no such argument was evaluated");
+    for (auto &[k, x] : t.sub)
+      unused(x);
+  };
+  if (ok)
+    unused(sets);
   sh.frozen = true; // host and row functions may run from now on
   return ok && !sh.diags.hasErrors() ? std::move(out) : nullptr;
 }
@@ -259,7 +277,8 @@ std::string dumpElaboration(const Elaboration &e) {
       static const char *const dists[] = {"constant", "normal", "uniform"};
       s += "  leaf " + l.path + ": " + typeText(l.type);
       if (l.from.empty())
-        s += std::string(" = ") + dists[l.dist] + "(" + nlohmann::json(l.a).dump() + ", " + nlohmann::json(l.b).dump() + ")";
+        s += std::string(" = ") + dists[l.dist] + "(" + nlohmann::json(l.a).dump() + ", " +
+             nlohmann::json(l.b).dump() + ")";
       else
         s += " from " + l.from + ":" + l.fromPath;
       s += l.trainable ? "\n" : " frozen\n";

@@ -39,7 +39,8 @@ public:
   std::string pipeline(const std::string &name);
 
   /// Null after reporting errors.
-  std::unique_ptr<Elaboration> elaborate(const std::string &pipeline, const ElaborateOptions &options = {});
+  std::unique_ptr<Elaboration> elaborate(const std::string &pipeline,
+                                         const ElaborateOptions &options = {});
 
   /// Runs the `test` blocks of the main file (or of the prelude); failures are reported as E0212.
   std::vector<TestResult> runTests(bool library = false);

@@ -1,11 +1,14 @@
 // The one interpreter: host expressions are computed, graph functions are traced.
 //
-//   Expr.cpp           names, literals, blocks, if, records     Host.cpp       host arithmetic
-//   Types.cpp          type expressions; coercion to a type     Unify.cpp      dims of arguments
-//   Calls.cpp          arguments, functions, lambdas            Kernels.cpp    @kernel calls
-//   Tensors.cpp        element-wise ops, casts, @, as           Reduce.cpp     sums, softmax
-//   Comprehension.cpp  for, index ranges                        Subscript.cpp  reads, bounds
-//   Models.cpp         model trees, paths                       Builtins*.cpp  C++ functions
+//   Lookup.cpp         errors, names, members        Expr.cpp       literals, blocks, if, records
+//   Host.cpp           host arithmetic               Types.cpp      type expressions
+//   Coerce.cpp         values to types               Unify.cpp      dims of arguments
+//   Arguments.cpp      arguments to parameters       Calls.cpp      functions, lambdas, built-ins
+//   CallExpr.cpp       call expressions, --set       Kernels.cpp    @kernel calls
+//   Tensors.cpp        arithmetic, casts             Align.cpp      which axes belong together
+//   Shape.cpp          @, as, graph `if`             Reduce.cpp     sums, softmax
+//   Comprehension.cpp  for, index ranges             Subscript.cpp  reads, bounds
+//   Models.cpp         model trees, paths            Builtins*.cpp, *Builtins.cpp  C++ functions
 //
 // It runs in three ways. *Elaboration*: every dim has a number. *Definition check* (`symbolic`):
 // dims are symbols, unknown host values are Value::Unknown, the graph is thrown away. *Row time*
@@ -31,8 +34,8 @@ struct ArgVal {
 
 /// What a value is for, in messages: built only when there is one.
 struct What {
-  std::string_view text;          // "the value", or
-  std::string_view name, callee;  // `name` of `callee`; `name` alone
+  std::string_view text;         // "the value", or
+  std::string_view name, callee; // `name` of `callee`; `name` alone
   What(const char *s) : text(s) {}
   What(std::string_view before, std::string_view name) : text(before), name(name) {}
   static What param(std::string_view name, std::string_view callee) {
@@ -71,15 +74,15 @@ struct Builtin {
   const char *params;
   Value (*run)(Evaluator &, BuiltinCall &);
 };
-const Builtin *findBuiltin(std::string_view name);        // exp, sum, map, ...
-const Builtin *findStageBuiltin(std::string_view name);   // @builtin("name")
-std::vector<std::string> builtinNames();                  // of the first kind, and constants
+const Builtin *findBuiltin(std::string_view name);      // exp, sum, map, ...
+const Builtin *findStageBuiltin(std::string_view name); // @builtin("name")
+std::vector<std::string> builtinNames();                // of the first kind, and constants
 
 /// Arguments replaced by --set: a tree of argument names.
 struct OverrideTree {
-  const Expr *expr = nullptr;        // the replacement
+  const Expr *expr = nullptr; // the replacement
   mutable bool used = false;
-  std::string text;                  // as given, for messages
+  std::string text; // as given, for messages
   std::map<std::string, OverrideTree> sub;
   bool empty() const { return !expr && sub.empty(); }
 };
@@ -92,10 +95,10 @@ struct Shared {
   DimTable dims;
   std::map<const Module *, ScopeP> moduleScopes;
   std::map<std::pair<const Module *, std::string_view>, Value> globals;
-  std::set<const Decl *> evaluating;        // lets, for cycles
-  std::set<const Decl *> used;              // language functions, for fingerprints
-  std::set<std::string> filesRead;          // by read_lines
-  bool frozen = false;                      // row time: `globals` is complete
+  std::set<const Decl *> evaluating; // lets, for cycles
+  std::set<const Decl *> used;       // language functions, for fingerprints
+  std::set<std::string> filesRead;   // by read_lines
+  bool frozen = false;               // row time: `globals` is complete
   Shared(const Program &p, SourceManager &s, DiagEngine &d) : program(p), sources(s), diags(d) {}
 };
 
@@ -155,7 +158,7 @@ public:
   bool unifyDims(const std::vector<Dim> &want, const std::vector<Dim> &have, std::string &why,
                  const char *&code);
   bool unifyDim(const Dim &want, const Dim &have);
-  std::vector<std::pair<Dim, Dim>> deferred; // equations with more than one unknown
+  std::vector<std::pair<Dim, Dim>> deferred;             // equations with more than one unknown
   std::vector<Dim> expand(const std::vector<Dim> &dims); // bound packs replaced
 
   // ── calls ──
@@ -180,10 +183,12 @@ public:
   std::vector<Watched> watched;
   bool bindArgs(std::string_view callee, const Decl *decl, const std::vector<Parameter> &params,
                 std::vector<ArgVal> &args, Span span, std::vector<ArgVal *> &slots);
+  void missing(std::string_view callee, const Decl *decl, const Parameter &p, Span span);
   std::string_view calleeText; // of the call being bound, when it is not the declaration's name
-  bool outerNames = false; // messages name dims as the caller does
+  bool outerNames = false;     // messages name dims as the caller does
   /// Arguments and defaults, coerced, into `sc`; also into `record` for built-ins.
-  bool bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, const ScopeP &sc, BuiltinCall *record);
+  bool bindParams(const Decl &d, std::vector<ArgVal> &args, Span span, const ScopeP &sc,
+                  BuiltinCall *record);
   /// Evaluates an argument expression under an override.
   Value evalWith(const Expr &e, const ScopeP &sc, const OverrideTree &over);
   /// The value as the caller sees it: dims of the callee's scopes replaced by what they are.
@@ -192,7 +197,7 @@ public:
   // ── graph ──
   int loopDepth = 0;
   std::map<std::pair<const Node *, std::string>, DimSym *> readSyms; // equal reads, equal values
-  std::vector<Dim> facts;                  // >= 0 under the enclosing guards
+  std::vector<Dim> facts; // >= 0 under the enclosing guards
   Value tensor(Node *n, const ElemType &e, std::vector<Dim> dims);
   Value scalar(Scalar *s, const ElemType &e);
   Value affineScalar(Scalar *s, const ElemType &e, Dim value);
@@ -211,8 +216,8 @@ public:
   Value reshape(const Value &v, const Type &t, Span span);
   Value select(const Value &c, const Value &a, const Value &b, Span span);
   Value graphIf(const Expr &e, const Value &cond, const ScopeP &sc, const Type *expect);
-  bool align(const std::vector<const std::vector<Dim> *> &xs, std::vector<Dim> &out,
-             size_t &bad, bool &ambiguous);
+  bool align(const std::vector<const std::vector<Dim> *> &xs, std::vector<Dim> &out, size_t &bad,
+             bool &ambiguous);
   bool sameAxis(const Dim &a, const Dim &b);
   /// Where each of `own` is among `dims`, in order.
   bool mapAxes(const std::vector<Dim> &own, const std::vector<Dim> &dims, std::vector<size_t> &at,

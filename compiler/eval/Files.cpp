@@ -16,8 +16,8 @@ static bool nameMatches(std::string_view p, std::string_view s) {
   return !s.empty() && (p[0] == '?' || p[0] == s[0]) && nameMatches(p.substr(1), s.substr(1));
 }
 
-static void expand(const fs::path &dir, std::vector<std::string> parts, size_t i, std::vector<std::string> &out,
-                   size_t &budget) {
+static void expand(const fs::path &dir, std::vector<std::string> parts, size_t i,
+                   std::vector<std::string> &out, size_t &budget) {
   std::error_code ec;
   if (i == parts.size()) {
     if (fs::is_regular_file(dir, ec))
@@ -75,7 +75,10 @@ bool reportMissing(Evaluator &ev, const std::string &pattern, Span span) {
     good /= p;
   }
   bool isDir = fs::is_directory(pattern, ec);
-  auto &d = ev.err("E0401", span, isDir ? "`" + pattern + "` is a directory, not a file" : wild(pattern) ? "no file matches `" + pattern + "`" : "there is no file `" + pattern + "`");
+  auto &d = ev.err("E0401", span,
+                   isDir           ? "`" + pattern + "` is a directory, not a file"
+                   : wild(pattern) ? "no file matches `" + pattern + "`"
+                                   : "there is no file `" + pattern + "`");
   if (isDir) {
     d.help("\"" + (fs::path(pattern) / "**").string() + "\" means all files in it");
     return false;
@@ -102,7 +105,8 @@ bool reportMissing(Evaluator &ev, const std::string &pattern, Span span) {
       if (size_t at = fixed.find(missing); at != std::string::npos)
         fixed.replace(at, missing.size(), near);
       if (auto n = filesMatching(fixed).size())
-        d.help("\"" + fixed + "\" matches " + std::to_string(n) + (n == 1 ? " file" : " files"), span, "\"" + fixed + "\"");
+        d.help("\"" + fixed + "\" matches " + std::to_string(n) + (n == 1 ? " file" : " files"),
+               span, "\"" + fixed + "\"");
     }
   }
   return false;

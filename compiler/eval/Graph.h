@@ -32,13 +32,38 @@ struct GraphType {
 
 enum class ScalarOp : uint8_t {
   // float and integer arithmetic (operands and result of one element type)
-  Add, Sub, Mul, Div, Neg, Abs, Min, Max, Pow, Mod, FloorDiv,
+  Add,
+  Sub,
+  Mul,
+  Div,
+  Neg,
+  Abs,
+  Min,
+  Max,
+  Pow,
+  Mod,
+  FloorDiv,
   // float only
-  Exp, Log, Sqrt, Rsqrt, Sin, Cos, Tanh, Erf, Sign,
+  Exp,
+  Log,
+  Sqrt,
+  Rsqrt,
+  Sin,
+  Cos,
+  Tanh,
+  Erf,
+  Sign,
   // comparisons give Bool
-  Lt, Le, Gt, Ge, Eq, Ne,
+  Lt,
+  Le,
+  Gt,
+  Ge,
+  Eq,
+  Ne,
   // Bool
-  And, Or, Not,
+  And,
+  Or,
+  Not,
   Select, // cond, then, else
   Cast,   // to `elem`
 };
@@ -66,15 +91,15 @@ struct Scalar {
   } kind = Const;
   Elem elem = Elem::F32;
   Span span;
-  double number = 0;      // Const
-  int64_t integer = 0;    // Const of an integer type
-  LoopVar *var = nullptr; // Index
-  Node *tensor = nullptr; // Read
-  ScalarOp op{};          // Op
-  ReduceOp red{};         // Reduce
-  std::vector<LoopVar *> vars;  // Reduce
-  std::vector<Scalar *> args;   // Op, Read (subscripts: I64 or an integer element), Reduce (1)
-  Scalar *otherwise = nullptr;  // Read
+  double number = 0;           // Const
+  int64_t integer = 0;         // Const of an integer type
+  LoopVar *var = nullptr;      // Index
+  Node *tensor = nullptr;      // Read
+  ScalarOp op{};               // Op
+  ReduceOp red{};              // Reduce
+  std::vector<LoopVar *> vars; // Reduce
+  std::vector<Scalar *> args;  // Op, Read (subscripts: I64 or an integer element), Reduce (1)
+  Scalar *otherwise = nullptr; // Read
 };
 
 struct Leaf; // a parameter of a model, see Elaboration.h
@@ -88,41 +113,41 @@ struct GraphLambda {
 /// A tensor.
 struct Node {
   enum Kind : uint8_t {
-    Input,     // fn->inputs[index]
-    Param,     // leaf
-    HostScalar,// rank 0 f32 that the host sets each step: "lr", "t" (progress), ...
-    Literal,   // `numbers`, row-major
-    For,       // vars (= dims of the type) => body
-    Softmax,   // operands[0], axis
-    LogSumExp, // operands[0], axis
-    Reshape,   // operands[0]
-    Random,    // uniform [0,1), keyed by `name` (the call-site path)
-    StopGrad,  // operands[0]
-    Kernel,    // @kernel(name): operands are the tensor arguments in order; lambdas; body
-    Grad,      // value (result 0) and gradients of `body`; see GradResult
-    GradResult // operands[0] is the Grad; index 0 the value, 1.. the gradients in `wrt` order
+    Input,      // fn->inputs[index]
+    Param,      // leaf
+    HostScalar, // rank 0 f32 that the host sets each step: "lr", "t" (progress), ...
+    Literal,    // `numbers`, row-major
+    For,        // vars (= dims of the type) => body
+    Softmax,    // operands[0], axis
+    LogSumExp,  // operands[0], axis
+    Reshape,    // operands[0]
+    Random,     // uniform [0,1), keyed by `name` (the call-site path)
+    StopGrad,   // operands[0]
+    Kernel,     // @kernel(name): operands are the tensor arguments in order; lambdas; body
+    Grad,       // value (result 0) and gradients of `body`; see GradResult
+    GradResult  // operands[0] is the Grad; index 0 the value, 1.. the gradients in `wrt` order
   } kind = For;
   GraphType type;
   Span span;
-  std::string name;             // Input: leaf name ("x.id"); HostScalar; Random; Kernel
+  std::string name; // Input: leaf name ("x.id"); HostScalar; Random; Kernel
   Leaf *leaf = nullptr;
   std::vector<Node *> operands;
-  std::vector<LoopVar *> vars;  // For
-  Scalar *body = nullptr;       // For
+  std::vector<LoopVar *> vars; // For
+  Scalar *body = nullptr;      // For
   int64_t axis = 0, index = 0;
   std::vector<double> numbers;
   std::vector<GraphLambda> lambdas; // Kernel
-  GraphFn *fn = nullptr;        // Kernel: reference body, inputs = operands then captures; Grad
-  std::vector<Node *> captures; // Kernel: tensors that lambdas read, in order of first read
-  std::vector<Leaf *> wrt;      // Grad
-  GraphFn *owner = nullptr;     // the function whose `nodes` holds this one
+  GraphFn *fn = nullptr;            // Kernel: reference body, inputs = operands then captures; Grad
+  std::vector<Node *> captures;     // Kernel: tensors that lambdas read, in order of first read
+  std::vector<Leaf *> wrt;          // Grad
+  GraphFn *owner = nullptr;         // the function whose `nodes` holds this one
 };
 
 /// A function of tensors; owns its nodes. Also the entry of a stage ("loss", "update", "eval").
 struct GraphFn {
   std::string name;
   std::vector<Node *> inputs;
-  std::vector<bool> rows;       // inputs[i]'s leading dim counts rows of the global batch
+  std::vector<bool> rows; // inputs[i]'s leading dim counts rows of the global batch
   std::vector<Node *> results;
   std::vector<std::string> resultNames; // "loss", "kl", ...
   std::deque<Node> nodes;

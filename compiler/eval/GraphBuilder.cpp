@@ -49,8 +49,7 @@ Scalar *GraphBuilder::index(LoopVar *v, Span s) {
   return &x;
 }
 
-Scalar *GraphBuilder::read(Node *t, std::vector<Scalar *> subs, Elem e, Span s,
-                           Scalar *otherwise) {
+Scalar *GraphBuilder::read(Node *t, std::vector<Scalar *> subs, Elem e, Span s, Scalar *otherwise) {
   fn.scalars.emplace_back();
   Scalar &x = fn.scalars.back();
   x.kind = Scalar::Read;
@@ -121,8 +120,8 @@ Node *GraphBuilder::param(Leaf *leaf, const GraphType &t, const std::string &nam
     n->name = name;
     return n;
   }
-  if (outer)
-    return local(root().param(leaf, t, name));
+  if (outer && !ownParams)
+    return local(outer->param(leaf, t, name));
   Node *&n = params[leaf];
   if (!n) {
     n = node(Node::Param, t, leaf->span);
@@ -132,8 +131,7 @@ Node *GraphBuilder::param(Leaf *leaf, const GraphType &t, const std::string &nam
   return n;
 }
 
-Node *GraphBuilder::comprehension(std::vector<LoopVar *> vars, Scalar *body, GraphType t,
-                                  Span s) {
+Node *GraphBuilder::comprehension(std::vector<LoopVar *> vars, Scalar *body, GraphType t, Span s) {
   Node *n = node(Node::For, std::move(t), s);
   n->vars = std::move(vars);
   n->body = body;

@@ -18,6 +18,8 @@ public:
   GraphBuilder *outer;
   Elem compute = Elem::F32; // what `real` is
   bool training = false;
+  bool ownParams = false; // mentions parameters itself instead of capturing them (bodies of grad)
+  std::map<std::string, int64_t> listSizes; // "blocks" -> 12: for patterns with negative indices
   /// Parameters that a graph may mention, by identity; of the outermost builder.
   std::map<const LeafObj *, Leaf *> leaves;
   /// Where models sit in the tree, for the call-site paths of random draws.

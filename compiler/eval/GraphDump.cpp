@@ -14,7 +14,9 @@ std::string typeText(const GraphType &t) {
   for (size_t i = 0; i < t.dims.size(); ++i) {
     auto &d = t.dims[i];
     std::string n = std::to_string(d.size);
-    s += (i ? ", " : "") + (d.name.empty() || d.name == n ? n : d.size < 0 ? d.name : d.name + "=" + n);
+    s += (i ? ", " : "") + (d.name.empty() || d.name == n ? n
+                            : d.size < 0                  ? d.name
+                                                          : d.name + "=" + n);
   }
   return s + "]";
 }
@@ -22,10 +24,11 @@ std::string typeText(const GraphType &t) {
 namespace {
 
 const char *opText(ScalarOp op) {
-  static const char *const names[] = {
-      "+",    "-",    "*",     "/",    "neg", "abs", "minimum", "maximum", "**", "mod",
-      "div",  "exp",  "log",   "sqrt", "rsqrt", "sin", "cos",   "tanh",    "erf", "sign",
-      "<",    "<=",   ">",     ">=",   "==",  "!=",  "and",     "or",      "not", "select", "cast"};
+  static const char *const names[] = {"+",       "-",      "*",   "/",    "neg", "abs",  "minimum",
+                                      "maximum", "**",     "mod", "div",  "exp", "log",  "sqrt",
+                                      "rsqrt",   "sin",    "cos", "tanh", "erf", "sign", "<",
+                                      "<=",      ">",      ">=",  "==",   "!=",  "and",  "or",
+                                      "not",     "select", "cast"};
   return names[(int)op];
 }
 
@@ -149,9 +152,15 @@ private:
       return r;
     };
     switch (n->kind) {
-    case Node::Input: out += "capture " + n->name; break;
-    case Node::Param: out += "param " + n->name; break;
-    case Node::HostScalar: out += "scalar " + n->name; break;
+    case Node::Input:
+      out += "capture " + n->name;
+      break;
+    case Node::Param:
+      out += "param " + n->name;
+      break;
+    case Node::HostScalar:
+      out += "scalar " + n->name;
+      break;
     case Node::Literal: {
       out += "literal [";
       for (size_t i = 0; i < n->numbers.size() && i < 16; ++i)
@@ -168,11 +177,21 @@ private:
       }
       out += text(n->body);
       break;
-    case Node::Softmax: out += "softmax(" + operands() + ", axis " + std::to_string(n->axis) + ")"; break;
-    case Node::LogSumExp: out += "logsumexp(" + operands() + ", axis " + std::to_string(n->axis) + ")"; break;
-    case Node::Reshape: out += "reshape(" + operands() + ")"; break;
-    case Node::Random: out += "random \"" + n->name + "\""; break;
-    case Node::StopGrad: out += "stop_grad(" + operands() + ")"; break;
+    case Node::Softmax:
+      out += "softmax(" + operands() + ", axis " + std::to_string(n->axis) + ")";
+      break;
+    case Node::LogSumExp:
+      out += "logsumexp(" + operands() + ", axis " + std::to_string(n->axis) + ")";
+      break;
+    case Node::Reshape:
+      out += "reshape(" + operands() + ")";
+      break;
+    case Node::Random:
+      out += "random \"" + n->name + "\"";
+      break;
+    case Node::StopGrad:
+      out += "stop_grad(" + operands() + ")";
+      break;
     case Node::Kernel: {
       out += "kernel " + n->name + "(" + operands();
       for (auto &l : n->lambdas) {
@@ -190,8 +209,15 @@ private:
       out += "\n" + dumpGraph(*n->fn, indent + 4);
       return;
     }
-    case Node::Grad: out += "grad(" + operands() + ")"; break;
-    case Node::GradResult: out += "grad result " + std::to_string(n->index) + " of " + operands(); break;
+    case Node::Grad:
+      out += "grad(" + operands() + ") wrt ";
+      for (size_t i = 0; i < n->wrt.size(); ++i)
+        out += (i ? ", " : "") + n->wrt[i]->path;
+      out += "\n" + dumpGraph(*n->fn, indent + 4);
+      return;
+    case Node::GradResult:
+      out += "grad result " + std::to_string(n->index) + " of " + operands();
+      break;
     }
     out += "\n";
   }
@@ -202,7 +228,8 @@ private:
 std::string dumpGraph(const GraphFn &fn, int indent) { return Dump(indent).run(fn); }
 
 const char *elemName(Elem e) {
-  static const char *const names[] = {"f64", "f32", "f16", "bf16", "i64", "i32", "i8", "u8", "bool"};
+  static const char *const names[] = {"f64", "f32", "f16", "bf16", "i64",
+                                      "i32", "i8",  "u8",  "bool"};
   return names[(int)e];
 }
 

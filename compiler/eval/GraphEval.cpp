@@ -25,36 +25,66 @@ static double floorDiv(double a, double b) { return b == 0 ? 0 : std::floor(a / 
 
 static double apply(ScalarOp op, Elem e, const double *a) {
   switch (op) {
-  case ScalarOp::Add: return a[0] + a[1];
-  case ScalarOp::Sub: return a[0] - a[1];
-  case ScalarOp::Mul: return a[0] * a[1];
-  case ScalarOp::Div: return isInteger(e) ? floorDiv(a[0], a[1]) : a[0] / a[1];
-  case ScalarOp::Neg: return -a[0];
-  case ScalarOp::Abs: return std::fabs(a[0]);
-  case ScalarOp::Min: return std::fmin(a[0], a[1]);
-  case ScalarOp::Max: return std::fmax(a[0], a[1]);
-  case ScalarOp::Pow: return std::pow(a[0], a[1]);
-  case ScalarOp::Mod: return a[0] - a[1] * floorDiv(a[0], a[1]);
-  case ScalarOp::FloorDiv: return floorDiv(a[0], a[1]);
-  case ScalarOp::Exp: return std::exp(a[0]);
-  case ScalarOp::Log: return std::log(a[0]);
-  case ScalarOp::Sqrt: return std::sqrt(a[0]);
-  case ScalarOp::Rsqrt: return 1.0 / std::sqrt(a[0]);
-  case ScalarOp::Sin: return std::sin(a[0]);
-  case ScalarOp::Cos: return std::cos(a[0]);
-  case ScalarOp::Tanh: return std::tanh(a[0]);
-  case ScalarOp::Erf: return std::erf(a[0]);
-  case ScalarOp::Sign: return (a[0] > 0) - (a[0] < 0);
-  case ScalarOp::Lt: return a[0] < a[1];
-  case ScalarOp::Le: return a[0] <= a[1];
-  case ScalarOp::Gt: return a[0] > a[1];
-  case ScalarOp::Ge: return a[0] >= a[1];
-  case ScalarOp::Eq: return a[0] == a[1];
-  case ScalarOp::Ne: return a[0] != a[1];
-  case ScalarOp::And: return a[0] != 0 && a[1] != 0;
-  case ScalarOp::Or: return a[0] != 0 || a[1] != 0;
-  case ScalarOp::Not: return a[0] == 0;
-  case ScalarOp::Select: return a[0] != 0 ? a[1] : a[2];
+  case ScalarOp::Add:
+    return a[0] + a[1];
+  case ScalarOp::Sub:
+    return a[0] - a[1];
+  case ScalarOp::Mul:
+    return a[0] * a[1];
+  case ScalarOp::Div:
+    return isInteger(e) ? floorDiv(a[0], a[1]) : a[0] / a[1];
+  case ScalarOp::Neg:
+    return -a[0];
+  case ScalarOp::Abs:
+    return std::fabs(a[0]);
+  case ScalarOp::Min:
+    return std::fmin(a[0], a[1]);
+  case ScalarOp::Max:
+    return std::fmax(a[0], a[1]);
+  case ScalarOp::Pow:
+    return std::pow(a[0], a[1]);
+  case ScalarOp::Mod:
+    return a[0] - a[1] * floorDiv(a[0], a[1]);
+  case ScalarOp::FloorDiv:
+    return floorDiv(a[0], a[1]);
+  case ScalarOp::Exp:
+    return std::exp(a[0]);
+  case ScalarOp::Log:
+    return std::log(a[0]);
+  case ScalarOp::Sqrt:
+    return std::sqrt(a[0]);
+  case ScalarOp::Rsqrt:
+    return 1.0 / std::sqrt(a[0]);
+  case ScalarOp::Sin:
+    return std::sin(a[0]);
+  case ScalarOp::Cos:
+    return std::cos(a[0]);
+  case ScalarOp::Tanh:
+    return std::tanh(a[0]);
+  case ScalarOp::Erf:
+    return std::erf(a[0]);
+  case ScalarOp::Sign:
+    return (a[0] > 0) - (a[0] < 0);
+  case ScalarOp::Lt:
+    return a[0] < a[1];
+  case ScalarOp::Le:
+    return a[0] <= a[1];
+  case ScalarOp::Gt:
+    return a[0] > a[1];
+  case ScalarOp::Ge:
+    return a[0] >= a[1];
+  case ScalarOp::Eq:
+    return a[0] == a[1];
+  case ScalarOp::Ne:
+    return a[0] != a[1];
+  case ScalarOp::And:
+    return a[0] != 0 && a[1] != 0;
+  case ScalarOp::Or:
+    return a[0] != 0 || a[1] != 0;
+  case ScalarOp::Not:
+    return a[0] == 0;
+  case ScalarOp::Select:
+    return a[0] != 0 ? a[1] : a[2];
   case ScalarOp::Cast:
     if (e == Elem::Bool)
       return a[0] != 0;
@@ -104,21 +134,41 @@ double GraphEval::reduce(const Scalar *s, size_t depth) {
   LoopVar *v = s->vars[depth];
   double acc = 0;
   switch (s->red) {
-  case ReduceOp::Sum: acc = 0; break;
-  case ReduceOp::Max: acc = -std::numeric_limits<double>::infinity(); break;
-  case ReduceOp::Min: acc = std::numeric_limits<double>::infinity(); break;
-  case ReduceOp::Any: acc = 0; break;
-  case ReduceOp::All: acc = 1; break;
+  case ReduceOp::Sum:
+    acc = 0;
+    break;
+  case ReduceOp::Max:
+    acc = -std::numeric_limits<double>::infinity();
+    break;
+  case ReduceOp::Min:
+    acc = std::numeric_limits<double>::infinity();
+    break;
+  case ReduceOp::Any:
+    acc = 0;
+    break;
+  case ReduceOp::All:
+    acc = 1;
+    break;
   }
   for (int64_t i = 0; i < v->size; ++i) {
     at[v] = v->lo + i;
     double x = reduce(s, depth + 1);
     switch (s->red) {
-    case ReduceOp::Sum: acc += x; break;
-    case ReduceOp::Max: acc = std::fmax(acc, x); break;
-    case ReduceOp::Min: acc = std::fmin(acc, x); break;
-    case ReduceOp::Any: acc = acc != 0 || x != 0; break;
-    case ReduceOp::All: acc = acc != 0 && x != 0; break;
+    case ReduceOp::Sum:
+      acc += x;
+      break;
+    case ReduceOp::Max:
+      acc = std::fmax(acc, x);
+      break;
+    case ReduceOp::Min:
+      acc = std::fmin(acc, x);
+      break;
+    case ReduceOp::Any:
+      acc = acc != 0 || x != 0;
+      break;
+    case ReduceOp::All:
+      acc = acc != 0 && x != 0;
+      break;
     }
   }
   return acc;

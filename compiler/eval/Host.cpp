@@ -22,25 +22,37 @@ static std::string floatText(double v) {
 
 std::string Evaluator::text(const Value &v) {
   switch (v.kind) {
-  case Value::None: return "none";
-  case Value::Bool: return v.b ? "true" : "false";
-  case Value::Int: return std::to_string(v.i);
-  case Value::Float: return floatText(v.f);
-  case Value::Str: return v.string();
-  case Value::Regex: return v.as<RegexObj>().text;
-  case Value::Bytes: return std::to_string((int64_t)v.f) + "B";
-  case Value::Duration: return floatText(v.f) + "s";
+  case Value::None:
+    return "none";
+  case Value::Bool:
+    return v.b ? "true" : "false";
+  case Value::Int:
+    return std::to_string(v.i);
+  case Value::Float:
+    return floatText(v.f);
+  case Value::Str:
+    return v.string();
+  case Value::Regex:
+    return v.as<RegexObj>().text;
+  case Value::Bytes:
+    return std::to_string((int64_t)v.f) + "B";
+  case Value::Duration:
+    return floatText(v.f) + "s";
   case Value::Budget: {
     static const char *const units[] = {"steps", "epochs", "tokens", "s"};
     auto &b = v.as<BudgetObj>();
-    return Json(b.amount == std::floor(b.amount) ? Json((int64_t)b.amount) : Json(b.amount)).dump() + units[b.unit];
+    return Json(b.amount == std::floor(b.amount) ? Json((int64_t)b.amount) : Json(b.amount))
+               .dump() +
+           units[b.unit];
   }
-  case Value::DType: return v.i < 0 ? "real" : elemName((Elem)v.i);
+  case Value::DType:
+    return v.i < 0 ? "real" : elemName((Elem)v.i);
   case Value::DimV: {
     int64_t n;
     return v.asInt(n) ? std::to_string(n) : v.dims().str();
   }
-  case Value::Range: return v.as<RangeObj>().lo.str() + ".." + v.as<RangeObj>().hi.str();
+  case Value::Range:
+    return v.as<RangeObj>().lo.str() + ".." + v.as<RangeObj>().hi.str();
   case Value::List: {
     std::string s = "[";
     for (auto &x : v.as<ListObj>().items)
@@ -53,7 +65,8 @@ std::string Evaluator::text(const Value &v) {
       s += (s.size() > 1 ? ", " : "") + k + " = " + text(x);
     return s + "}";
   }
-  default: return kindName(v);
+  default:
+    return kindName(v);
   }
 }
 
@@ -64,14 +77,20 @@ bool Evaluator::equal(const Value &a, const Value &b, Span span) {
   if (a.kind != b.kind)
     return false;
   switch (a.kind) {
-  case Value::None: return true;
-  case Value::Bool: return a.b == b.b;
-  case Value::Str: return a.string() == b.string();
+  case Value::None:
+    return true;
+  case Value::Bool:
+    return a.b == b.b;
+  case Value::Str:
+    return a.string() == b.string();
   case Value::Bytes:
-  case Value::Duration: return a.f == b.f;
-  case Value::DType: return a.i == b.i;
+  case Value::Duration:
+    return a.f == b.f;
+  case Value::DType:
+    return a.i == b.i;
   case Value::Budget:
-    return a.as<BudgetObj>().amount == b.as<BudgetObj>().amount && a.as<BudgetObj>().unit == b.as<BudgetObj>().unit;
+    return a.as<BudgetObj>().amount == b.as<BudgetObj>().amount &&
+           a.as<BudgetObj>().unit == b.as<BudgetObj>().unit;
   case Value::List: {
     auto &p = a.as<ListObj>().items, &q = b.as<ListObj>().items;
     if (p.size() != q.size())
@@ -92,7 +111,8 @@ bool Evaluator::equal(const Value &a, const Value &b, Span span) {
     }
     return true;
   }
-  default: return a.o == b.o;
+  default:
+    return a.o == b.o;
   }
 }
 
@@ -113,13 +133,26 @@ static TypeP simple(Type::Kind k) {
 
 static bool unknownKind(const Value &v, Type::Kind &k) {
   switch (v.kind) {
-  case Value::Unknown: k = v.as<UnknownObj>().type->kind; return true;
-  case Value::Int: k = Type::Int; return true;
-  case Value::DimV: k = Type::DimT; return true;
-  case Value::Float: k = Type::Float; return true;
-  case Value::Bool: k = Type::Bool; return true;
-  case Value::Str: k = Type::Str; return true;
-  default: return false;
+  case Value::Unknown:
+    k = v.as<UnknownObj>().type->kind;
+    return true;
+  case Value::Int:
+    k = Type::Int;
+    return true;
+  case Value::DimV:
+    k = Type::DimT;
+    return true;
+  case Value::Float:
+    k = Type::Float;
+    return true;
+  case Value::Bool:
+    k = Type::Bool;
+    return true;
+  case Value::Str:
+    k = Type::Str;
+    return true;
+  default:
+    return false;
   }
 }
 
@@ -146,8 +179,9 @@ static bool hasNumber(const Value &v) {
 
 Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span, const Expr *e) {
   auto wrong = [&](const char *what) {
-    return fail("E0206", span, std::string("`") + spelling(op) + "` " + what + " " + kindName(a) +
-                                   " and " + kindName(b));
+    return fail("E0206", span,
+                std::string("`") + spelling(op) + "` " + what + " " + kindName(a) + " and " +
+                    kindName(b));
   };
   if (a.is(Value::Unknown) || b.is(Value::Unknown))
     return unknownBinary(op, a, b);
@@ -163,21 +197,26 @@ Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span,
       return wrong("needs ints, here");
     if (!b.is(Value::Int) && !b.is(Value::DimV))
       return wrong("needs ints, here");
-    return Value::range(a.is(Value::Int) ? Dim(a.i) : a.dims(), b.is(Value::Int) ? Dim(b.i) : b.dims());
+    return Value::range(a.is(Value::Int) ? Dim(a.i) : a.dims(),
+                        b.is(Value::Int) ? Dim(b.i) : b.dims());
   }
   if (op == BinOp::Eq || op == BinOp::Ne) {
     if (symbolic && (a.maybe || b.maybe))
       return Value::unknown(simple(Type::Bool));
     if ((a.is(Value::DimV) || b.is(Value::DimV)) && !(hasNumber(a) && hasNumber(b)))
       return Value::unknown(simple(Type::Bool));
-    bool comparable = a.kind == b.kind || (a.isNumber() && b.isNumber()) || a.is(Value::None) || b.is(Value::None);
+    bool comparable = a.kind == b.kind || (a.isNumber() && b.isNumber()) || a.is(Value::None) ||
+                      b.is(Value::None);
     if (!comparable)
       return wrong("compares values of one type, not");
     return Value::boolean(equal(a, b, span) == (op == BinOp::Eq));
   }
   if (compares(op)) {
     auto order = [&](auto x, auto y) {
-      return Value::boolean(op == BinOp::Lt ? x < y : op == BinOp::Le ? x <= y : op == BinOp::Gt ? x > y : x >= y);
+      return Value::boolean(op == BinOp::Lt   ? x < y
+                            : op == BinOp::Le ? x <= y
+                            : op == BinOp::Gt ? x > y
+                                              : x >= y);
     };
     if (a.is(Value::Str) && b.is(Value::Str))
       return order(a.string(), b.string());
@@ -201,7 +240,8 @@ Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span,
       items.push_back(x);
     return Value::list(std::move(items));
   }
-  bool amountA = a.is(Value::Bytes) || a.is(Value::Duration), amountB = b.is(Value::Bytes) || b.is(Value::Duration);
+  bool amountA = a.is(Value::Bytes) || a.is(Value::Duration),
+       amountB = b.is(Value::Bytes) || b.is(Value::Duration);
   if (amountA || amountB) {
     Value r(amountA ? a.kind : b.kind);
     double k;
@@ -221,25 +261,31 @@ Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span,
       r.f = k * b.f;
       return r;
     }
-    auto &d = err("E0210", span, std::string("`") + spelling(op) + "` of " + kindName(a) + " and " + kindName(b));
+    auto &d = err("E0210", span,
+                  std::string("`") + spelling(op) + "` of " + kindName(a) + " and " + kindName(b));
     if (a.isNumber() || b.isNumber())
       d.note("an amount with a unit is added to another of the same family only");
     return {};
   }
   if (!a.isNumber() || !b.isNumber()) {
     if (a.is(Value::None) || b.is(Value::None)) {
-      err("E0310", span, std::string("one side of `") + spelling(op) + "` is `none`").help("give a default with ??");
+      err("E0310", span, std::string("one side of `") + spelling(op) + "` is `none`")
+          .help("give a default with ??");
       return {};
     }
     return wrong("is not defined for");
   }
-  bool dims = (a.is(Value::DimV) || b.is(Value::DimV)) && !a.is(Value::Float) && !b.is(Value::Float);
+  bool dims =
+      (a.is(Value::DimV) || b.is(Value::DimV)) && !a.is(Value::Float) && !b.is(Value::Float);
   if (dims && !rowMode && op != BinOp::Pow) {
     Dim x = a.is(Value::DimV) ? a.dims() : Dim(a.i), y = b.is(Value::DimV) ? b.dims() : Dim(b.i);
     switch (op) {
-    case BinOp::Add: return Value::dim(x + y);
-    case BinOp::Sub: return Value::dim(x - y);
-    case BinOp::Mul: return Value::dim(x * y);
+    case BinOp::Add:
+      return Value::dim(x + y);
+    case BinOp::Sub:
+      return Value::dim(x - y);
+    case BinOp::Mul:
+      return Value::dim(x * y);
     default: {
       int64_t n = x.size(), m = y.size();
       if (n >= 0 && m > 0 && n % m) {
@@ -296,19 +342,26 @@ Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span,
           return fail("E0213", span, "the power overflows an int");
       return Value::integer(r);
     }
-    default: break;
+    default:
+      break;
     }
   }
   double x, y;
   if (!a.asFloat(x) || !b.asFloat(y)) // a dim without a number, in a definition
     return Value::unknown(simple(Type::Float));
   switch (op) {
-  case BinOp::Add: return Value::real(x + y);
-  case BinOp::Sub: return Value::real(x - y);
-  case BinOp::Mul: return Value::real(x * y);
-  case BinOp::Div: return Value::real(x / y);
-  case BinOp::Pow: return Value::real(std::pow(x, y));
-  default: break;
+  case BinOp::Add:
+    return Value::real(x + y);
+  case BinOp::Sub:
+    return Value::real(x - y);
+  case BinOp::Mul:
+    return Value::real(x * y);
+  case BinOp::Div:
+    return Value::real(x / y);
+  case BinOp::Pow:
+    return Value::real(std::pow(x, y));
+  default:
+    break;
   }
   return wrong("is not defined for");
 }
@@ -334,7 +387,9 @@ Value Evaluator::binary(const Expr &e, const Value &a, const Value &b) {
       {BinOp::Pow, ScalarOp::Pow}};
   auto it = ops.find(e.op);
   if (it == ops.end())
-    return fail("E0206", e.span, std::string("`") + spelling(e.op) + "` is not defined for " + kindName(a) + " and " + kindName(b));
+    return fail("E0206", e.span,
+                std::string("`") + spelling(e.op) + "` is not defined for " + kindName(a) +
+                    " and " + kindName(b));
   return arith(it->second, a, b, e.span, spelling(e.op), e.kids[0]->span, e.kids[1]->span);
 }
 
@@ -342,7 +397,8 @@ Value Evaluator::unary(const Expr &e, const Value &a) {
   if (a.isError())
     return {};
   if (a.isGraph())
-    return elementwise(e.kind == Expr::Neg ? ScalarOp::Neg : ScalarOp::Not, a, e.span, e.kind == Expr::Neg ? "-" : "not");
+    return elementwise(e.kind == Expr::Neg ? ScalarOp::Neg : ScalarOp::Not, a, e.span,
+                       e.kind == Expr::Neg ? "-" : "not");
   if (a.is(Value::Unknown))
     return e.kind == Expr::Not ? Value::unknown(simple(Type::Bool)) : a;
   if (e.kind == Expr::Not) {

@@ -27,7 +27,8 @@ bool unknownArg(const BuiltinCall &c) {
 bool isText(Evaluator &ev, const BuiltinCall &c, size_t i) {
   if (c[i].is(Value::Str))
     return true;
-  ev.err("E0206", c.args[i].span, "`" + std::string(c.name) + "` takes a string here, this is " + kindName(c[i]));
+  ev.err("E0206", c.args[i].span,
+         "`" + std::string(c.name) + "` takes a string here, this is " + kindName(c[i]));
   return false;
 }
 
@@ -41,7 +42,8 @@ int64_t codePoints(std::string_view s) {
 Value len(Evaluator &ev, BuiltinCall &c) {
   const Value &x = c[0];
   switch (x.kind) {
-  case Value::Str: return Value::integer(codePoints(x.string()));
+  case Value::Str:
+    return Value::integer(codePoints(x.string()));
   case Value::List:
     if (x.as<ListObj>().anyLength)
       return Value::unknown(typeOf(Type::Int));
@@ -51,8 +53,11 @@ Value len(Evaluator &ev, BuiltinCall &c) {
     int64_t k;
     return n.asInt(k) ? Value::integer(std::max<int64_t>(0, k)) : n;
   }
-  case Value::Unknown: return Value::unknown(typeOf(Type::Int));
-  default: return ev.fail("E0206", c.args[0].span, "`len` takes a string or a list, this is " + kindName(x));
+  case Value::Unknown:
+    return Value::unknown(typeOf(Type::Int));
+  default:
+    return ev.fail("E0206", c.args[0].span,
+                   "`len` takes a string or a list, this is " + kindName(x));
   }
 }
 
@@ -64,7 +69,9 @@ const re2::RE2 *patternOf(Evaluator &ev, const BuiltinCall &c, std::unique_ptr<r
     own = std::make_unique<re2::RE2>(re2::RE2::QuoteMeta(c[0].string()));
     return own.get();
   }
-  ev.err("E0206", c.args[0].span, "`" + std::string(c.name) + "` takes a regex re\"…\" or a string here, this is " + kindName(c[0]));
+  ev.err("E0206", c.args[0].span,
+         "`" + std::string(c.name) + "` takes a regex re\"…\" or a string here, this is " +
+             kindName(c[0]));
   return nullptr;
 }
 
@@ -121,7 +128,9 @@ Value capture(Evaluator &ev, BuiltinCall &c) {
   if (c.has(2) && !c[2].asInt(group))
     return ev.fail("E0206", c.args[2].span, "a group is an int");
   if (group < 0 || group > re->NumberOfCapturingGroups())
-    return ev.fail("E0213", c.has(2) ? c.args[2].span : c.span, "the pattern has " + std::to_string(re->NumberOfCapturingGroups()) + " groups, not " + std::to_string(group));
+    return ev.fail("E0213", c.has(2) ? c.args[2].span : c.span,
+                   "the pattern has " + std::to_string(re->NumberOfCapturingGroups()) +
+                       " groups, not " + std::to_string(group));
   Value r(Value::None);
   eachMatch(*re, c[1].string(), [&](auto &g) {
     if (g[(size_t)group].data())
@@ -160,9 +169,11 @@ Value containsAny(Evaluator &ev, BuiltinCall &c) {
   if (!isText(ev, c, 0))
     return {};
   if (!c[1].is(Value::List))
-    return ev.fail("E0206", c.args[1].span, "`contains_any` takes a list of strings, this is " + kindName(c[1]));
+    return ev.fail("E0206", c.args[1].span,
+                   "`contains_any` takes a list of strings, this is " + kindName(c[1]));
   for (auto &x : c[1].as<ListObj>().items)
-    if (x.is(Value::Str) && !x.string().empty() && c[0].string().find(x.string()) != std::string::npos)
+    if (x.is(Value::Str) && !x.string().empty() &&
+        c[0].string().find(x.string()) != std::string::npos)
       return Value::boolean(true);
   return Value::boolean(false);
 }
@@ -266,10 +277,12 @@ bool itemsOf(Evaluator &ev, const BuiltinCall &c, size_t i, std::vector<Value> &
   if (x.is(Value::Unknown)) {
     any = true;
     auto &t = *x.as<UnknownObj>().type;
-    out = {t.kind == Type::List && !t.args.empty() ? ev.abstractOf(t.args[0], "element", c.span) : Value::unknown(typeOf(Type::Any))};
+    out = {t.kind == Type::List && !t.args.empty() ? ev.abstractOf(t.args[0], "element", c.span)
+                                                   : Value::unknown(typeOf(Type::Any))};
     return true;
   }
-  ev.err("E0206", c.args[i].span, "`" + std::string(c.name) + "` takes a list or a range, this is " + kindName(x));
+  ev.err("E0206", c.args[i].span,
+         "`" + std::string(c.name) + "` takes a list or a range, this is " + kindName(x));
   return false;
 }
 
@@ -345,7 +358,8 @@ Value replaceAt(Evaluator &ev, BuiltinCall &c) {
   if (c[0].is(Value::Unknown))
     return c[0];
   if (!c[0].is(Value::Model))
-    return ev.fail("E0206", c.args[0].span, "`replace_at` takes a model, this is " + kindName(c[0]));
+    return ev.fail("E0206", c.args[0].span,
+                   "`replace_at` takes a model, this is " + kindName(c[0]));
   if (!isText(ev, c, 1))
     return {};
   const std::string &pattern = c[1].string();
@@ -353,18 +367,24 @@ Value replaceAt(Evaluator &ev, BuiltinCall &c) {
   size_t hits = 0;
   bool bad = false;
   std::string why;
-  auto r = rebuildModel(m, nullptr, [&](const std::shared_ptr<const ModelObj> &child, const Path &p) -> Value {
-    if (bad || !matchPath(pattern, p, why))
-      return {};
-    ++hits;
-    Value v = ev.apply(c[2], std::vector<Value>{Value::of(Value::Model, std::const_pointer_cast<ModelObj>(child))}, c.args[2].span);
-    bad |= v.isError();
-    if (!bad && !v.is(Value::Model)) {
-      ev.err("E0206", c.args[2].span, "`replace_at` puts a model in place of `" + pathText(p) + "`, this is " + kindName(v));
-      bad = true;
-    }
-    return v;
-  });
+  auto r = rebuildModel(
+      m, nullptr, [&](const std::shared_ptr<const ModelObj> &child, const Path &p) -> Value {
+        if (bad || !matchPath(pattern, p, why))
+          return {};
+        ++hits;
+        Value v = ev.apply(
+            c[2],
+            std::vector<Value>{Value::of(Value::Model, std::const_pointer_cast<ModelObj>(child))},
+            c.args[2].span);
+        bad |= v.isError();
+        if (!bad && !v.is(Value::Model)) {
+          ev.err("E0206", c.args[2].span,
+                 "`replace_at` puts a model in place of `" + pathText(p) + "`, this is " +
+                     kindName(v));
+          bad = true;
+        }
+        return v;
+      });
   if (bad)
     return {};
   if (!why.empty())
@@ -373,8 +393,11 @@ Value replaceAt(Evaluator &ev, BuiltinCall &c) {
     std::string list;
     for (auto &[n, v] : m->scope->names)
       if (v.is(Value::Model) || v.is(Value::List))
-        list += (list.empty() ? "" : ", ") + std::string(n) + (v.is(Value::List) ? "[0.." + std::to_string(v.as<ListObj>().items.size()) + "]" : "");
-    ev.err("E0403", c.args[1].span, "`replace_at` selects no part of the model").label("`" + std::string(m->decl->name) + "` has: " + list);
+        list +=
+            (list.empty() ? "" : ", ") + std::string(n) +
+            (v.is(Value::List) ? "[0.." + std::to_string(v.as<ListObj>().items.size()) + "]" : "");
+    ev.err("E0403", c.args[1].span, "`replace_at` selects no part of the model")
+        .label("`" + std::string(m->decl->name) + "` has: " + list);
     return {};
   }
   return Value::of(Value::Model, std::const_pointer_cast<ModelObj>(r));
@@ -414,13 +437,17 @@ Value hostReduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
     else if (x.is(Value::Unknown))
       return Value::unknown(typeOf(Type::Float));
     else if (!x.asFloat(f))
-      return ev.fail("E0206", c.args[0].span, "`" + name + "` of a list takes numbers, one of them is " + kindName(x));
+      return ev.fail("E0206", c.args[0].span,
+                     "`" + name + "` of a list takes numbers, one of them is " + kindName(x));
     ints &= x.asInt(n);
-    acc = op == ReduceOp::Max ? std::fmax(acc, f) : op == ReduceOp::Min ? std::fmin(acc, f) : acc + f;
+    acc = op == ReduceOp::Max   ? std::fmax(acc, f)
+          : op == ReduceOp::Min ? std::fmin(acc, f)
+                                : acc + f;
   }
   if (mean)
     return Value::real(acc / (double)items.size());
-  return ints && !items.empty() && std::fabs(acc) < 9e15 ? Value::integer((int64_t)acc) : Value::real(acc);
+  return ints && !items.empty() && std::fabs(acc) < 9e15 ? Value::integer((int64_t)acc)
+                                                         : Value::real(acc);
 }
 
 const std::vector<Builtin> &hostBuiltins() {

@@ -27,7 +27,8 @@ void Evaluator::watchLambda(const FnObj &f, const std::vector<ArgVal> &args) {
 
 Value Evaluator::applyKernel(const Decl &d, const ScopeP &sc, const Type *result, Span span) {
   std::string name(d.name);
-  if (!d.attr.args.empty() && d.attr.args[0].value->kind == Expr::String && !d.attr.args[0].value->parts.empty())
+  if (!d.attr.args.empty() && d.attr.args[0].value->kind == Expr::String &&
+      !d.attr.args[0].value->parts.empty())
     name = d.attr.args[0].value->parts[0];
   auto fn = std::make_unique<GraphFn>();
   fn->name = name;
@@ -50,7 +51,9 @@ Value Evaluator::applyKernel(const Decl &d, const ScopeP &sc, const Type *result
     } else if (!v.is(Value::DimV) && v.asFloat(f)) {
       numbers.push_back(f);
     } else if (v.is(Value::Scalar)) {
-      return fail("E0302", span, "`" + std::string(d.name) + "` is a kernel and takes tensors, not single elements");
+      return fail("E0302", span,
+                  "`" + std::string(d.name) +
+                      "` is a kernel and takes tensors, not single elements");
     }
   }
   Value r;

@@ -29,15 +29,20 @@ static bool initialise(Evaluator &ev, LeafObj &leaf, const Value &init, Span spa
   if (d.is(Value::Unknown) || ev.symbolic)
     return true;
   const Value *dist = d.is(Value::Record) ? d.as<RecordObj>().find("dist") : nullptr;
-  const Value *a = dist ? d.as<RecordObj>().find("a") : nullptr, *b = dist ? d.as<RecordObj>().find("b") : nullptr;
+  const Value *a = dist ? d.as<RecordObj>().find("a") : nullptr,
+              *b = dist ? d.as<RecordObj>().find("b") : nullptr;
   if (!dist || !dist->is(Value::Str) || !a || !b || !a->asFloat(leaf.a) || !b->asFloat(leaf.b)) {
-    ev.err("E0206", span, "`" + leaf.name + "` starts with an initialiser, such as normal(0.02) or zeros(); this is " + kindName(init));
+    ev.err("E0206", span,
+           "`" + leaf.name +
+               "` starts with an initialiser, such as normal(0.02) or zeros(); this is " +
+               kindName(init));
     return false;
   }
   auto &s = dist->string();
   leaf.dist = s == "constant" ? 0 : s == "normal" ? 1 : s == "uniform" ? 2 : -1;
   if (leaf.dist < 0) {
-    ev.err("E0206", span, "an initialiser is \"constant\", \"normal\" or \"uniform\", not \"" + s + "\"");
+    ev.err("E0206", span,
+           "an initialiser is \"constant\", \"normal\" or \"uniform\", not \"" + s + "\"");
     return false;
   }
   return true;
@@ -59,7 +64,8 @@ static bool buildMembers(Evaluator &ev, const Decl &d, ModelObj &m, const ScopeP
     }
     std::string name(x->name);
     if (t->kind != Type::Tensor || !t->elem.isFloat()) {
-      ev.err("E0206", x->type->span, "the parameter `" + name + "` is a tensor of floats, not " + t->str());
+      ev.err("E0206", x->type->span,
+             "the parameter `" + name + "` is a tensor of floats, not " + t->str());
       ok = false;
       continue;
     }
@@ -70,7 +76,8 @@ static bool buildMembers(Evaluator &ev, const Decl &d, ModelObj &m, const ScopeP
     }
     if (init.is(Value::None)) {
       if (!t->optional) {
-        ev.err("E0310", x->value->span, "the parameter `" + name + "` is not optional and cannot be `none`");
+        ev.err("E0310", x->value->span,
+               "the parameter `" + name + "` is not optional and cannot be `none`");
         ok = false;
       }
       sc->set(x->name, init);
@@ -177,16 +184,22 @@ Value Evaluator::leafValue(const Value &v) {
     l = it->second;
   else if (testMode && !symbolic) { // a test's model: its parameters as they start
     if (leaf->dist != 0)
-      return fail("E0299", leaf->span, "a test cannot use the parameter `" + leaf->name + "`, which starts at random; give it constant_init(...)");
+      return fail("E0299", leaf->span,
+                  "a test cannot use the parameter `" + leaf->name +
+                      "`, which starts at random; give it constant_init(...)");
     std::vector<LoopVar *> vars;
     for (auto &d : leaf->dims)
       vars.push_back(g->var("i", d));
-    Node *n = g->comprehension(vars, g->constant(leaf->elem, leaf->a, leaf->span), g->type(leaf->elem, leaf->dims), leaf->span);
+    Node *n = g->comprehension(vars, g->constant(leaf->elem, leaf->a, leaf->span),
+                               g->type(leaf->elem, leaf->dims), leaf->span);
     Value t = tensor(n, leaf->elem, leaf->dims);
     t.maybe = v.maybe;
     return t;
   } else if (!symbolic)
-    return fail("E0299", leaf->span, "the parameter `" + leaf->name + "` belongs to a model other than the stage's; a captured, frozen model is not supported yet");
+    return fail("E0299", leaf->span,
+                "the parameter `" + leaf->name +
+                    "` belongs to a model other than the stage's; a captured, frozen model is not "
+                    "supported yet");
   ElemType storage = leaf->elem;
   storage.real = false;
   storage.e = leaf->elem.real ? Elem::F32 : leaf->elem.e;
@@ -209,17 +222,7 @@ Value Evaluator::leafValue(const Value &v) {
   return t;
 }
 
-// ── paths ───────────────────────────────────────────────────────────────────
-
-std::string pathText(const Path &p) {
-  std::string s;
-  for (auto &x : p) {
-    s += (s.empty() ? "" : ".") + x.name;
-    if (x.index >= 0)
-      s += "[" + std::to_string(x.index) + "]";
-  }
-  return s;
-}
+// ── trees ───────────────────────────────────────────────────────────────────
 
 namespace {
 
@@ -265,125 +268,9 @@ struct Walker {
   }
 };
 
-// One step of a pattern: a name, `*`, `**`, `{a,b}`, with [i], [*], [a..b].
-struct PatternStep {
-  std::vector<std::string> names; // empty: any
-  bool deep = false, indexed = false, anyIndex = false, hasLo = false, hasHi = false, one = false;
-  int64_t lo = 0, hi = 0;
-};
-
-bool parsePattern(std::string_view s, std::vector<PatternStep> &out, std::string &why) {
-  size_t i = 0;
-  auto word = [&](std::string &w) {
-    while (i < s.size() && (std::isalnum((unsigned char)s[i]) || s[i] == '_'))
-      w += s[i++];
-    return !w.empty();
-  };
-  auto number = [&](int64_t &n) {
-    size_t start = i;
-    if (i < s.size() && s[i] == '-')
-      ++i;
-    while (i < s.size() && std::isdigit((unsigned char)s[i]))
-      ++i;
-    if (i == start)
-      return false;
-    n = std::atoll(std::string(s.substr(start, i - start)).c_str());
-    return true;
-  };
-  while (true) {
-    PatternStep p;
-    if (s.substr(i, 2) == "**") {
-      p.deep = true;
-      i += 2;
-    } else if (i < s.size() && s[i] == '*') {
-      ++i;
-    } else if (i < s.size() && s[i] == '{') {
-      ++i;
-      while (true) {
-        std::string w;
-        while (i < s.size() && s[i] == ' ')
-          ++i;
-        if (!word(w))
-          break;
-        p.names.push_back(w);
-        if (i < s.size() && s[i] == ',')
-          ++i;
-        else
-          break;
-      }
-      if (i >= s.size() || s[i] != '}' || p.names.empty()) {
-        why = "`{` needs names and a closing `}`";
-        return false;
-      }
-      ++i;
-    } else {
-      std::string w;
-      if (!word(w)) {
-        why = "a name, `*`, `**` or `{a,b}` is expected at column " + std::to_string(i + 1);
-        return false;
-      }
-      p.names.push_back(w);
-    }
-    if (i < s.size() && s[i] == '[') {
-      ++i;
-      p.indexed = true;
-      if (i < s.size() && s[i] == '*') {
-        ++i;
-        p.anyIndex = true;
-      } else {
-        p.hasLo = number(p.lo);
-        if (s.substr(i, 2) == "..") {
-          i += 2;
-          p.hasHi = number(p.hi);
-        } else {
-          p.one = p.hasLo;
-        }
-      }
-      if (i >= s.size() || s[i] != ']') {
-        why = "`[` needs an index, `*` or a range, and a closing `]`";
-        return false;
-      }
-      ++i;
-    }
-    out.push_back(p);
-    if (i == s.size())
-      return true;
-    if (s[i] != '.') {
-      why = "`.` is expected at column " + std::to_string(i + 1);
-      return false;
-    }
-    ++i;
-  }
-}
-
-bool stepMatches(const PatternStep &p, const PathStep &x) {
-  if (!p.names.empty() && std::find(p.names.begin(), p.names.end(), x.name) == p.names.end())
-    return false;
-  if (!p.indexed)
-    return x.index < 0 || p.names.empty();
-  if (x.index < 0)
-    return false;
-  if (p.anyIndex)
-    return true;
-  int64_t lo = p.hasLo ? (p.lo < 0 ? p.lo + x.count : p.lo) : 0;
-  int64_t hi = p.one ? lo + 1 : p.hasHi ? (p.hi < 0 ? p.hi + x.count : p.hi) : x.count;
-  return x.index >= lo && x.index < hi;
-}
-
-bool matches(const std::vector<PatternStep> &p, size_t i, const Path &x, size_t k) {
-  if (i == p.size())
-    return k == x.size();
-  if (p[i].deep) {
-    for (size_t n = k; n <= x.size(); ++n)
-      if (matches(p, i + 1, x, n))
-        return true;
-    return false;
-  }
-  return k < x.size() && stepMatches(p[i], x[k]) && matches(p, i + 1, x, k + 1);
-}
-
 struct Rebuilder {
-  const std::function<std::shared_ptr<const LeafObj>(const std::shared_ptr<const LeafObj> &, const Path &)> &leaf;
+  const std::function<std::shared_ptr<const LeafObj>(const std::shared_ptr<const LeafObj> &,
+                                                     const Path &)> &leaf;
   const std::function<Value(const std::shared_ptr<const ModelObj> &, const Path &)> &model;
   std::map<const Obj *, Value> done; // keeps sharing
 
@@ -447,24 +334,19 @@ struct Rebuilder {
 
 } // namespace
 
-void walkModel(const std::shared_ptr<const ModelObj> &m,
-               const std::function<void(const std::shared_ptr<const ModelObj> &, const Path &)> &model,
-               const std::function<void(const std::shared_ptr<const LeafObj> &, const Path &)> &leaf) {
+void walkModel(
+    const std::shared_ptr<const ModelObj> &m,
+    const std::function<void(const std::shared_ptr<const ModelObj> &, const Path &)> &model,
+    const std::function<void(const std::shared_ptr<const LeafObj> &, const Path &)> &leaf) {
   Path path;
   Walker{model, leaf, {}}.walk(m, path);
 }
 
-bool matchPath(std::string_view pattern, const Path &path, std::string &why) {
-  std::vector<PatternStep> p;
-  if (!parsePattern(pattern, p, why))
-    return false;
-  return matches(p, 0, path, 0);
-}
-
-std::shared_ptr<const ModelObj>
-rebuildModel(const std::shared_ptr<const ModelObj> &m,
-             const std::function<std::shared_ptr<const LeafObj>(const std::shared_ptr<const LeafObj> &, const Path &)> &leaf,
-             const std::function<Value(const std::shared_ptr<const ModelObj> &, const Path &)> &model) {
+std::shared_ptr<const ModelObj> rebuildModel(
+    const std::shared_ptr<const ModelObj> &m,
+    const std::function<std::shared_ptr<const LeafObj>(const std::shared_ptr<const LeafObj> &,
+                                                       const Path &)> &leaf,
+    const std::function<Value(const std::shared_ptr<const ModelObj> &, const Path &)> &model) {
   Path path;
   return Rebuilder{leaf, model, {}}.rebuild(m, path);
 }

@@ -34,7 +34,8 @@ bool findAxis(Evaluator &ev, BuiltinCall &c, const TensorObj &x, const ArgVal &v
   }
   std::string value(ev.sh.sources.text(c.args[0].span)), type = typeText(x.elem, x.dims);
   if (hits.empty()) {
-    ev.err("E0305", v.span, "`" + call + "`: no axis of `" + value + "` is called " + d.str()).also(c.args[0].span, type);
+    ev.err("E0305", v.span, "`" + call + "`: no axis of `" + value + "` is called " + d.str())
+        .also(c.args[0].span, type);
   } else {
     ev.err("E0305", v.span, "`" + call + "`: two axes of `" + value + "` are called " + d.str())
         .also(c.args[0].span, type)
@@ -62,8 +63,8 @@ Loops loops(Evaluator &ev, const TensorObj &x, const Axis &axis, Span span) {
   return l;
 }
 
-Value reduced(Evaluator &ev, const TensorObj &x, const Axis &axis, ReduceOp op, const TensorObj *where, Span span,
-              bool count) {
+Value reduced(Evaluator &ev, const TensorObj &x, const Axis &axis, ReduceOp op,
+              const TensorObj *where, Span span, bool count) {
   Loops l = loops(ev, x, axis, span);
   ElemType e = x.elem;
   e.bounded = false;
@@ -81,8 +82,13 @@ Value reduced(Evaluator &ev, const TensorObj &x, const Axis &axis, ReduceOp op, 
     ev.mapAxes(where->dims, x.dims, at, ambiguous);
     for (size_t k : at)
       subs.push_back(l.subs[k]);
-    double none = op == ReduceOp::Max ? -INFINITY : op == ReduceOp::Min ? INFINITY : op == ReduceOp::All ? 1 : 0;
-    s = ev.g->op(ScalarOp::Select, ge, {ev.g->read(where->node, subs, Elem::Bool, span), s, ev.g->constant(e, none, span)}, span);
+    double none = op == ReduceOp::Max   ? -INFINITY
+                  : op == ReduceOp::Min ? INFINITY
+                  : op == ReduceOp::All ? 1
+                                        : 0;
+    s = ev.g->op(
+        ScalarOp::Select, ge,
+        {ev.g->read(where->node, subs, Elem::Bool, span), s, ev.g->constant(e, none, span)}, span);
   }
   Scalar *body = l.inner.empty() ? s : ev.g->reduce(op, ge, l.inner, s, span);
   return ev.tensor(ev.g->comprehension(l.outer, body, ev.g->type(e, l.dims), span), e, l.dims);
@@ -93,7 +99,9 @@ Value reduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
   std::string name(c.name);
   if (c[0].is(Value::Fn) && c[0].as<FnObj>().lambda) {
     if (c.has(1) || (c.has(2) && !c[2].is(Value::None)))
-      return ev.fail("E0203", c.span, "`" + name + "` of an index function takes nothing else; write the condition inside");
+      return ev.fail("E0203", c.span,
+                     "`" + name +
+                         "` of an index function takes nothing else; write the condition inside");
     return ev.reduceLambda(op, mean, c[0].as<FnObj>(), c.span);
   }
   if (c[0].is(Value::List))
@@ -104,12 +112,15 @@ Value reduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
   if (v.is(Value::Unknown))
     return v;
   if (!v.is(Value::Tensor))
-    return ev.fail("E0206", c.args[0].span, "`" + name + "` takes a tensor, a list or an index function, this is " + kindName(v));
+    return ev.fail("E0206", c.args[0].span,
+                   "`" + name + "` takes a tensor, a list or an index function, this is " +
+                       kindName(v));
   auto x = std::static_pointer_cast<const TensorObj>(v.o);
   bool logical = op == ReduceOp::Any || op == ReduceOp::All;
   if (logical != x->elem.isBool())
-    return ev.fail("E0303", c.args[0].span, logical ? "`" + name + "` is over bools, not " + kindName(v)
-                                                    : "`" + name + "` of bools: count with sum(f32(x))");
+    return ev.fail("E0303", c.args[0].span,
+                   logical ? "`" + name + "` is over bools, not " + kindName(v)
+                           : "`" + name + "` of bools: count with sum(f32(x))");
   if (mean && !x->elem.isFloat())
     return ev.fail("E0303", c.args[0].span, "the mean of integers: convert first, f32(x)");
   Axis axis;
@@ -125,8 +136,10 @@ Value reduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
     std::vector<Dim> dims;
     size_t bad;
     bool ambiguous;
-    if (where->dims.size() > x->dims.size() || !ev.align({&x->dims, &where->dims}, dims, bad, ambiguous))
-      return ev.fail("E0304", c.args[2].span, "`where` is " + kindName(w) + " and does not align with " + kindName(v));
+    if (where->dims.size() > x->dims.size() ||
+        !ev.align({&x->dims, &where->dims}, dims, bad, ambiguous))
+      return ev.fail("E0304", c.args[2].span,
+                     "`where` is " + kindName(w) + " and does not align with " + kindName(v));
   }
   Value total = reduced(ev, *x, axis, op, where.get(), c.span, false);
   if (!mean || total.isError())
@@ -137,7 +150,8 @@ Value reduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
     for (size_t i = 0; i < x->dims.size(); ++i)
       if (axis.all || i == axis.at)
         n = n * x->dims[i];
-    return ev.arith(ScalarOp::Mul, total, Value::real(1.0 / std::max<double>(1, (double)n.size())), c.span, "*");
+    return ev.arith(ScalarOp::Mul, total, Value::real(1.0 / std::max<double>(1, (double)n.size())),
+                    c.span, "*");
   }
   // The mean of nothing is 0, not a division by zero.
   Value n = reduced(ev, *x, axis, ReduceOp::Sum, where.get(), c.span, true);
@@ -178,7 +192,9 @@ Value stdOf(Evaluator &ev, BuiltinCall &c) {
     if (axis.all || i == axis.at)
       n = n * x.dims[i];
   double k = std::max<double>(1, (double)n.size() - 1);
-  return ev.elementwise(ScalarOp::Sqrt, ev.arith(ScalarOp::Mul, s, Value::real(1.0 / k), c.span, "*"), c.span, "sqrt");
+  return ev.elementwise(ScalarOp::Sqrt,
+                        ev.arith(ScalarOp::Mul, s, Value::real(1.0 / k), c.span, "*"), c.span,
+                        "sqrt");
 }
 
 Value alongAxis(Evaluator &ev, BuiltinCall &c, Node::Kind kind) {
@@ -189,7 +205,8 @@ Value alongAxis(Evaluator &ev, BuiltinCall &c, Node::Kind kind) {
   if (v.is(Value::Unknown))
     return v;
   if (!v.is(Value::Tensor) || !v.as<TensorObj>().elem.isFloat())
-    return ev.fail("E0206", c.args[0].span, "`" + name + "` takes a tensor of floats, this is " + kindName(v));
+    return ev.fail("E0206", c.args[0].span,
+                   "`" + name + "` takes a tensor of floats, this is " + kindName(v));
   auto &x = v.as<TensorObj>();
   Axis axis;
   if (!findAxis(ev, c, x, c.args[1], axis))
@@ -209,10 +226,10 @@ Value logsumexp(Evaluator &ev, BuiltinCall &c) { return alongAxis(ev, c, Node::L
 
 const std::vector<Builtin> &reductionBuiltins() {
   static const std::vector<Builtin> table = {
-      {"sum", "x axis? where?=", sum},   {"mean", "x axis? where?=", mean},
-      {"max", "x axis? where?=", maxOf}, {"min", "x axis? where?=", minOf},
-      {"any", "x axis? where?=", any},   {"all", "x axis? where?=", all},
-      {"std", "x axis?", stdOf},         {"softmax", "x axis", softmax},
+      {"sum", "x axis? where?=", sum},    {"mean", "x axis? where?=", mean},
+      {"max", "x axis? where?=", maxOf},  {"min", "x axis? where?=", minOf},
+      {"any", "x axis? where?=", any},    {"all", "x axis? where?=", all},
+      {"std", "x axis?", stdOf},          {"softmax", "x axis", softmax},
       {"logsumexp", "x axis", logsumexp},
   };
   return table;

@@ -28,7 +28,8 @@ bool inPipeline(Evaluator &ev, const BuiltinCall &c) {
   if (ev.stages)
     return true;
   if (!ev.symbolic)
-    ev.err("E0214", c.span, "`" + std::string(c.name) + "` makes a part of a pipeline and stands only in one");
+    ev.err("E0214", c.span,
+           "`" + std::string(c.name) + "` makes a part of a pipeline and stands only in one");
   return false;
 }
 
@@ -55,7 +56,9 @@ std::shared_ptr<HandleObj> pass(const BuiltinCall &c, const char *op, const Valu
 
 Value unpackedOnly(Evaluator &ev, const BuiltinCall &c, const Value &in) {
   if (!in.as<HandleObj>().batch.is_null())
-    return ev.fail("E0206", spanOf(c, "data"), "`" + std::string(c.name) + "` works on rows of text; these are packed into tokens already");
+    return ev.fail("E0206", spanOf(c, "data"),
+                   "`" + std::string(c.name) +
+                       "` works on rows of text; these are packed into tokens already");
   return Value(Value::None);
 }
 
@@ -71,7 +74,8 @@ Value source(Evaluator &ev, BuiltinCall &c, const char *op) {
   if (std::string_view(op) == "lines") {
     std::string by = arg(c, "by").string();
     if (by != "line" && by != "paragraph" && by != "file") {
-      auto &d = ev.err("E0206", spanOf(c, "by"), "`by` is \"line\", \"paragraph\" or \"file\", not \"" + by + "\"");
+      auto &d = ev.err("E0206", spanOf(c, "by"),
+                       "`by` is \"line\", \"paragraph\" or \"file\", not \"" + by + "\"");
       if (auto near = nearest(by, {"line", "paragraph", "file"}); !near.empty())
         d.help("\"" + near + "\"");
       return {};
@@ -100,7 +104,8 @@ Value split(Evaluator &ev, BuiltinCall &c) {
     double f = 0;
     arg(c, part).asFloat(f);
     if (f < 0 || f > 1)
-      return ev.fail("E0213", spanOf(c, part), "a share is from 0% to 100%, this is " + ev.text(arg(c, part)));
+      return ev.fail("E0213", spanOf(c, part),
+                     "a share is from 0% to 100%, this is " + ev.text(arg(c, part)));
     total += f;
     if (f > 0) {
       fractions[part] = f;
@@ -110,17 +115,24 @@ Value split(Evaluator &ev, BuiltinCall &c) {
   if (parts.empty())
     return ev.fail("E0202", c.span, "`split` needs a share: train = 90%, test = 10%");
   if (total > 1 + 1e-9)
-    return ev.fail("E0213", c.span, "the shares of `split` add up to " + std::to_string((int)std::lround(total * 100)) + "%, more than the whole");
+    return ev.fail("E0213", c.span,
+                   "the shares of `split` add up to " +
+                       std::to_string((int)std::lround(total * 100)) + "%, more than the whole");
   Json by = nullptr;
   if (arg(c, "by").is(Value::Fn)) {
     by = ev.stages->rowFn(arg(c, "by"), spanOf(c, "by"));
   } else if (!arg(c, "by").is(Value::None)) {
-    return ev.fail("E0206", spanOf(c, "by"), "`by` is a function of a row, this is " + kindName(arg(c, "by")));
+    return ev.fail("E0206", spanOf(c, "by"),
+                   "`by` is a function of a row, this is " + kindName(arg(c, "by")));
   }
   Fields f;
   for (auto &part : parts) {
-    auto h = pass(c, "split", in, Json{{"part", part}, {"fractions", fractions}, {"by", by},
-                                       {"contiguous", arg(c, "contiguous").b}, {"seed", toJson(ev, arg(c, "seed"))}});
+    auto h = pass(c, "split", in,
+                  Json{{"part", part},
+                       {"fractions", fractions},
+                       {"by", by},
+                       {"contiguous", arg(c, "contiguous").b},
+                       {"seed", toJson(ev, arg(c, "seed"))}});
     f.emplace_back(part, Value::of(Value::Handle, h));
   }
   return Value::record(std::move(f));
@@ -132,14 +144,17 @@ Value sample(Evaluator &ev, BuiltinCall &c) {
   int64_t n = 0;
   if (!arg(c, "n").asInt(n) || n < 1)
     return ev.fail("E0213", spanOf(c, "n"), "a sample has at least one row");
-  return Value::of(Value::Handle, pass(c, "sample", arg(c, "data"), Json{{"n", n}, {"seed", toJson(ev, arg(c, "seed"))}}));
+  return Value::of(Value::Handle, pass(c, "sample", arg(c, "data"),
+                                       Json{{"n", n}, {"seed", toJson(ev, arg(c, "seed"))}}));
 }
 
 Value rowPass(Evaluator &ev, BuiltinCall &c, const char *op, const char *param) {
   if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
     return {};
   if (!arg(c, param).is(Value::Fn))
-    return ev.fail("E0206", spanOf(c, param), "`" + std::string(param) + "` of `" + op + "` is a function of a row, this is " + kindName(arg(c, param)));
+    return ev.fail("E0206", spanOf(c, param),
+                   "`" + std::string(param) + "` of `" + op + "` is a function of a row, this is " +
+                       kindName(arg(c, param)));
   Json j = ev.stages->rowFn(arg(c, param), spanOf(c, param));
   return Value::of(Value::Handle, pass(c, op, arg(c, "data"), Json{{param, j}}));
 }
@@ -165,8 +180,10 @@ Value bpe(Evaluator &ev, BuiltinCall &c) {
   Json special = toJson(ev, arg(c, "special"));
   int64_t least = 258 + (int64_t)special.size();
   if (!arg(c, "vocab").asInt(vocab) || vocab < least) {
-    ev.err("E0213", spanOf(c, "vocab"), "a vocabulary of " + std::to_string(vocab) + " ids is too small")
-        .note("the 256 bytes, the end of text, padding and " + std::to_string(special.size()) + " specials need " + std::to_string(least));
+    ev.err("E0213", spanOf(c, "vocab"),
+           "a vocabulary of " + std::to_string(vocab) + " ids is too small")
+        .note("the 256 bytes, the end of text, padding and " + std::to_string(special.size()) +
+              " specials need " + std::to_string(least));
     return {};
   }
   auto call = std::make_shared<StageCall>();
@@ -199,7 +216,8 @@ Value pack(Evaluator &ev, BuiltinCall &c) {
   for (auto &[k, v] : tok.fields)
     if (k == "vocab")
       v.asInt(vocab);
-  auto h = pass(c, "pack", arg(c, "data"), Json{{"tok", tok.spec}, {"seq", seq}, {"separate", arg(c, "separate").b}});
+  auto h = pass(c, "pack", arg(c, "data"),
+                Json{{"tok", tok.spec}, {"seq", seq}, {"separate", arg(c, "separate").b}});
   for (auto &[k, v] : tok.builtins)
     h->builtins[k] = v;
   h->batch = Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}};
@@ -213,7 +231,8 @@ bool packedCorpus(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
   const Value &v = arg(c, name);
   if (!v.as<HandleObj>().batch.is_null())
     return true;
-  ev.err("E0206", spanOf(c, name), "`" + std::string(c.name) + "` takes batches of tokens, these are rows of text")
+  ev.err("E0206", spanOf(c, name),
+         "`" + std::string(c.name) + "` takes batches of tokens, these are rows of text")
       .help("… |> pack(tok, seq)");
   return false;
 }
@@ -223,7 +242,8 @@ Value train(Evaluator &ev, BuiltinCall &c) {
     return {};
   const Value &model = arg(c, "model");
   if (!model.is(Value::Model)) {
-    auto &d = ev.err("E0206", spanOf(c, "model"), "`model` is a model value, this is " + kindName(model));
+    auto &d =
+        ev.err("E0206", spanOf(c, "model"), "`model` is a model value, this is " + kindName(model));
     if (model.is(Value::ModelDef))
       d.help("give it its parameters: " + std::string(model.as<ModelDefObj>().decl->name) + "(…)");
     return {};
@@ -239,16 +259,20 @@ Value train(Evaluator &ev, BuiltinCall &c) {
   call->data = arg(c, "data");
   call->dataSpan = spanOf(c, "data");
   if (call->loss.is(Value::Record))
-    return ev.fail("E0299", call->lossSpan, "several losses are not supported yet: give one function (model, batch) => …");
+    return ev.fail("E0299", call->lossSpan,
+                   "several losses are not supported yet: give one function (model, batch) => …");
   if (!call->loss.is(Value::Fn))
-    return ev.fail("E0206", call->lossSpan, "`loss` is a function of the model and a batch, this is " + kindName(call->loss));
+    return ev.fail("E0206", call->lossSpan,
+                   "`loss` is a function of the model and a batch, this is " +
+                       kindName(call->loss));
   if (!packedCorpus(ev, c, "data"))
     return {};
   if (!arg(c, "valid").is(Value::None) && !packedCorpus(ev, c, "valid"))
     return {};
   int64_t batch = 0;
   if (!arg(c, "batch").asInt(batch) || batch < 1)
-    return ev.fail("E0213", spanOf(c, "batch"), "a batch has at least one row, this is " + ev.text(arg(c, "batch")));
+    return ev.fail("E0213", spanOf(c, "batch"),
+                   "a batch has at least one row, this is " + ev.text(arg(c, "batch")));
   auto &data = call->data.as<HandleObj>();
   call->tokenizer = data.tokenizer;
   const Value &precision = arg(c, "precision");
@@ -258,10 +282,12 @@ Value train(Evaluator &ev, BuiltinCall &c) {
   } else if (precision.is(Value::Record) && precision.as<RecordObj>().find("mixed")) {
     const Value *t = precision.as<RecordObj>().find("mixed");
     if (!t->is(Value::DType) || t->i != (int)Elem::BF16)
-      return ev.fail("E0299", spanOf(c, "precision"), "mixed(" + ev.text(*t) + ") is not supported yet; mixed(bf16) and f32 are");
+      return ev.fail("E0299", spanOf(c, "precision"),
+                     "mixed(" + ev.text(*t) + ") is not supported yet; mixed(bf16) and f32 are");
     p = "mixed(bf16)";
   } else {
-    return ev.fail("E0206", spanOf(c, "precision"), "`precision` is f32 or mixed(bf16), this is " + ev.text(precision));
+    return ev.fail("E0206", spanOf(c, "precision"),
+                   "`precision` is f32 or mixed(bf16), this is " + ev.text(precision));
   }
   call->precision = precision;
   Json trainable = nullptr;
@@ -283,13 +309,15 @@ Value train(Evaluator &ev, BuiltinCall &c) {
                     {"precision", p},
                     {"trainable", trainable},
                     {"valid", toJson(ev, arg(c, "valid"))},
-                    {"seed", c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed")) : Json(ev.stages->out.seed)}};
+                    {"seed", c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed"))
+                                                             : Json(ev.stages->out.seed)}};
   call->files = data.files;
   call->builtins = data.builtins;
   if (arg(c, "valid").is(Value::Handle)) {
     auto &v = arg(c, "valid").as<HandleObj>();
     if (v.batch != data.batch)
-      return ev.fail("E0406", spanOf(c, "valid"), "`valid` has rows of another length or vocabulary than `data`");
+      return ev.fail("E0406", spanOf(c, "valid"),
+                     "`valid` has rows of another length or vocabulary than `data`");
     call->files.insert(call->files.end(), v.files.begin(), v.files.end());
     for (auto &[k, n] : v.builtins)
       call->builtins[k] = n;
@@ -319,16 +347,19 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
     return {};
   const Value &model = arg(c, "model"), &metrics = arg(c, "metrics");
   if (!model.is(Value::Model)) {
-    auto &d = ev.err("E0206", spanOf(c, "model"), "`evaluate` judges a model, this is " + kindName(model));
+    auto &d = ev.err("E0206", spanOf(c, "model"),
+                     "`evaluate` judges a model, this is " + kindName(model));
     if (model.is(Value::Handle) && model.as<HandleObj>().call)
       d.help("name it in a step of its own: stage m = train(…)");
     return {};
   }
   auto m = std::static_pointer_cast<const ModelObj>(model.o);
   if (m->from.empty())
-    return ev.fail("E0299", spanOf(c, "model"), "judging a model that no stage trained is not supported yet");
+    return ev.fail("E0299", spanOf(c, "model"),
+                   "judging a model that no stage trained is not supported yet");
   if (!metrics.is(Value::Record) || metrics.as<RecordObj>().fields.empty())
-    return ev.fail("E0206", spanOf(c, "metrics"), "`metrics` is a record {name = metric, …}, this is " + kindName(metrics));
+    return ev.fail("E0206", spanOf(c, "metrics"),
+                   "`metrics` is a record {name = metric, …}, this is " + kindName(metrics));
   auto call = std::make_shared<StageCall>();
   call->kind = "evaluate";
   call->result = "metrics";
@@ -338,10 +369,13 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
   Json ms = Json::object(), batch;
   for (auto &[k, v] : metrics.as<RecordObj>().fields) {
     if (!v.is(Value::Handle) || v.as<HandleObj>().type != "metric")
-      return ev.fail("E0206", spanOf(c, "metrics"), "`" + k + "` is not a metric but " + kindName(v));
+      return ev.fail("E0206", spanOf(c, "metrics"),
+                     "`" + k + "` is not a metric but " + kindName(v));
     auto &h = v.as<HandleObj>();
     if (!batch.is_null() && batch != h.batch)
-      return ev.fail("E0299", spanOf(c, "metrics"), "metrics over rows of different lengths in one `evaluate` are not supported yet; use two stages");
+      return ev.fail("E0299", spanOf(c, "metrics"),
+                     "metrics over rows of different lengths in one `evaluate` are not supported "
+                     "yet; use two stages");
     batch = h.batch;
     ms[k] = h.spec;
     call->data = v;
@@ -352,7 +386,8 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
   }
   if (m->tokenizer.is(Value::Handle) && call->tokenizer.is(Value::Handle) &&
       m->tokenizer.as<HandleObj>().spec != call->tokenizer.as<HandleObj>().spec)
-    return ev.fail("E0406", spanOf(c, "metrics"), "the model was trained with another tokenizer than these metrics read with");
+    return ev.fail("E0406", spanOf(c, "metrics"),
+                   "the model was trained with another tokenizer than these metrics read with");
   int64_t rows = 0;
   if (!arg(c, "batch").asInt(rows) || rows < 1)
     return ev.fail("E0213", spanOf(c, "batch"), "a batch has at least one row");
@@ -360,8 +395,11 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
   if (arg(c, "require").is(Value::Fn))
     require = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"));
   else if (!arg(c, "require").is(Value::None))
-    return ev.fail("E0206", spanOf(c, "require"), "`require` is a function of the metrics, this is " + kindName(arg(c, "require")));
-  call->spec = Json{{"model", Json{{"stage", m->from}}}, {"metrics", ms}, {"batch", rows}, {"require", require}};
+    return ev.fail("E0206", spanOf(c, "require"),
+                   "`require` is a function of the metrics, this is " +
+                       kindName(arg(c, "require")));
+  call->spec = Json{
+      {"model", Json{{"stage", m->from}}}, {"metrics", ms}, {"batch", rows}, {"require", require}};
   call->builtins["evaluate"] = c.version;
   auto h = handle("metrics", c, "evaluate");
   h->call = call;
@@ -381,10 +419,19 @@ Value device(Evaluator &ev, BuiltinCall &c) {
 
 const std::vector<Builtin> &stageBuiltins() {
   static const std::vector<Builtin> table = {
-      {"lines", "", lines}, {"jsonl", "", jsonl}, {"split", "", split}, {"sample", "", sample},
-      {"filter", "", filterRows}, {"map_rows", "", mapRows}, {"bpe", "", bpe},
-      {"bytes_tokenizer", "", bytesTokenizer}, {"pack", "", pack}, {"train", "", train},
-      {"evaluate", "", evaluate}, {"perplexity", "", metric}, {"bits_per_byte", "", metric},
+      {"lines", "", lines},
+      {"jsonl", "", jsonl},
+      {"split", "", split},
+      {"sample", "", sample},
+      {"filter", "", filterRows},
+      {"map_rows", "", mapRows},
+      {"bpe", "", bpe},
+      {"bytes_tokenizer", "", bytesTokenizer},
+      {"pack", "", pack},
+      {"train", "", train},
+      {"evaluate", "", evaluate},
+      {"perplexity", "", metric},
+      {"bits_per_byte", "", metric},
       {"device", "", device},
   };
   return table;

@@ -40,7 +40,8 @@ Json StageBuilder::rowFn(const Value &f, Span span) {
 }
 
 // Functions were numbered over the whole pipeline; a stage numbers its own.
-void StageBuilder::localise(Json &j, Stage &s, std::map<size_t, size_t> &fns, std::map<size_t, size_t> &rows) {
+void StageBuilder::localise(Json &j, Stage &s, std::map<size_t, size_t> &fns,
+                            std::map<size_t, size_t> &rows) {
   if (j.is_object()) {
     for (auto [key, from, seen] : {std::tuple{"fn", 0, &fns}, std::tuple{"row_fn", 1, &rows}}) {
       auto it = j.find(key);
@@ -137,7 +138,8 @@ struct SourceWalk {
 };
 } // namespace
 
-void StageBuilder::sources(Stage &s, const Decl &d, const Run &r, const std::vector<std::string_view> &also) {
+void StageBuilder::sources(Stage &s, const Decl &d, const Run &r,
+                           const std::vector<std::string_view> &also) {
   std::map<std::string, std::string> texts;
   SourceWalk w{ev.sh.program, texts, {}};
   const Module *m = nullptr;
@@ -151,7 +153,8 @@ void StageBuilder::sources(Stage &s, const Decl &d, const Run &r, const std::vec
       return;
     std::function<void(const Expr &)> go = [&](const Expr &e) {
       if (e.kind == Expr::Name)
-        if (auto it = r.steps.find(e.name); it != r.steps.end() && it->second.decl->kind == Decl::Let)
+        if (auto it = r.steps.find(e.name);
+            it != r.steps.end() && it->second.decl->kind == Decl::Let)
           step(*it->second.decl);
       forEachChild(e, go);
     };
@@ -184,16 +187,23 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
       c->builtins = h.builtins;
       call = c;
     } else if (!call && h.type == "tokenizer") {
-      ev.err("E0206", d.value->span, "this tokenizer needs no training and no stage").help("let " + name + " = " + std::string(ev.sh.sources.text(d.value->span)));
+      ev.err("E0206", d.value->span, "this tokenizer needs no training and no stage")
+          .help("let " + name + " = " + std::string(ev.sh.sources.text(d.value->span)));
       return {};
     }
   }
   if (!call) {
     if (v.is(Value::List))
-      return ev.fail("E0299", d.value->span, "a stage of several artifacts is not supported yet; write one stage for each");
+      return ev.fail("E0299", d.value->span,
+                     "a stage of several artifacts is not supported yet; write one stage for each");
     if (v.is(Value::Model))
-      return ev.fail("E0206", d.value->span, "a stage is an artifact: a corpus, a trained model, a tokenizer or metrics; a model that is not trained is a `let`");
-    return ev.fail("E0206", d.value->span, "a stage is an artifact: a corpus, a trained model, a tokenizer or metrics; this is " + kindName(v));
+      return ev.fail("E0206", d.value->span,
+                     "a stage is an artifact: a corpus, a trained model, a tokenizer or metrics; a "
+                     "model that is not trained is a `let`");
+    return ev.fail(
+        "E0206", d.value->span,
+        "a stage is an artifact: a corpus, a trained model, a tokenizer or metrics; this is " +
+            kindName(v));
   }
   s.kind = call->kind;
   s.result = call->result;
@@ -212,13 +222,16 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
     if (o && o->expr)
       on = ev.eval(*o->expr, r.scope);
     else if (!d.on)
-      return ev.fail("E0601", d.nameSpan, "--set " + name + ".on…: the stage has no `on`; give it one: --set '" + name + ".on=device(memory = 8GB)'");
+      return ev.fail("E0601", d.nameSpan,
+                     "--set " + name + ".on…: the stage has no `on`; give it one: --set '" + name +
+                         ".on=device(memory = 8GB)'");
     else
       on = o ? ev.evalWith(*d.on, r.scope, *o) : ev.eval(*d.on, r.scope);
     if (on.isError())
       return {};
     if (!on.is(Value::Handle) || on.as<HandleObj>().type != "device")
-      return ev.fail("E0206", d.on ? d.on->span : d.nameSpan, "`on` takes a device(…), this is " + kindName(on));
+      return ev.fail("E0206", d.on ? d.on->span : d.nameSpan,
+                     "`on` takes a device(…), this is " + kindName(on));
     s.on = on.as<HandleObj>().spec;
   }
   std::vector<std::string_view> also;
@@ -242,12 +255,15 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
   out.stages.push_back(std::move(s));
   // What later steps see.
   if (call->kind == "train") {
-    auto m = rebuildModel(call->model, [&](const std::shared_ptr<const LeafObj> &l, const Path &p) {
-      auto n = std::make_shared<LeafObj>(*l);
-      n->from = name;
-      n->fromPath = pathText(p);
-      return std::shared_ptr<const LeafObj>(n);
-    }, nullptr);
+    auto m = rebuildModel(
+        call->model,
+        [&](const std::shared_ptr<const LeafObj> &l, const Path &p) {
+          auto n = std::make_shared<LeafObj>(*l);
+          n->from = name;
+          n->fromPath = pathText(p);
+          return std::shared_ptr<const LeafObj>(n);
+        },
+        nullptr);
     auto named = std::make_shared<ModelObj>(*m);
     named->from = name;
     named->tokenizer = call->tokenizer;
@@ -318,7 +334,8 @@ bool StageBuilder::runStep(Run &r, Step &s, Span from) {
 bool StageBuilder::runSteps(Run &r, const Decl &p) {
   for (auto *d : p.members) {
     if (r.steps.count(d->name) || r.scope->find(d->name)) {
-      ev.err("E0204", d->nameSpan, "`" + std::string(d->name) + "` is declared twice in this pipeline");
+      ev.err("E0204", d->nameSpan,
+             "`" + std::string(d->name) + "` is declared twice in this pipeline");
       return false;
     }
     r.steps[d->name] = {d};
@@ -405,7 +422,9 @@ bool StageBuilder::run(const ModelDefObj &p) {
       const OverrideTree *leaf = &tree;
       while (leaf->text.empty() && !leaf->sub.empty())
         leaf = &leaf->sub.begin()->second;
-      auto &x = ev.err("E0601", d.nameSpan, "--set " + leaf->text + ": `" + std::string(d.name) + "` has no parameter, stage or let `" + name + "`");
+      auto &x = ev.err("E0601", d.nameSpan,
+                       "--set " + leaf->text + ": `" + std::string(d.name) +
+                           "` has no parameter, stage or let `" + name + "`");
       std::string list;
       for (auto &h : have)
         list += (list.empty() ? "" : " ") + h;

@@ -13,9 +13,9 @@ struct StageCall {
   std::map<std::string, Json> builtins;
   std::shared_ptr<const ModelObj> model; // train: what is trained; evaluate: what is judged
   Value loss, optim;
-  Value precision;                       // train
-  Value tokenizer, data;                 // Handles
-  std::vector<std::string> trainable;    // patterns
+  Value precision;                    // train
+  Value tokenizer, data;              // Handles
+  std::vector<std::string> trainable; // patterns
   bool allTrainable = true;
   Span trainableSpan, lossSpan, dataSpan, span;
 };
@@ -47,8 +47,8 @@ public:
   std::vector<HostFn> hostFns; // {"fn": i} until a stage takes them
   std::vector<RowFn> rowFns;   // {"row_fn": i}
 
-  Json hostFn(const Value &f);              // {"fn": i, "source": text} or a number
-  Json rowFn(const Value &f, Span span);    // {"row_fn": i, "source": text}
+  Json hostFn(const Value &f);           // {"fn": i, "source": text} or a number
+  Json rowFn(const Value &f, Span span); // {"row_fn": i, "source": text}
 
 private:
   struct Step {
@@ -73,6 +73,5 @@ private:
   bool evaluateEntries(Stage &s, const StageCall &c);
   void sources(Stage &s, const Decl &d, const Run &r, const std::vector<std::string_view> &also);
 };
-
 
 } // namespace r1

@@ -71,8 +71,11 @@ void Evaluator::addFacts(const Expr &cond, const ScopeP &sc, bool holds) {
   std::function<bool(const Expr &, Dim &)> affine = [&](const Expr &x, Dim &out) {
     int64_t n;
     switch (x.kind) {
-    case Expr::Paren: return affine(*x.kids[0], out);
-    case Expr::Int: out = Dim(x.integer); return x.unit.empty();
+    case Expr::Paren:
+      return affine(*x.kids[0], out);
+    case Expr::Int:
+      out = Dim(x.integer);
+      return x.unit.empty();
     case Expr::Name:
     case Expr::Member: {
       Value v = pureValue(x, sc);
@@ -102,12 +105,14 @@ void Evaluator::addFacts(const Expr &cond, const ScopeP &sc, bool holds) {
     }
     case Expr::Binary: {
       Dim a, b;
-      if ((x.op != BinOp::Add && x.op != BinOp::Sub && x.op != BinOp::Mul) || !affine(*x.kids[0], a) || !affine(*x.kids[1], b))
+      if ((x.op != BinOp::Add && x.op != BinOp::Sub && x.op != BinOp::Mul) ||
+          !affine(*x.kids[0], a) || !affine(*x.kids[1], b))
         return false;
       out = x.op == BinOp::Add ? a + b : x.op == BinOp::Sub ? a - b : a * b;
       return true;
     }
-    default: return false;
+    default:
+      return false;
     }
   };
   Dim a, b;
@@ -115,21 +120,31 @@ void Evaluator::addFacts(const Expr &cond, const ScopeP &sc, bool holds) {
     return;
   BinOp op = e->op;
   if (!holds) {
-    static const std::map<BinOp, BinOp> inverse = {{BinOp::Eq, BinOp::Ne}, {BinOp::Ne, BinOp::Eq}, {BinOp::Lt, BinOp::Ge},
-                                                   {BinOp::Ge, BinOp::Lt}, {BinOp::Le, BinOp::Gt}, {BinOp::Gt, BinOp::Le}};
+    static const std::map<BinOp, BinOp> inverse = {{BinOp::Eq, BinOp::Ne}, {BinOp::Ne, BinOp::Eq},
+                                                   {BinOp::Lt, BinOp::Ge}, {BinOp::Ge, BinOp::Lt},
+                                                   {BinOp::Le, BinOp::Gt}, {BinOp::Gt, BinOp::Le}};
     op = inverse.at(op);
   }
   Dim one(1);
   switch (op) {
-  case BinOp::Lt: facts.push_back(b - a - one); break;
-  case BinOp::Le: facts.push_back(b - a); break;
-  case BinOp::Gt: facts.push_back(a - b - one); break;
-  case BinOp::Ge: facts.push_back(a - b); break;
+  case BinOp::Lt:
+    facts.push_back(b - a - one);
+    break;
+  case BinOp::Le:
+    facts.push_back(b - a);
+    break;
+  case BinOp::Gt:
+    facts.push_back(a - b - one);
+    break;
+  case BinOp::Ge:
+    facts.push_back(a - b);
+    break;
   case BinOp::Eq:
     facts.push_back(a - b);
     facts.push_back(b - a);
     break;
-  default: break;
+  default:
+    break;
   }
 }
 
@@ -194,7 +209,9 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
       if (p.isError())
         return {};
       if (!p.is(Value::IndexPack))
-        return fail("E0206", s.span, "`..." + std::string(s.pack) + "` is a pack of indices, bound by `for ..." + std::string(s.pack) + "`");
+        return fail("E0206", s.span,
+                    "`..." + std::string(s.pack) + "` is a pack of indices, bound by `for ..." +
+                        std::string(s.pack) + "`");
       for (auto &x : p.as<IndexPackObj>().indices) {
         subs.push_back(x);
         spans.push_back(s.span);
@@ -208,7 +225,11 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
     spans.push_back(s.value->span);
   }
   if (subs.size() != t->dims.size())
-    return fail("E0302", e.span, kindName(base) + " has " + std::to_string(t->dims.size()) + (t->dims.size() == 1 ? " axis" : " axes") + " and is given " + std::to_string(subs.size()) + (subs.size() == 1 ? " subscript" : " subscripts"));
+    return fail("E0302", e.span,
+                kindName(base) + " has " + std::to_string(t->dims.size()) +
+                    (t->dims.size() == 1 ? " axis" : " axes") + " and is given " +
+                    std::to_string(subs.size()) +
+                    (subs.size() == 1 ? " subscript" : " subscripts"));
   bool proved = true, guarded = false, inLoop = false;
   std::string key; // equal keys are equal places; empty where that cannot be told
   bool keyed = true;
@@ -252,7 +273,8 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
     if (affine) {
       // Most reads are by an index that runs over the axis itself: nothing to prove.
       const DimSym *index = d.symbol();
-      bool whole = index && index->kind == DimSym::Index && index->ranged && index->bound == t->dims[i];
+      bool whole =
+          index && index->kind == DimSym::Index && index->ranged && index->bound == t->dims[i];
       Dim room = whole ? Dim() : t->dims[i] - Dim(1) - d;
       if (!whole && (!provable(d) || !provable(room))) {
         guarded = true;

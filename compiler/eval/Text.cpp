@@ -9,19 +9,28 @@ namespace r1 {
 Json toJson(Evaluator &ev, const Value &v) {
   int64_t n;
   switch (v.kind) {
-  case Value::None: return nullptr;
-  case Value::Bool: return v.b;
-  case Value::Int: return v.i;
+  case Value::None:
+    return nullptr;
+  case Value::Bool:
+    return v.b;
+  case Value::Int:
+    return v.i;
   case Value::Float:
     if (std::isfinite(v.f))
       return v.f;
     return std::isnan(v.f) ? "nan" : v.f < 0 ? "-inf" : "inf";
-  case Value::DimV: return v.asInt(n) ? Json(n) : Json(v.dims().str());
-  case Value::Str: return v.string();
-  case Value::Bytes: return (int64_t)std::llround(v.f);
-  case Value::Duration: return v.f;
-  case Value::Regex: return v.as<RegexObj>().text;
-  case Value::DType: return ev.text(v);
+  case Value::DimV:
+    return v.asInt(n) ? Json(n) : Json(v.dims().str());
+  case Value::Str:
+    return v.string();
+  case Value::Bytes:
+    return (int64_t)std::llround(v.f);
+  case Value::Duration:
+    return v.f;
+  case Value::Regex:
+    return v.as<RegexObj>().text;
+  case Value::DType:
+    return ev.text(v);
   case Value::Budget: {
     static const char *const units[] = {"steps", "epochs", "tokens", "seconds"};
     auto &b = v.as<BudgetObj>();
@@ -46,21 +55,28 @@ Json toJson(Evaluator &ev, const Value &v) {
       j[k] = toJson(ev, x);
     return j;
   }
-  case Value::Handle: return v.as<HandleObj>().spec;
+  case Value::Handle:
+    return v.as<HandleObj>().spec;
   case Value::Fn:
   case Value::Model:
-  case Value::ModelDef: return Json{{"source", canonicalText(ev, v)}};
-  default: return nullptr;
+  case Value::ModelDef:
+    return Json{{"source", canonicalText(ev, v)}};
+  default:
+    return nullptr;
   }
 }
 
 Value fromJson(const Json &j) {
   switch (j.type()) {
-  case Json::value_t::boolean: return Value::boolean(j.get<bool>());
+  case Json::value_t::boolean:
+    return Value::boolean(j.get<bool>());
   case Json::value_t::number_integer:
-  case Json::value_t::number_unsigned: return Value::integer(j.get<int64_t>());
-  case Json::value_t::number_float: return Value::real(j.get<double>());
-  case Json::value_t::string: return Value::str(j.get<std::string>());
+  case Json::value_t::number_unsigned:
+    return Value::integer(j.get<int64_t>());
+  case Json::value_t::number_float:
+    return Value::real(j.get<double>());
+  case Json::value_t::string:
+    return Value::str(j.get<std::string>());
   case Json::value_t::array: {
     std::vector<Value> items;
     for (auto &x : j)
@@ -73,14 +89,18 @@ Value fromJson(const Json &j) {
       f.emplace_back(k, fromJson(x));
     return Value::record(std::move(f));
   }
-  default: return Value(Value::None);
+  default:
+    return Value(Value::None);
   }
 }
 
 // The names a lambda uses that are bound outside of it and inside of a function or pipeline.
-static void freeNames(const Expr &e, std::vector<std::string_view> &bound, std::vector<std::string_view> &out) {
+static void freeNames(const Expr &e, std::vector<std::string_view> &bound,
+                      std::vector<std::string_view> &out) {
   size_t mark = bound.size();
-  auto isBound = [&](std::string_view n) { return std::find(bound.begin(), bound.end(), n) != bound.end(); };
+  auto isBound = [&](std::string_view n) {
+    return std::find(bound.begin(), bound.end(), n) != bound.end();
+  };
   if (e.kind == Expr::Name) {
     if (!isBound(e.name) && std::find(out.begin(), out.end(), e.name) == out.end())
       out.push_back(e.name);
@@ -106,7 +126,9 @@ std::string canonicalText(Evaluator &ev, const Value &v) {
     if (f.builtin)
       return f.builtin->name;
     if (f.decl)
-      return f.self ? canonicalText(ev, Value::of(Value::Model, std::const_pointer_cast<ModelObj>(f.self))) + "." + std::string(f.decl->name)
+      return f.self ? canonicalText(
+                          ev, Value::of(Value::Model, std::const_pointer_cast<ModelObj>(f.self))) +
+                          "." + std::string(f.decl->name)
                     : std::string(f.decl->name);
     if (!f.lambda)
       return f.name;
@@ -118,12 +140,14 @@ std::string canonicalText(Evaluator &ev, const Value &v) {
       for (Scope *sc = f.scope.get(); sc && !sc->module; sc = sc->parent.get())
         if (Value *x = sc->find(n)) {
           if (!x->isGraph())
-            where += (where.empty() ? " where " : ", ") + std::string(n) + " = " + canonicalText(ev, *x);
+            where +=
+                (where.empty() ? " where " : ", ") + std::string(n) + " = " + canonicalText(ev, *x);
           break;
         }
     return s + where;
   }
-  case Value::ModelDef: return std::string(v.as<ModelDefObj>().decl->name);
+  case Value::ModelDef:
+    return std::string(v.as<ModelDefObj>().decl->name);
   case Value::Model: {
     auto &m = v.as<ModelObj>();
     if (!m.from.empty())
@@ -134,7 +158,8 @@ std::string canonicalText(Evaluator &ev, const Value &v) {
         s += (s.empty() ? "" : ", ") + std::string(p.name) + " = " + canonicalText(ev, *x);
     return std::string(m.decl->name) + "(" + s + ")";
   }
-  case Value::Handle: return v.as<HandleObj>().spec.dump();
+  case Value::Handle:
+    return v.as<HandleObj>().spec.dump();
   case Value::List: {
     std::string s;
     for (auto &x : v.as<ListObj>().items)
@@ -147,9 +172,12 @@ std::string canonicalText(Evaluator &ev, const Value &v) {
       s += (s.empty() ? "" : ", ") + k + " = " + canonicalText(ev, x);
     return "{" + s + "}";
   }
-  case Value::Str: return Json(v.string()).dump();
-  case Value::Regex: return "re" + Json(v.as<RegexObj>().text).dump();
-  default: return ev.text(v);
+  case Value::Str:
+    return Json(v.string()).dump();
+  case Value::Regex:
+    return "re" + Json(v.as<RegexObj>().text).dump();
+  default:
+    return ev.text(v);
   }
 }
 

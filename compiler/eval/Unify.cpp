@@ -75,7 +75,8 @@ bool Evaluator::unifyDims(const std::vector<Dim> &want0, const std::vector<Dim> 
       size_t rest = want.size() - 1;
       if (have.size() < rest) {
         code = "E0302";
-        why = "at least " + std::to_string(rest) + " axes are needed, this has " + std::to_string(have.size());
+        why = "at least " + std::to_string(rest) + " axes are needed, this has " +
+              std::to_string(have.size());
         return false;
       }
       skip = have.size() - rest;
@@ -85,7 +86,9 @@ bool Evaluator::unifyDims(const std::vector<Dim> &want0, const std::vector<Dim> 
     }
   if (want.size() - first != have.size() - skip) {
     code = "E0302";
-    why = std::to_string(want.size() - first) + (want.size() - first == 1 ? " axis is" : " axes are") + " needed, this has " + std::to_string(have.size() - skip);
+    why = std::to_string(want.size() - first) +
+          (want.size() - first == 1 ? " axis is" : " axes are") + " needed, this has " +
+          std::to_string(have.size() - skip);
     return false;
   }
   for (size_t i = first; i < want.size(); ++i) {
@@ -94,7 +97,9 @@ bool Evaluator::unifyDims(const std::vector<Dim> &want0, const std::vector<Dim> 
     if (!unifyDim(want[i], h)) {
       code = "E0301";
       bool several = want.size() - first > 1;
-      why = several ? "axis " + std::to_string(i - first + skip + 1) + " is " + nameAndNumber(h) + ", not " + nameAndNumber(outerNames ? resolve(before) : before) : "";
+      why = several ? "axis " + std::to_string(i - first + skip + 1) + " is " + nameAndNumber(h) +
+                          ", not " + nameAndNumber(outerNames ? resolve(before) : before)
+                    : "";
       return false;
     }
   }

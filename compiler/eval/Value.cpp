@@ -9,7 +9,9 @@ std::string ElemType::str() const {
   return s;
 }
 
-bool sameElem(const ElemType &a, const ElemType &b) { return a.real == b.real && (a.real || a.e == b.e); }
+bool sameElem(const ElemType &a, const ElemType &b) {
+  return a.real == b.real && (a.real || a.e == b.e);
+}
 
 Value Value::boolean(bool v) {
   Value r(Bool);
@@ -116,7 +118,8 @@ std::string typeText(const ElemType &e, const std::vector<Dim> &dims) {
   for (size_t i = 0; i < dims.size(); ++i) {
     const DimSym *sym = dims[i].symbol();
     s += (i ? ", " : "");
-    s += sym && (sym->kind == DimSym::Pack || sym->pack) ? "..." + sym->name : nameAndNumber(dims[i]);
+    s += sym && (sym->kind == DimSym::Pack || sym->pack) ? "..." + sym->name
+                                                         : nameAndNumber(dims[i]);
   }
   return s + "]";
 }
@@ -130,72 +133,137 @@ std::string Type::str() const {
   };
   std::string s;
   switch (kind) {
-  case Any: s = "any"; break;
-  case Int: s = "int"; break;
-  case Float: s = "float"; break;
-  case Bool: s = "bool"; break;
-  case Str: s = "str"; break;
-  case Regex: s = "regex"; break;
-  case Bytes: s = "bytes"; break;
-  case Duration: s = "duration"; break;
-  case Budget: s = "budget"; break;
-  case DType: s = "dtype"; break;
-  case DimT: s = "dim"; break;
-  case Device: s = "device"; break;
-  case List: s = "[" + list(args) + "]"; break;
+  case Any:
+    s = "any";
+    break;
+  case Int:
+    s = "int";
+    break;
+  case Float:
+    s = "float";
+    break;
+  case Bool:
+    s = "bool";
+    break;
+  case Str:
+    s = "str";
+    break;
+  case Regex:
+    s = "regex";
+    break;
+  case Bytes:
+    s = "bytes";
+    break;
+  case Duration:
+    s = "duration";
+    break;
+  case Budget:
+    s = "budget";
+    break;
+  case DType:
+    s = "dtype";
+    break;
+  case DimT:
+    s = "dim";
+    break;
+  case Device:
+    s = "device";
+    break;
+  case List:
+    s = "[" + list(args) + "]";
+    break;
   case Record: {
     for (auto &[k, t] : fields)
       s += (s.empty() ? "{" : ", ") + k + ": " + t->str();
     s += s.empty() ? "{}" : "}";
     break;
   }
-  case Fn: s = "fn(" + list(args) + ") -> " + (result ? result->str() : "any"); break;
-  case Tensor: s = typeText(elem, dims); break;
-  case Model: s = model ? std::string(model->name) : "model"; break;
-  case Corpus: s = "Corpus"; break;
-  case Tokenizer: s = "Tokenizer"; break;
-  case Metrics: s = "Metrics"; break;
-  case Optimizer: s = "Optimizer"; break;
+  case Fn:
+    s = "fn(" + list(args) + ") -> " + (result ? result->str() : "any");
+    break;
+  case Tensor:
+    s = typeText(elem, dims);
+    break;
+  case Model:
+    s = model ? std::string(model->name) : "model";
+    break;
+  case Corpus:
+    s = "Corpus";
+    break;
+  case Tokenizer:
+    s = "Tokenizer";
+    break;
+  case Metrics:
+    s = "Metrics";
+    break;
+  case Optimizer:
+    s = "Optimizer";
+    break;
   }
   return optional ? s + "?" : s;
 }
 
 std::string kindName(const Value &v) {
   switch (v.kind) {
-  case Value::Error: return "an error";
-  case Value::None: return "none";
-  case Value::Bool: return "bool";
-  case Value::Int: return "int";
-  case Value::Float: return "float";
-  case Value::Str: return "str";
-  case Value::Regex: return "regex";
-  case Value::Bytes: return "bytes";
-  case Value::Duration: return "duration";
-  case Value::Budget: return "budget";
-  case Value::DType: return "dtype";
-  case Value::DimV: return "dim";
-  case Value::Range: return "a range";
-  case Value::List: return "a list";
+  case Value::Error:
+    return "an error";
+  case Value::None:
+    return "none";
+  case Value::Bool:
+    return "bool";
+  case Value::Int:
+    return "int";
+  case Value::Float:
+    return "float";
+  case Value::Str:
+    return "str";
+  case Value::Regex:
+    return "regex";
+  case Value::Bytes:
+    return "bytes";
+  case Value::Duration:
+    return "duration";
+  case Value::Budget:
+    return "budget";
+  case Value::DType:
+    return "dtype";
+  case Value::DimV:
+    return "dim";
+  case Value::Range:
+    return "a range";
+  case Value::List:
+    return "a list";
   case Value::Record: {
     std::string s = "{";
     for (auto &[k, x] : v.as<RecordObj>().fields)
       s += (s.size() > 1 ? ", " : "") + k;
     return "a record " + s + "}";
   }
-  case Value::Fn: return "a function";
-  case Value::ModelDef: return "a model declaration";
-  case Value::Pipeline: return "a pipeline";
-  case Value::Model: return "a model " + std::string(v.as<ModelObj>().decl->name);
-  case Value::Leaf: return typeText(v.as<LeafObj>().elem, v.as<LeafObj>().dims);
-  case Value::Tensor: return typeText(v.as<TensorObj>().elem, v.as<TensorObj>().dims);
-  case Value::Scalar: return v.as<ScalarObj>().elem.weak
-                                 ? (v.as<ScalarObj>().elem.isFloat() ? "float" : "an index")
-                                 : v.as<ScalarObj>().elem.str();
-  case Value::IndexPack: return "a pack of indices";
-  case Value::DimPack: return "a pack of dims";
-  case Value::Handle: return "a " + v.as<HandleObj>().type;
-  case Value::Module: return "a module";
-  case Value::Unknown: return v.as<UnknownObj>().type->str();
+  case Value::Fn:
+    return "a function";
+  case Value::ModelDef:
+    return "a model declaration";
+  case Value::Pipeline:
+    return "a pipeline";
+  case Value::Model:
+    return "a model " + std::string(v.as<ModelObj>().decl->name);
+  case Value::Leaf:
+    return typeText(v.as<LeafObj>().elem, v.as<LeafObj>().dims);
+  case Value::Tensor:
+    return typeText(v.as<TensorObj>().elem, v.as<TensorObj>().dims);
+  case Value::Scalar:
+    return v.as<ScalarObj>().elem.weak ? (v.as<ScalarObj>().elem.isFloat() ? "float" : "an index")
+                                       : v.as<ScalarObj>().elem.str();
+  case Value::IndexPack:
+    return "a pack of indices";
+  case Value::DimPack:
+    return "a pack of dims";
+  case Value::Handle:
+    return "a " + v.as<HandleObj>().type;
+  case Value::Module:
+    return "a module";
+  case Value::Unknown:
+    return v.as<UnknownObj>().type->str();
   }
   return "?";
 }

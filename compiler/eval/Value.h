@@ -30,7 +30,7 @@ struct ElemType {
   bool real = false;
   bool weak = false; // made of indices and host numbers only: takes the type of its partner
   bool bounded = false;
-  Dim bound;         // values lie in 0..bound
+  Dim bound; // values lie in 0..bound
   bool isFloat() const { return e <= Elem::BF16; }
   bool isInt() const { return e >= Elem::I64 && e <= Elem::U8; }
   bool isBool() const { return e == Elem::Bool; }
@@ -48,13 +48,26 @@ using TypeP = std::shared_ptr<const Type>;
 /// A checked type. Tensor dims may hold flexible symbols, bound by `coerce`.
 struct Type {
   enum Kind : uint8_t {
-    Any, Int, Float, Bool, Str, Regex, Bytes, Duration, Budget, DType, DimT, Device,
-    List,      // args[0]
-    Record,    // fields
-    Fn,        // args -> result
-    Tensor,    // elem, dims
-    Model,     // any model, or one of `model`
-    Corpus, Tokenizer, Metrics,
+    Any,
+    Int,
+    Float,
+    Bool,
+    Str,
+    Regex,
+    Bytes,
+    Duration,
+    Budget,
+    DType,
+    DimT,
+    Device,
+    List,   // args[0]
+    Record, // fields
+    Fn,     // args -> result
+    Tensor, // elem, dims
+    Model,  // any model, or one of `model`
+    Corpus,
+    Tokenizer,
+    Metrics,
     Optimizer, // a record {init, step}
   } kind = Any;
   bool optional = false;
@@ -76,15 +89,32 @@ class Value {
 public:
   enum Kind : uint8_t {
     Error, // already reported: silences what derives from it
-    None, Bool, Int, Float, Str, Regex, Bytes, Duration, Budget, DType, DimV, Range, List, Record,
-    Fn,        // named function, lambda, method, built-in
-    ModelDef,  // a `model` declaration: calling it builds a Model
-    Pipeline,  // a `pipeline` declaration
-    Model, Leaf,
-    Tensor, Scalar, IndexPack, DimPack,
-    Handle,    // corpus, tokenizer, metrics, metric, device and other results of built-ins
-    Module,    // `import "x" as m`, `prelude`
-    Unknown,   // a host value of known type, while a definition is checked
+    None,
+    Bool,
+    Int,
+    Float,
+    Str,
+    Regex,
+    Bytes,
+    Duration,
+    Budget,
+    DType,
+    DimV,
+    Range,
+    List,
+    Record,
+    Fn,       // named function, lambda, method, built-in
+    ModelDef, // a `model` declaration: calling it builds a Model
+    Pipeline, // a `pipeline` declaration
+    Model,
+    Leaf,
+    Tensor,
+    Scalar,
+    IndexPack,
+    DimPack,
+    Handle,  // corpus, tokenizer, metrics, metric, device and other results of built-ins
+    Module,  // `import "x" as m`, `prelude`
+    Unknown, // a host value of known type, while a definition is checked
   } kind = Error;
   /// An optional that may be absent: checked definitions only, and out-of-range reads.
   bool maybe = false;
@@ -165,15 +195,15 @@ struct BudgetObj : Obj {
 };
 
 struct FnObj : Obj {
-  const Decl *decl = nullptr;                 // a named function or a method
-  const Expr *lambda = nullptr;               // or a lambda
-  const struct Builtin *builtin = nullptr;    // or C++
-  TypeP abstract;                             // or unknown, of this type (checked definitions)
-  std::shared_ptr<const Value> constant;      // or always this (a number lifted to a schedule)
-  ScopeP scope;                               // where it was defined
-  std::shared_ptr<const ModelObj> self;       // methods
+  const Decl *decl = nullptr;              // a named function or a method
+  const Expr *lambda = nullptr;            // or a lambda
+  const struct Builtin *builtin = nullptr; // or C++
+  TypeP abstract;                          // or unknown, of this type (checked definitions)
+  std::shared_ptr<const Value> constant;   // or always this (a number lifted to a schedule)
+  ScopeP scope;                            // where it was defined
+  std::shared_ptr<const ModelObj> self;    // methods
   std::string name;
-  const Obj *origin = nullptr;                // the function this one is a renamed copy of
+  const Obj *origin = nullptr; // the function this one is a renamed copy of
 };
 
 /// A `model` declaration in its scope.
@@ -219,12 +249,12 @@ struct ScalarObj : Obj {
 
 /// A corpus, tokenizer, metrics, metric, device: what a built-in gave, as the spec of its stage.
 struct HandleObj : Obj {
-  std::string type;   // "corpus", "tokenizer", "metrics", "metric", "device", "stage:train", ...
+  std::string type; // "corpus", "tokenizer", "metrics", "metric", "device", "stage:train", ...
   Json spec;
-  Fields fields;      // what `.name` gives: tok.vocab
+  Fields fields; // what `.name` gives: tok.vocab
   std::vector<std::string> files;
-  Json batch;         // corpora of tokens: {"layout": "lm", "seq": T, "vocab": V}
-  Value tokenizer;    // and what made them
+  Json batch;      // corpora of tokens: {"layout": "lm", "seq": T, "vocab": V}
+  Value tokenizer; // and what made them
   std::map<std::string, Json> builtins;
   std::shared_ptr<const struct StageCall> call; // a stage not yet named
   Span span;
@@ -240,8 +270,8 @@ struct Scope {
   std::vector<std::pair<std::string_view, Value>> names;
   std::vector<std::pair<std::string_view, const Decl *>> lets; // of a pipeline, for --set
   std::function<bool(std::string_view)> lazy; // runs the step of that name first, if there is one
-  uint32_t frame = 0; // owner of the dims that are bound here
-  std::shared_ptr<const ModelObj> self; // of the method being run; weak enough: see Models.cpp
+  uint32_t frame = 0;                         // owner of the dims that are bound here
+  std::shared_ptr<const ModelObj> self;  // of the method being run; weak enough: see Models.cpp
   const struct Module *module = nullptr; // set in a file's own scope
   Value *find(std::string_view name);
   void set(std::string_view name, Value v) { names.emplace_back(name, std::move(v)); }

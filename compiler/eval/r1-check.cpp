@@ -34,7 +34,8 @@ int main(int argc, char **argv) {
   LoadOptions load;
   // The library of the source tree that this was built in.
   std::error_code ec;
-  load.stdlib = (std::filesystem::read_symlink("/proc/self/exe", ec).parent_path() / "../../stdlib").string();
+  load.stdlib =
+      (std::filesystem::read_symlink("/proc/self/exe", ec).parent_path() / "../../stdlib").string();
   ElaborateOptions options;
   std::vector<std::string> rows;
   bool elaborate = false, test = false, library = false;

@@ -18,3 +18,4 @@ try 'D=1 +'
 try nonsense
 try sft.on.memory=8GB
 try 'sft.on=device(memory = 8GB)'
+try sft.optim.init=3
