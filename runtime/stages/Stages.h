@@ -40,11 +40,11 @@ struct StageContext {
 /// steps.jsonl and tensorboard/. Result: {"steps", "loss", "targets", "seconds"}.
 struct TrainJob {
   const r1_module *module = nullptr;
-  /// If not null, each kernel is timed, from the second step on, and left here.
-  std::vector<KernelClock> *clocks = nullptr;
   nlohmann::json spec;
   std::function<double(double progress)> lr;
   std::string dir;
+  /// If not null, each kernel is timed, from the second step on, and left here.
+  std::vector<KernelClock> *clocks = nullptr;
 };
 Result<nlohmann::json> runTrain(const TrainJob &job, StageContext &ctx);
 
