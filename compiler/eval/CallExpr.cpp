@@ -142,7 +142,7 @@ Value Evaluator::call(const Expr &e, const ScopeP &sc, const Type *expect, const
   }
   if (over)
     for (auto &[name, o] : over->sub) {
-      if (overridden.count(name))
+      if (overridden.count(name) || (over->ofStage && name == "on"))
         continue;
       const Parameter *p = nullptr;
       std::vector<std::string> have;

@@ -81,7 +81,7 @@ std::vector<std::string> builtinNames();                // of the first kind, an
 /// Arguments replaced by --set: a tree of argument names.
 struct OverrideTree {
   const Expr *expr = nullptr; // the replacement
-  mutable bool used = false;
+  mutable bool used = false, ofStage = false;
   std::string text; // as given, for messages
   std::map<std::string, OverrideTree> sub;
   bool empty() const { return !expr && sub.empty(); }

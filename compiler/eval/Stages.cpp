@@ -311,10 +311,9 @@ bool StageBuilder::runStep(Run &r, Step &s, Span from) {
   TypeP t = d.type ? ev.type(*d.type, r.scope, false) : nullptr;
   want = t.get();
   if (over) {
-    OverrideTree args = *over;
-    args.sub.erase("on");
-    over->used = true;
-    v = args.empty() ? ev.eval(*d.value, r.scope, want) : ev.evalWith(*d.value, r.scope, args);
+    over->used = over->ofStage = true; // `on` among its names is not an argument
+    bool plain = !over->expr && over->sub.size() == over->sub.count("on");
+    v = plain ? ev.eval(*d.value, r.scope, want) : ev.evalWith(*d.value, r.scope, *over);
   } else {
     v = ev.eval(*d.value, r.scope, want);
   }
