@@ -3,6 +3,7 @@
 #include "compiler/tools/r1c/Execute.h"
 #include "compiler/tools/r1c/Files.h"
 #include "runtime/state/Files.h"
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -15,10 +16,12 @@ int fail(const std::string &text, int code) {
   return code;
 }
 
-/// Writes the levels: one to standard output or the file -o, several into the directory -o as
-/// NN.level.ext.
-int write(const std::map<Phase, std::string> &dumps, const Options &o, const std::string &prefix) {
-  bool several = dumps.size() > 1 || (!o.out.empty() && std::filesystem::is_directory(o.out)) ||
+/// Writes the levels: to standard output, one to the file -o, several (or those of several stages)
+/// into the directory -o as [STAGE.]NN.level.ext.
+int write(std::map<Phase, std::string> dumps, const Options &o, const std::string &prefix,
+          bool oneStage = true) {
+  std::erase_if(dumps, [](auto &d) { return d.second.empty(); }); // levels the input stands behind
+  bool several = !oneStage || dumps.size() > 1 || (!o.out.empty() && std::filesystem::is_directory(o.out)) ||
                  o.out.ends_with("/");
   for (auto &[phase, text] : dumps) {
     const PhaseInfo &info = phases()[size_t(phase)];
@@ -102,8 +105,12 @@ int compileCommand(const Options &o) {
   if (co.dump.empty())
     return write(dumps, o, "");
   bool found = false;
+  auto wanted = [&, &stage = name](const Stage &s) {
+    return !s.entries.empty() && (stage.empty() || s.name == stage);
+  };
+  bool oneStage = std::count_if(program.stages.begin(), program.stages.end(), wanted) == 1;
   for (const Stage &s : program.stages) {
-    if (s.entries.empty() || (!name.empty() && s.name != name))
+    if (!wanted(s))
       continue;
     CompileError error;
     auto compiled = compileStage(program, s, entriesFor(s), session.sources, co, error);
@@ -111,9 +118,7 @@ int compileCommand(const Options &o) {
       return fail(error.message, error.exit);
     auto all = dumps;
     all.insert(compiled->dumps.begin(), compiled->dumps.end());
-    for (auto it = all.begin(); it != all.end();)
-      it = it->second.empty() ? all.erase(it) : std::next(it);
-    if (int code = write(all, o, name.empty() ? s.name : ""))
+    if (int code = write(std::move(all), o, oneStage ? "" : s.name, oneStage))
       return code;
     dumps.clear();
     found = true;

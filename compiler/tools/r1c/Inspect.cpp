@@ -4,6 +4,7 @@
 #include "runtime/state/Safetensors.h"
 #include <cstdio>
 #include <filesystem>
+#include <set>
 
 using nlohmann::json;
 namespace fs = std::filesystem;
@@ -18,6 +19,9 @@ int fail(const r1rt::Status &st) {
 }
 
 int showTensors(const std::string &path, const Options &o) {
+  std::error_code ec;
+  if (!fs::exists(path, ec))
+    return fail(r1rt::Status::error("there is no file `" + path + "`", r1rt::ExitClass::commandLine));
   auto file = r1rt::SafetensorsFile::open(path);
   if (!file)
     return fail(file.status());
@@ -59,17 +63,27 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
   std::printf("%s %s of pipeline %s: %s\n", manifest->value("kind", "").c_str(),
               manifest->value("stage", "").c_str(), manifest->value("pipeline", "").c_str(), state);
   std::printf("  %s\n", dir.c_str());
-  for (auto &[name, fp] : manifest->value("reads", json::object()).items())
+  const json reads = manifest->value("reads", json::object());
+  const json spec = manifest->value("spec", json::object());
+  const json listed = manifest->value("files", json::object());
+  // What the stage reported stands beside what the store wrote.
+  static const std::set<std::string> own = {"stage", "pipeline", "kind", "spec", "components", "reads",
+                                            "overrides", "numerics", "version", "time", "v",
+                                            "fingerprint", "state", "files"};
+  for (auto &[name, fp] : reads.items())
     std::printf("  reads     %-12s %s\n", name.c_str(), fp.get<std::string>().c_str());
-  for (auto &[key, value] : manifest->value("spec", json::object()).items()) {
+  for (auto &[key, value] : spec.items()) {
     std::string text = value.dump();
     std::printf("  argument  %-12s %s\n", key.c_str(),
                 text.size() > 100 ? (text.substr(0, 97) + "...").c_str() : text.c_str());
   }
-  for (auto &[key, value] : manifest->value("result", json::object()).items())
-    std::printf("  result    %-12s %s\n", key.c_str(), value.dump().c_str());
-  for (auto &entry : manifest->value("files", json::object()).items())
-    std::printf("  file      %s\n", entry.key().c_str());
+  for (auto &[key, value] : manifest->items())
+    if (!own.count(key))
+      std::printf("  result    %-12s %s\n", key.c_str(), value.dump().c_str());
+  for (auto &[file, size] : listed.items())
+    std::printf("  file      %-24s %s bytes\n", file.c_str(), size.dump().c_str());
+  if (std::string damage = store.damage(fingerprint); !damage.empty())
+    std::printf("  damaged   %s; the next run makes it again\n", damage.c_str());
   return Done;
 }
 

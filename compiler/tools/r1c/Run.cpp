@@ -201,9 +201,12 @@ int generateCommand(const Options &o) {
   }
   if (!target)
     return fail("no trained stage `" + name + "` in " + file + "; it has:" + models, CommandWrong);
+  std::string sets;
+  for (const std::string &set : o.sets)
+    sets += " --set '" + set + "'";
   if (target->state != ArtifactState::finished)
     return fail("stage `" + target->stage->name + "` has not been trained with these settings; run  r1c run " +
-                    file + " --only " + target->stage->name +
+                    file + " --only " + target->stage->name + sets +
                     (target->why.empty() ? "" : "  (" + target->why + ")"),
                 StageFailed);
   r1rt::Reporter::Options ro;

@@ -32,10 +32,10 @@ void addPlan(CLI::App *app, Options &o) {
   app->add_option("--fresh", o.fresh, "STAGE: do not use its cached artifact");
   app->add_option("--why", o.why, "STAGE: what differs from its last run");
   app->add_option("--seed", o.seed, "seed of every training stage that does not set its own")
-      ->check(CLI::NonNegativeNumber);
+      ->check(seedCheck);
   app->add_option("--micro", o.micro,
                   "micro-batches of a step, for tests of equality; 0 = as few as fit in memory")
-      ->check(seedCheck);
+      ->check(CLI::NonNegativeNumber);
   app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
 }
 

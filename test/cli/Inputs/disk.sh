@@ -1,14 +1,17 @@
 # disk.sh DIR FILE: trains on a small disk that is too small, and on one that fills while it trains.
 dir=$1; file=$2
-export PATH
+store() { mkdir "$dir/store" && ln -s "$R1_KERNELS" "$dir/store/kernels"; }
+
 echo foreseeable
-mount -t tmpfs -o size=3m none "$dir" || exit 1
-r1c run "$file" --store "$dir/store" --until gpt --set D=128; echo "exit $?"
+mount -t tmpfs -o size=1m none "$dir" || exit 1
+store
+r1c run "$file" --store "$dir/store" --until gpt; echo "exit $?"
 umount "$dir"
 
 echo not foreseeable
-set -- --until gpt --set budget=400steps --checkpoint-every 1
+set -- --until gpt --set budget=2000steps --checkpoint-every 1
 mount -t tmpfs -o size=6m none "$dir" || exit 1
+store
 r1c run "$file" --store "$dir/store" "$@" -q &
 run=$!
 until ls "$dir"/store/*/checkpoint.safetensors > /dev/null 2>&1; do
@@ -21,7 +24,6 @@ wait $run; echo "exit $?"
 echo room again
 rm "$dir/filler"
 r1c run "$file" --store "$dir/store" "$@"; echo "exit $?"
-mkdir "$dir/whole"
-rm -rf "$dir"/store/kernels
+mkdir "$dir/whole" && ln -s "$R1_KERNELS" "$dir/whole/kernels"
 r1c run "$file" --store "$dir/whole" "$@" -q
 cmp "$dir"/store/*/model.safetensors "$dir"/whole/*/model.safetensors && echo the same weights
