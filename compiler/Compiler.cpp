@@ -242,6 +242,15 @@ public:
       }
       result->dumps[phase] = *text;
     }
+    if (options.workspace) {
+      OwningOpRef<ModuleOp> scheduled = module->clone();
+      if (failed(cpu::scheduleKernels(*scheduled, cpu::Target::host())))
+        return fail();
+      scheduled->walk([&](Operation *op) {
+        if (auto bytes = op->getAttrOfType<IntegerAttr>("r1.scratch_bytes"))
+          result->scratchBytes = std::max(result->scratchBytes, uint64_t(bytes.getInt()));
+      });
+    }
     if (options.dump.empty()) {
       cpu::Options cpuOptions;
       cpuOptions.cacheDir = options.cacheDir;
@@ -261,6 +270,7 @@ public:
       if (!owner->exported)
         return fail();
       result->module = &owner->exported->module;
+      result->scratchBytes = result->module->scratch_bytes;
       // The IR has served: only machine code and tables stay in memory.
       messages.reset();
       module = {};

@@ -34,6 +34,7 @@ struct CompileOptions {
   uint64_t memory = 0;      // bytes the arena may take; 0: no limit
   int64_t micro = 0;        // force this many micro-batches; 0: as few as fit
   std::string kernel;       // dumps show this kernel only
+  bool workspace = false;   // find CompiledStage::scratchBytes even if no code is generated
   /// Levels to keep as text in CompiledStage::dumps (irgen and later).
   std::vector<Phase> dump;
 };
@@ -49,6 +50,7 @@ struct CompiledStage {
   const r1_module *module = nullptr;
   int64_t micro = 1;                   // micro-batches chosen
   std::vector<MemoryLine> memory;      // sums to the arena
+  uint64_t scratchBytes = 0;           // workspace of the kernels, for each thread
   int distinctKernels = 0, cachedKernels = 0, launches = 0;
   std::map<Phase, std::string> dumps;
   std::shared_ptr<void> owner;

@@ -27,9 +27,11 @@ public:
   /// As the command line and the stage's `on` say.
   r1rt::Result<CompileOptions> compileOptions(const Stage &stage) const;
 
+  /// The device that a stage runs on.
+  r1rt::Result<r1rt::Device *> device(const Stage &stage);
+
 private:
   int threads(const Stage &stage) const;
-  r1rt::Result<r1rt::Device *> device(const Stage &stage);
   r1rt::Result<nlohmann::json> train(const PlannedStage &p, const std::string &dir);
   r1rt::Result<nlohmann::json> evaluate(const PlannedStage &p, const std::string &dir);
   r1rt::DataContext &data(const Stage &stage);

@@ -27,6 +27,9 @@ public:
   /// does not tell.
   nlohmann::json result() const;
 
+  /// What a corpus takes in memory, from the size of its files: the text, its parts and passes, and
+  /// its tokens. Only for the plan; a run knows once it has read them.
+  static uint64_t estimateData(uint64_t fileBytes) { return 7 * fileBytes; }
   /// For the pages of stacks, logs and the writing of checkpoints.
   static constexpr uint64_t reserve = 4 << 20;
 

@@ -23,6 +23,9 @@ struct PlannedStage {
   std::string why;
 };
 
+/// The size of all files that a stage reads; what is not there counts as nothing.
+uint64_t fileBytes(const Stage &stage);
+
 /// Fingerprints every stage of the pipeline and looks it up. `store` may be null (nothing stored).
 /// Fails when a file cannot be read or an option names no stage.
 r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r1rt::Store *store,
