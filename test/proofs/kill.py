@@ -40,7 +40,7 @@ def main(directory, args):
     last = steps[-1]["step"]
     shutil.copytree(os.path.join(alone, "kernels"), os.path.join(killed, "kernels"))
 
-    moments = sorted(rng.sample(range(9, last * 9 // 10), 3))
+    moments = sorted(rng.sample(range(9, last * 3 // 5), 3))
     for i, moment in enumerate(moments):
         threads = ["--threads", str(1 + i % 2)]  # nor does it matter with how many a run goes on
         process = subprocess.Popen(command(killed, args + threads), stdout=subprocess.PIPE, text=True)
