@@ -5,6 +5,30 @@
 
 namespace r1 {
 
+// A method called from outside of its model: the caller has other names for its dims.
+uint32_t Evaluator::modelFrameLeft(const FnObj &f) const {
+  if (!f.self)
+    return 0;
+  for (size_t i = frames.size() - 1; i-- > 0;)
+    if (frames[i].decl)
+      return frames[i].self == f.self.get() ? 0 : f.self->frame;
+  return f.self->frame;
+}
+
+// Do the types of a declaration say all about a call of it? Not if a parameter has none, or if a
+// lambda is handed in, which is checked by inlining.
+static bool resultSuffices(const Decl &d, const Type *result, const std::vector<ArgVal> &args) {
+  if (!result || result->kind != Type::Tensor || result->optional)
+    return false;
+  for (auto &p : d.params)
+    if (!p.type)
+      return false;
+  for (auto &a : args)
+    if (a.value.is(Value::Fn))
+      return false;
+  return true;
+}
+
 Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   const Decl &d = *f.decl;
   if (frames.size() > 200)
@@ -48,6 +72,14 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   if (d.type && !rt)
     return {};
   Value r;
+  if (symbolic && resultSuffices(d, rt.get(), args)) {
+    // The body is checked as a definition of its own; here its type says all.
+    std::vector<Dim> dims = expand(rt->dims);
+    Value v = loopDepth && dims.empty()
+                  ? scalar(g->constant(rt->elem, 0, span), rt->elem)
+                  : tensor(g->node(Node::Input, g->type(rt->elem, dims), span), rt->elem, dims);
+    return leaveFrames(v, sc->frame, modelFrameLeft(f));
+  }
   if (d.attr.present && d.attr.name == "kernel" && g && !symbolic)
     r = applyKernel(d, sc, rt.get(), span);
   else
@@ -62,17 +94,7 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   }
   if (rowMode)
     return r;
-  // A method called from outside of its model: the caller has other names for its dims.
-  uint32_t modelFrame = 0;
-  if (f.self) {
-    const ModelObj *caller = nullptr;
-    for (size_t i = frames.size() - 1; i-- > 0 && !caller;)
-      if (frames[i].decl)
-        caller = frames[i].self ? frames[i].self : (const ModelObj *)&frames[i];
-    if (caller != f.self.get())
-      modelFrame = f.self->frame;
-  }
-  return leaveFrames(r, sc->frame, modelFrame);
+  return leaveFrames(r, sc->frame, modelFrameLeft(f));
 }
 
 Value Evaluator::applyLambda(const FnObj &f, std::vector<ArgVal> &args, Span span) {

@@ -214,7 +214,8 @@ std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name,
   bool ok = builder.run(p.as<ModelDefObj>());
   std::function<void(const OverrideTree &)> unused = [&](const OverrideTree &t) {
     if (t.expr && !t.used)
-      sh.diags.error("E0601", t.expr->span, "--set " + t.text + " changes nothing: no such argument was evaluated");
+      sh.diags.error("E0601", t.expr->span,
+                     "--set " + t.text + " changes nothing: no such argument was evaluated");
     for (auto &[k, x] : t.sub)
       unused(x);
   };

@@ -192,6 +192,7 @@ public:
   /// Evaluates an argument expression under an override.
   Value evalWith(const Expr &e, const ScopeP &sc, const OverrideTree &over);
   /// The value as the caller sees it: dims of the callee's scopes replaced by what they are.
+  uint32_t modelFrameLeft(const FnObj &f) const;
   Value leaveFrames(const Value &v, uint32_t frame, uint32_t modelFrame);
 
   // ── graph ──
