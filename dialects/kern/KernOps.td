@@ -67,14 +67,14 @@ def Kern_KernelOp : Kern_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock]> 
     ```mlir
     kern.kernel @rmsnorm rows [512] along "sweep" writes [2] {
     ^bb0(%r: index, %x: memref<512x128xf32>, %g: memref<128xf32>, %y: memref<512x128xf32>):
-      %s = kern.sweep [128] sum {
+      %s = kern.sweep [128] combine [0] {
       ^bb0(%d: index):
         %v = memref.load %x[%r, %d] : memref<512x128xf32>
         %q = arith.mulf %v, %v : f32
         kern.yield %q : f32
       } -> f32
       …
-      kern.sweep [128] {
+      kern.sweep [128] combine [] {
       ^bb0(%d: index):
         …
         memref.store %o, %y[%r, %d] : memref<512x128xf32>
@@ -100,6 +100,15 @@ def Kern_SweepOp : Kern_Op<"sweep", [SingleBlock]> {
     One index argument per entry of `sizes`; row-major order. It yields one value per entry of
     `combine`; the results are the combinations (`init`, when given, one per result, is where a
     chain starts: the value of C in accumulation). It may also store.
+
+    Example (the sum of a row; 0 is `sum` of `Combine`):
+    ```mlir
+    %s = kern.sweep [128] combine [0] {
+    ^bb0(%d: index):
+      %v = memref.load %x[%r, %d] : memref<512x128xf32>
+      kern.yield %v : f32
+    } -> f32
+    ```
   }];
   let arguments = (ins DenseI64ArrayAttr:$sizes, DenseI32ArrayAttr:$combine,
                        Variadic<AnyType>:$init);
@@ -114,6 +123,7 @@ def Kern_SweepOp : Kern_Op<"sweep", [SingleBlock]> {
 
 def Kern_YieldOp : Kern_Op<"yield", [Pure, Terminator, ReturnLike]> {
   let summary = "what a sweep or an epilogue yields";
+  let description = [{ Example: `kern.yield %s : f32` }];
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "($values^ `:` type($values))? attr-dict";
   let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
@@ -121,6 +131,7 @@ def Kern_YieldOp : Kern_Op<"yield", [Pure, Terminator, ReturnLike]> {
 
 def Kern_EndOp : Kern_Op<"end", [Pure, Terminator]> {
   let summary = "the end of a kernel, a program or a loop";
+  let description = [{ Example: `kern.end` }];
   let assemblyFormat = "attr-dict";
 }
 
@@ -133,7 +144,7 @@ def Kern_ProductOp : Kern_Op<"product", [Symbol, IsolatedFromAbove, SingleBlock]
     `accumulate` the chain starts from the stored C instead of zero (then the epilogue is the
     identity). Sizes and strides in elements: `sizes = [m, n, k]`, `batch` the batch sizes,
     `a = [batch strides…, m, k]`, `b = [batch strides…, k, n]`, `c = [batch strides…, m, n]`.
-    Every element is ONE FMA chain in increasing k (architecture §3.1). Batched products pass the
+    Every element is ONE FMA chain in increasing k. Batched products pass the
     linear batch index to the epilogue as one leading `index` argument, present always.
 
     Example (y = x @ w + bias):
@@ -165,6 +176,18 @@ def Kern_IntrinsicOp : Kern_Op<"intrinsic", [Symbol, IsolatedFromAbove]> {
   let description = [{
     `name` names the kernel; its arguments are the memrefs of `arg_types` (inputs, captures,
     outputs), attributes carry its sizes; lambdas take indices and the captures' memrefs.
+
+    Example (which key a query may read, by a captured tensor):
+    ```mlir
+    kern.intrinsic @k "name" [memref<4x8xf32>, memref<4xi32>, memref<4x8xf32>] writes [2]
+        {captures = 1 : i64, inputs = 1 : i64} lambdas {
+    ^bb0(%t: index, %s: index, %seg: memref<4xi32>):
+      %a = memref.load %seg[%t] : memref<4xi32>
+      %b = memref.load %seg[%s] : memref<4xi32>
+      %ok = arith.cmpi eq, %a, %b : i32
+      kern.yield %ok : i1
+    }
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, StrAttr:$name, TypeArrayAttr:$arg_types,
                        DenseI64ArrayAttr:$writes, DictionaryAttr:$params);
@@ -178,6 +201,14 @@ def Kern_ProgramOp : Kern_Op<"program", [Symbol, SingleBlock, NoRegionArguments]
   let summary = "one compiled entry: launches in order";
   let description = [{
     `inputs`, `scalars`, `outputs` list the buffers that the host writes and reads.
+
+    Example:
+    ```mlir
+    kern.program @eval inputs [@x] scalars [] outputs [@y] {
+      kern.launch @k [@x, @y] strides [0, 0, 0, 0]
+      kern.end
+    }
+    ```
   }];
   let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$inputs, ArrayAttr:$scalars,
                        ArrayAttr:$outputs);
@@ -194,7 +225,7 @@ def Kern_LaunchOp : Kern_Op<"launch"> {
     loops, outermost first; zero outside of loops. `reason` says why this launch is not fused
     with the one before it.
 
-    Example: `kern.launch @k3 (@t0, @t1) strides [0, 0, 0, 0]`
+    Example: `kern.launch @k3 [@t0, @t1] strides [0, 0, 0, 0]`
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, ArrayAttr:$args, DenseI64ArrayAttr:$strides,
                        OptionalAttr<StrAttr>:$reason);
@@ -203,12 +234,22 @@ def Kern_LaunchOp : Kern_Op<"launch"> {
 
 def Kern_FillOp : Kern_Op<"fill"> {
   let summary = "zeroes a buffer";
+  let description = [{ Example: `kern.fill @t7` }];
   let arguments = (ins FlatSymbolRefAttr:$buffer);
   let assemblyFormat = "$buffer attr-dict";
 }
 
 def Kern_LoopOp : Kern_Op<"loop", [SingleBlock, NoRegionArguments]> {
   let summary = "repeats its launches: micro-batches, or chunks of rows of a large intermediate";
+  let description = [{
+    Example (each launch of the loop moves `@x` on by 1024 bytes):
+    ```mlir
+    kern.loop 4 over "micro" {
+      kern.launch @k [@x, @t0] strides [1024, 0, 0, 0]
+      kern.end
+    }
+    ```
+  }];
   let arguments = (ins I64Attr:$count, StrAttr:$over);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$count `over` $over attr-dict-with-keyword $body";

@@ -366,6 +366,15 @@ def R1_RowLoopOp : R1_Op<"row_loop", [IsolatedFromAbove, SingleBlock, AttrSizedO
     be a sum over the slice's rows; the results are the sums over all rows, and each yielding
     op continues the chain of the slice before it, so that `count` never shows in the bits.
     Written by `shard`.
+
+    Example (a sum over 8 rows, 2 at a time):
+    ```mlir
+    %s = r1.row_loop 4 split(%x : tensor<8x4xf32>) {
+    ^bb0(%xs: tensor<2x4xf32>):
+      %r = r1.reduce sum %xs dims [0] : tensor<2x4xf32> -> tensor<4xf32>
+      r1.yield %r : tensor<4xf32>
+    } -> tensor<4xf32>
+    ```
   }];
   let arguments = (ins I64Attr:$count, Variadic<R1_Tensor>:$split, Variadic<R1_Tensor>:$whole);
   let results = (outs Variadic<R1_Tensor>:$results);

@@ -6,16 +6,7 @@ from tree import Tree, place
 FILES = ["dialects/r1/R1Ops.td", "dialects/kern/KernOps.td"]
 
 # Ops without an example, and why.
-WITHOUT_EXAMPLE = {
-    "kern.yield": "shown in the examples of kernel and product",
-    "kern.end": "shown in the example of kernel",
-    "kern.sweep": "shown in the example of kernel",
-    "kern.intrinsic": "test/cpu/Inputs and --emit=fuse show it",
-    "kern.program": "test/plan/offsets.mlir shows it",
-    "kern.fill": "test/plan/offsets.mlir shows it",
-    "kern.loop": "test/shard and --emit=fuse show it",
-    "r1.row_loop": "test/shard/loop.mlir shows it",
-}
+WITHOUT_EXAMPLE = {}
 
 
 def ops(text):
