@@ -166,15 +166,22 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   job.spec["stage"] = s.name;
   job.spec["checkpoint_steps"] = session.options.checkpointEvery;
   job.dir = dir;
-  // Leaves that come from another stage's weights.
+  // Leaves that come from another stage's weights, under the path they have there.
   json start = json::array();
-  std::vector<std::string> seen;
-  for (const Leaf &leaf : s.leaves)
-    if (!leaf.from.empty() && std::find(seen.begin(), seen.end(), leaf.from) == seen.end()) {
-      seen.push_back(leaf.from);
-      R1RT_ASSIGN(std::string from, dirOf(leaf.from));
-      start.push_back({{"dir", from}, {"prefix", ""}});
-    }
+  for (const Leaf &leaf : s.leaves) {
+    if (leaf.from.empty())
+      continue;
+    if (!leaf.path.ends_with(leaf.fromPath))
+      return Status::error("stage `" + s.name + "`: parameter `" + leaf.path + "` starts from `" +
+                               leaf.fromPath + "` of stage `" + leaf.from +
+                               "`; weights moved within a model are not supported yet",
+                           ExitClass::program);
+    R1RT_ASSIGN(std::string from, dirOf(leaf.from));
+    json entry = {{"dir", from},
+                  {"prefix", leaf.path.substr(0, leaf.path.size() - leaf.fromPath.size())}};
+    if (std::find(start.begin(), start.end(), entry) == start.end())
+      start.push_back(entry);
+  }
   if (!start.empty())
     job.spec["start"] = start;
   job.spec["metadata"] = {{"r1.fingerprint", p.fingerprint}, {"r1.stage", s.name}};
