@@ -8,7 +8,6 @@ REGISTRY = "compiler/diag/Diags.def"
 
 # Raised, but without a golden under test/**/errors, and why.
 WITHOUT_GOLDEN = {
-    "E0314": "raised on IR: test/shard/errors.mlir expects each of its messages",
     "E0501": "holds sizes that change with every kernel; its test compares only the words",
 }
 
