@@ -12,7 +12,9 @@ namespace r1::tool {
 namespace {
 
 int fail(const std::string &text, int code) {
-  std::fprintf(stderr, "r1c compile: %s\n", text.c_str());
+  // Diagnostics of the phases come rendered; everything else is one sentence.
+  bool rendered = text.starts_with("error[") || text.starts_with("warning[");
+  std::fprintf(stderr, rendered ? "%s\n" : "r1c compile: %s\n", text.c_str());
   return code;
 }
 
