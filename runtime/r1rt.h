@@ -64,7 +64,8 @@ typedef struct r1_field {
 } r1_field;
 
 typedef struct r1_program {
-  const char *name;  /* entry: "step", "eval", "logits", ... */
+  const char *name;  /* entry: "step", "eval", "logits", ...; "refresh" is run by the host after it
+                        has written leaves, before any other program */
   const r1_op *ops;       uint32_t n_ops;
   const r1_arg *args;     uint32_t n_args;
   const r1_field *inputs; uint32_t n_inputs;    /* written by the host before each run: the GLOBAL batch */

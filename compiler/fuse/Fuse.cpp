@@ -49,7 +49,7 @@ void declareLeaves(ModuleState &state) {
       state.gradBuffers[""] = grads = pool("grads", layout.trainableSize, "grad");
   }
   if (layout.frozenSize)
-    frozen = pool("frozen", layout.frozenSize, "param");
+    state.frozenBuffer = frozen = pool("frozen", layout.frozenSize, "param");
   // In the order of the module's leaves, which is the path order that the host knows.
   for (ir::LeafOp leaf : state.module.getOps<ir::LeafOp>()) {
     const ir::LeafSlot &slot = *layout.find(leaf.getPath());
@@ -95,14 +95,17 @@ LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
   state.layout = ir::layoutLeaves(module);
   state.builder.setInsertionPointToEnd(module.getBody());
 
+  for (auto func : module.getOps<func::FuncOp>())
+    state.symbols.insert(func.getSymName());
+  declareLeaves(state);
+  introduceCopies(state);
+  dropDead(module);
+
   // Private functions are bodies of kernels; the others are entries.
   SmallVector<func::FuncOp> entries;
   for (auto func : module.getOps<func::FuncOp>())
     if (!func.isPrivate() && !func.isDeclaration())
       entries.push_back(func);
-  for (auto func : module.getOps<func::FuncOp>())
-    state.symbols.insert(func.getSymName());
-  declareLeaves(state);
 
   func::FuncOp backward = module.lookupSymbol<func::FuncOp>("backward");
   func::FuncOp update = module.lookupSymbol<func::FuncOp>("update");

@@ -43,6 +43,8 @@ LogicalResult Program::bindArguments(func::FuncOp func) {
       StringRef r = role.getValue();
       if (r == "param")
         values.setHome(arg, {state.leafBuffers[""]});
+      else if (r == "frozen")
+        values.setHome(arg, {state.frozenBuffer});
       else if (r == "grad")
         values.setHome(arg, {state.gradBuffers[""]});
       else if (r.consume_front("state:")) {
@@ -74,9 +76,8 @@ LogicalResult Program::bindArguments(func::FuncOp func) {
 void Program::bindLeaves(func::FuncOp func) {
   func.walk([&](Operation *op) {
     if (auto param = dyn_cast<ir::ParamOp>(op)) {
-      auto it = state.leafBuffers.find(param.getPath());
-      if (it != state.leafBuffers.end())
-        values.setHome(param, {it->second});
+      if (std::string buffer = state.leafBuffer(param); !buffer.empty())
+        values.setHome(param, {buffer});
       else
         emitError(op->getLoc()) << "fuse: no parameter has the path '" << param.getPath() << "'";
     } else if (auto scalar = dyn_cast<ir::ScalarOp>(op)) {
@@ -178,7 +179,9 @@ LogicalResult Program::bindResults(func::FuncOp func) {
   for (auto [i, v] : llvm::enumerate(ret->getOperands())) {
     Home to;
     Value base = values.base(v);
-    if (auto role = func.getResultAttrOfType<StringAttr>(i, "r1.role")) {
+    auto role = func.getResultAttrOfType<StringAttr>(i, "r1.role");
+    auto copyPool = role ? state.copyBuffers.find(role.getValue()) : state.copyBuffers.end();
+    if (role && copyPool == state.copyBuffers.end()) {
       // The pool that the argument of this role lives in.
       for (BlockArgument arg : func.getArguments())
         if (func.getArgAttr(arg.getArgNumber(), "r1.role") == role) {
@@ -192,7 +195,9 @@ LogicalResult Program::bindResults(func::FuncOp func) {
     auto leaf = func.getResultAttrOfType<StringAttr>(i, "r1.name");
     std::string field = leaf ? leaf.getValue().str() : "result" + std::to_string(i);
     StringRef path = field;
-    if (path.consume_front("grad:")) {
+    if (role) {
+      to = {copyPool->second};
+    } else if (path.consume_front("grad:")) {
       auto it = state.gradBuffers.find(path);
       if (it == state.gradBuffers.end())
         return emitError(func.getLoc())

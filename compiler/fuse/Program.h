@@ -15,6 +15,8 @@ struct ModuleState {
   ir::LeafLayout layout;
   llvm::StringSet<> symbols;
   llvm::StringMap<std::string> leafBuffers, gradBuffers, scalarBuffers, stateBuffers;
+  llvm::StringMap<std::string> copyBuffers; // pools of rounded parameters, by copyRole
+  std::string frozenBuffer;                 // the pool of leaves that are not trained
   llvm::DenseMap<mlir::Attribute, std::string> constantBuffers;
   llvm::StringMap<mlir::Operation *> kernels; // canonical text -> the kernel
   mlir::OpBuilder builder;
@@ -25,6 +27,8 @@ struct ModuleState {
   std::string freshSymbol(llvm::StringRef base);
   kern::BufferOp buffer(llvm::StringRef name, mlir::RankedTensorType type, llvm::StringRef pool,
                         mlir::Location loc);
+  /// The buffer of a parameter in the precision that it is read in; "" if no leaf has its path.
+  std::string leafBuffer(ir::ParamOp param);
   /// The kernel `op` or an equal one that exists already (then `op` is erased).
   mlir::StringAttr uniqueKernel(mlir::Operation *op, llvm::StringRef name);
 };
@@ -77,6 +81,10 @@ private:
 void tidyKernel(kern::KernelOp kernel);
 /// Rewrites of r1 before anything is grouped.
 void simplifyModule(mlir::ModuleOp module);
+/// Parameters that are read rounded are read from a pool that is kept rounded (Copies.cpp).
+void introduceCopies(ModuleState &state);
+/// What a function's result is called that such a pool takes: "copy:bf16", "frozen copy:f16".
+std::string copyRole(mlir::Type elem, bool trainable);
 /// Copies a lambda of r1.kernel as one of kern.intrinsic.
 mlir::LogicalResult lambdaToKern(mlir::Region &from, mlir::Region &to);
 /// How many elements the accesses to `memref` advance per step of `index`; null after an error.

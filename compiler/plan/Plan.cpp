@@ -158,6 +158,7 @@ LogicalResult planModule(ModuleOp module, MemoryTable *out) {
       }
   };
   lay("param", table.parameters);
+  lay("copy", table.parameters);
   lay("grad", table.gradients);
   lay("state", table.state);
   for (StringRef pool : {"const", "input", "scalar", "output"})

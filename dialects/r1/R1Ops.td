@@ -56,6 +56,8 @@ def R1_LeafOp : R1_Op<"leaf", [HasParent<"::mlir::ModuleOp">]> {
 def R1_ParamOp : R1_Op<"param", [Pure]> {
   let summary = "the value of a parameter";
   let description = [{
+    After `fuse` has begun, a 16-bit element type is the leaf rounded to it.
+
     Example: `%w = r1.param "head.w" : tensor<64x512xf32>`
   }];
   let arguments = (ins StrAttr:$path);

@@ -48,6 +48,7 @@ static Result<json> evaluate(const EvaluateJob &job, StageContext &ctx) {
   auto loaded = loadLeaves(*exec, job.modelDir + "/model.safetensors", "", /*all=*/true);
   if (!loaded)
     return loaded.status().withContext("the weights to evaluate");
+  refreshCopies(*exec);
   SignalGuard signals;
   std::map<std::string, Likelihood> measured; // by tree: two metrics of one corpus are one pass
   json values = json::object();

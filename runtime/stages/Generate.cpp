@@ -107,6 +107,7 @@ Status Generation::prepare() {
   R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module));
   R1RT_ASSIGN([[maybe_unused]] uint32_t n,
               loadLeaves(*exec, job.modelDir + "/model.safetensors", "", /*all=*/true));
+  refreshCopies(*exec);
   prog = exec->program("logits");
   if (!prog)
     return Status::error("the compiled module has no program `logits`");

@@ -166,6 +166,7 @@ Status Training::prepare() {
   R1RT_TRY(startWeights());
   R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
+  refreshCopies(*exec);
   lastSaved = began = at.step;
   if (at.step) {
     ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));

@@ -78,4 +78,9 @@ Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::str
   return set;
 }
 
+void refreshCopies(Executor &e) {
+  if (const r1_program *refresh = e.program("refresh"))
+    e.run(*refresh);
+}
+
 } // namespace r1rt
