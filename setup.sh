@@ -52,11 +52,13 @@ make_text() {
 }
 
 run_tests() {
-  local units=0 texts=0
+  local units=0 texts=0 fuzz=0
   make_text
   ctest --test-dir build --output-on-failure || units=$?
   lit-22 -sv test || texts=$?
-  [ "$units" = 0 ] && [ "$texts" = 0 ]
+  # A crash that half a minute finds is one that anybody would meet.
+  test/fuzz/run 30 || fuzz=$?
+  [ "$units" = 0 ] && [ "$texts" = 0 ] && [ "$fuzz" = 0 ]
 }
 
 case "${1:-}" in

@@ -13,7 +13,10 @@ config.suffixes = [".mlir", ".r1", ".test"]
 # Inputs of other tests, programs that are only measured, and seeds of the fuzzer.
 config.excludes = ["Inputs", "corpus", "fuzz", "tools", "bench"]
 config.test_source_root = os.path.join(root, "test")
-config.test_exec_root = os.path.join(os.path.dirname(tools), "test-output")
+# What the tests write: beside the tools, or where the parameter `output` says, so that two runs in
+# one checkout do not meet.
+config.test_exec_root = os.path.abspath(
+    lit_config.params.get("output", os.path.join(os.path.dirname(tools), "test-output")))
 
 config.environment["PATH"] = os.pathsep.join(
     [tools, "/usr/lib/llvm-22/bin", os.environ.get("PATH", "")])

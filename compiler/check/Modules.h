@@ -8,6 +8,10 @@
 #include <unordered_map>
 #include <vector>
 
+namespace re2 {
+class RE2;
+}
+
 namespace r1 {
 
 struct Module {
@@ -43,11 +47,14 @@ struct LoadOptions {
 std::unique_ptr<Program> loadProgram(const std::string &path, const LoadOptions &options,
                                      SourceManager &sources, DiagEngine &diags);
 
+/// The pattern of a regex literal; null, and E0108, if it does not compile.
+std::shared_ptr<const re2::RE2> compileRegex(const Expr &e, DiagEngine &diags);
+
 /// Names, calls and declarations that can be judged without types: unknown names (E0200), names
 /// declared twice or shadowing (E0204), recursion (E0209), unknown and repeated arguments of calls
-/// whose callee is named (E0201..E0204). `builtins` are the names the evaluator brings.
-/// The user's files; the prelude's own too with `library`. False if something is recursive: then
-/// nothing may be evaluated.
+/// whose callee is named (E0201..E0204), regexes that do not compile (E0108). `builtins` are the
+/// names the evaluator brings. The user's files; the prelude's own too with `library`. False if
+/// something is recursive: then nothing may be evaluated.
 bool checkNames(const Program &program, const std::vector<std::string> &builtins,
                 const SourceManager &sources, DiagEngine &diags, bool library = false);
 

@@ -2,6 +2,7 @@
 #include "compiler/check/Modules.h"
 #include <algorithm>
 #include <functional>
+#include <re2/re2.h>
 #include <set>
 #include <unordered_set>
 
@@ -326,6 +327,9 @@ private:
 
   void expr(const Expr &e) {
     switch (e.kind) {
+    case Expr::Regex:
+      compileRegex(e, diags);
+      return;
     case Expr::Name:
       if (!known(e.name))
         unknown(e.name, e.span);
@@ -466,6 +470,19 @@ private:
 };
 
 } // namespace
+
+std::shared_ptr<const re2::RE2> compileRegex(const Expr &e, DiagEngine &diags) {
+  using re2::RE2;
+  RE2::Options options;
+  options.set_log_errors(false);
+  auto re = std::make_shared<RE2>(re2::StringPiece(e.text.data(), e.text.size()), options);
+  if (re->ok())
+    return re;
+  auto &d = diags.error("E0108", e.span, "this regex does not compile: " + re->error());
+  if (re->error_code() == RE2::ErrorBadPerlOp || re->error_code() == RE2::ErrorBadEscape)
+    d.note("patterns are RE2's, without look-around and back-references");
+  return nullptr;
+}
 
 bool checkNames(const Program &program, const std::vector<std::string> &builtins,
                 const SourceManager &sources, DiagEngine &diags, bool library) {

@@ -169,6 +169,19 @@ std::string Analysis::pipeline(const std::string &name) {
   return "";
 }
 
+/// What the parser says about the value of --set `set`, as a mistake of the command line.
+static void setError(const std::string &set, const Diag &found, Shared &sh) {
+  Diag &d = sh.diags.error("E0602", found.primary.span, "--set " + set + ": " + found.title);
+  d.primary.text = found.primary.text;
+  d.secondary = found.secondary;
+  d.notes = found.notes;
+  d.helps = found.helps;
+  size_t eq = set.find('=');
+  std::string value = set.substr(eq + 1);
+  if (value.starts_with('/') || value.starts_with('.') || value.starts_with('~'))
+    d.help("a string needs its quotes: --set '" + set.substr(0, eq) + "=\"" + value + "\"'");
+}
+
 std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name,
                                                  const ElaborateOptions &options) {
   Shared &sh = impl->shared;
@@ -190,7 +203,11 @@ std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name,
       return nullptr;
     }
     Expr *e = nullptr;
-    impl->overrides.push_back(parseExpr(id, sh.sources, sh.diags, e));
+    DiagEngine found;
+    impl->overrides.push_back(parseExpr(id, sh.sources, found, e));
+    for (const Diag &f : found.all())
+      if (f.severity == Severity::Error)
+        setError(s, f, sh);
     if (!e || sh.diags.hasErrors())
       return nullptr;
     OverrideTree *t = &sets;

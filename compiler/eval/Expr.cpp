@@ -2,7 +2,6 @@
 #include "compiler/eval/Evaluator.h"
 #include <algorithm>
 #include <cmath>
-#include <re2/re2.h>
 #include <unordered_map>
 
 namespace r1 {
@@ -190,14 +189,12 @@ Value Evaluator::eval(const Expr &e, const ScopeP &sc, const Type *expect) {
     return Value::str(std::move(s));
   }
   case Expr::Regex: {
-    // Compiled once per literal; the syntax step has reported patterns that do not compile.
     auto o = std::make_shared<RegexObj>();
     o->text = e.text;
-    re2::RE2::Options opt;
-    opt.set_log_errors(false);
-    o->re = std::make_shared<re2::RE2>(e.text, opt);
-    if (!o->re->ok())
-      return {};
+    DiagEngine found;
+    o->re = compileRegex(e, found);
+    if (!o->re) // only in a --set: those of files were compiled when their names were checked
+      return fail("E0108", e.span, found.all().front().title);
     return Value::of(Value::Regex, std::move(o));
   }
   case Expr::Name: {

@@ -1,6 +1,8 @@
 #include "runtime/data/Tokenizer.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 #include <unordered_map>
@@ -32,6 +34,9 @@ public:
   }
 };
 
+/// U+2581, by which the library marks a blank inside of pieces.
+constexpr std::string_view blankMark = "\xE2\x96\x81";
+
 class Bpe final : public Tokenizer {
 public:
   static Result<TokenizerPtr> create(std::string model, int32_t vocab) {
@@ -41,6 +46,11 @@ public:
       return Status::error("the SentencePiece model cannot be read: " + st.ToString());
     if (vocab < t->sp.GetPieceSize() || t->sp.eos_id() < 0)
       return Status::error("the SentencePiece model does not fit its description");
+    for (size_t i = 0; i < blankMark.size(); ++i) {
+      char name[8];
+      snprintf(name, sizeof name, "<0x%02X>", static_cast<unsigned char>(blankMark[i]));
+      t->spelt[i] = t->sp.PieceToId(name);
+    }
     t->model = std::move(model);
     t->size = vocab;
     return TokenizerPtr(t);
@@ -50,9 +60,14 @@ public:
   int32_t endOfText() const override { return sp.eos_id(); }
   int32_t padding() const override { return sp.eos_id(); }
   void encode(std::string_view text, std::vector<int32_t> &ids) const override {
-    std::vector<int> out;
-    (void)sp.Encode(absl::string_view(text.data(), text.size()), &out);
-    ids.insert(ids.end(), out.begin(), out.end());
+    // The library would take a U+2581 of the text for a blank, so it is never shown one: it is
+    // spelt in bytes, as other characters without a piece are.
+    for (size_t at; (at = text.find(blankMark)) != text.npos;
+         text.remove_prefix(at + blankMark.size())) {
+      encodeUnmarked(text.substr(0, at), ids);
+      ids.insert(ids.end(), spelt.begin(), spelt.end());
+    }
+    encodeUnmarked(text, ids);
   }
   std::string decode(std::span<const int32_t> ids) const override {
     // Piece by piece: the library would replace bytes that are not yet a whole character.
@@ -65,11 +80,10 @@ public:
         s += static_cast<char>(std::stoi(p.substr(3, 2), nullptr, 16));
         continue;
       }
-      static constexpr std::string_view space = "\xE2\x96\x81"; // U+2581 stands for a space
       for (size_t i = 0; i < p.size();)
-        if (std::string_view(p).substr(i).starts_with(space)) {
+        if (std::string_view(p).substr(i).starts_with(blankMark)) {
           s += ' ';
-          i += space.size();
+          i += blankMark.size();
         } else {
           s += p[i++];
         }
@@ -83,7 +97,14 @@ public:
   }
 
 private:
+  void encodeUnmarked(std::string_view text, std::vector<int32_t> &ids) const {
+    std::vector<int> out;
+    (void)sp.Encode(absl::string_view(text.data(), text.size()), &out);
+    ids.insert(ids.end(), out.begin(), out.end());
+  }
+
   sentencepiece::SentencePieceProcessor sp;
+  std::array<int32_t, blankMark.size()> spelt; // the pieces of the bytes of U+2581
   std::string model;
   int32_t size = 0;
 };
@@ -157,9 +178,9 @@ Result<TokenizerPtr> trainBpe(const Corpus &corpus, int32_t vocab,
                          ExitClass::program);
   std::string symbols;
   for (const std::string &s : special) {
-    if (s.empty() || s.find_first_of(",\"\n\t ") != s.npos)
+    if (s.empty() || s.find_first_of(",\"\n\t ") != s.npos || s.find(blankMark) != s.npos)
       return Status::error("the special token \"" + s +
-                               "\" is empty or has a comma, quote or space in it",
+                               "\" is empty or has a comma, quote, space or U+2581 in it",
                            ExitClass::program);
     symbols += (symbols.empty() ? "" : ",") + s;
   }

@@ -1,8 +1,7 @@
 // Any bytes: parsing must neither crash nor hang. What parses without errors is formatted; the
 // result must parse, mean the same, keep every comment, and stay as it is when formatted again.
 //
-//   cmake --preset default -B build-fuzz -DR1_FUZZ=ON && ninja -C build-fuzz fuzz-parser
-//   build-fuzz/bin/fuzz-parser -max_total_time=60 -dict=test/fuzz/r1.dict work/ test/fuzz/corpus
+//   test/fuzz/run 60     builds this and the other fuzzer, and runs both for 60 seconds
 #include "compiler/syntax/Parser.h"
 #include "compiler/syntax/Printer.h"
 #include <cstdio>

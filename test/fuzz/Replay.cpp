@@ -1,5 +1,5 @@
 // Runs a fuzzer's function once for each file (or file of a folder) that is named, without
-// libFuzzer: how CI replays the corpus. `--keep-going` runs each in a process of its own.
+// libFuzzer: how the tests replay the corpus. `--keep-going` runs each in a process of its own.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

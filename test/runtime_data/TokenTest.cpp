@@ -62,6 +62,32 @@ TEST(Tokenizer, BpeRoundTripsAndIsDeterministic) {
   std::filesystem::remove_all(a);
 }
 
+// Characters and words that mean something to SentencePiece mean nothing in a text.
+TEST(Tokenizer, BpeKeepsWhatTheLibraryReserves) {
+  const std::string mark = "\xE2\x96\x81"; // U+2581, the library's blank
+  Corpus withMarks = english();
+  for (int i = 0; i < 100; ++i)
+    withMarks.rows.push_back({"the" + mark + "fox " + mark + mark, {}});
+  for (const Corpus &c : {english(), withMarks}) {
+    auto t = trainBpe(c, 320, {"<user>"}, {});
+    ASSERT_TRUE(t) << t.status().message();
+    for (std::string s :
+         {mark, mark + mark, " " + mark + " ", "the" + mark + "fox", "the " + mark + "fox" + mark,
+          mark + "<user>" + mark, std::string("\xE2\x96\x80\xE2\x96\x82\xE2\x96\x85"),
+          std::string("\xEF\xBF\xBD"), std::string("a\0b", 3), std::string("<0xE2>"),
+          std::string("<unk></s><s>")})
+      EXPECT_EQ((*t)->decode(encode(**t, s)), s);
+    // Beside it the text is encoded as if it stood alone.
+    std::vector<int32_t> want = encode(**t, "the quick");
+    std::vector<int32_t> spelt = encode(**t, mark), after = encode(**t, " fox");
+    EXPECT_EQ(spelt.size(), 3u);
+    want.insert(want.end(), spelt.begin(), spelt.end());
+    want.insert(want.end(), after.begin(), after.end());
+    EXPECT_EQ(encode(**t, "the quick" + mark + " fox"), want);
+  }
+  EXPECT_FALSE(trainBpe(english(), 320, {"<a" + mark + "b>"}, {}));
+}
+
 TEST(Tokenizer, BpeSmallTextAndSmallVocabulary) {
   std::string warning;
   auto t = trainBpe(corpusOf({"ab ab ab"}), 500, {}, [&](const std::string &w) { warning = w; });
