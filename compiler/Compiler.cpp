@@ -1,6 +1,7 @@
 // The pipeline, from a stage's graph functions to callable programs, in the order in which it runs.
 #include "compiler/Compiler.h"
 #include "compiler/cpu/Cpu.h"
+#include "compiler/cuda/Emulate.h"
 #include "compiler/fuse/Fuse.h"
 #include "compiler/grad/Grad.h"
 #include "compiler/irgen/IRGen.h"
@@ -9,6 +10,7 @@
 #include "compiler/shard/Shard.h"
 #include "dialects/kern/Kern.h"
 #include "dialects/r1/R1.h"
+#include "runtime/nvrtc/Nvrtc.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
@@ -46,6 +48,7 @@ struct Owner {
   std::unique_ptr<MLIRContext> context;
   OwningOpRef<ModuleOp> module;
   cpu::CompiledKernels kernels;
+  cuda::EmulatedKernels emulated;
   std::unique_ptr<ExportedModule> exported;
 };
 
@@ -95,6 +98,14 @@ public:
   }
   std::string extra; // what did not come through MLIR
 
+  /// "std/layers.r1:29:3", or "".
+  static std::string place(Location loc) {
+    FileLineColLoc f = leaf(loc);
+    return f ? f.getFilename().str() + ":" + std::to_string(f.getLine()) + ":" +
+                   std::to_string(f.getColumn())
+             : "";
+  }
+
 private:
   static FileLineColLoc leaf(Location loc) {
     FileLineColLoc found;
@@ -103,12 +114,6 @@ private:
       return found ? WalkResult::interrupt() : WalkResult::advance();
     });
     return found;
-  }
-  static std::string place(Location loc) {
-    FileLineColLoc f = leaf(loc);
-    return f ? f.getFilename().str() + ":" + std::to_string(f.getLine()) + ":" +
-                   std::to_string(f.getColumn())
-             : "";
   }
   /// The word at a location, if its file is one of the sources.
   Span span(Location loc) const {
@@ -242,6 +247,12 @@ public:
       }
       result->dumps[phase] = *text;
     }
+    if (llvm::Error e = cudaLevels(*module)) {
+      messages->extra += llvm::toString(std::move(e)) + "\n";
+      return fail();
+    }
+    if (options.report)
+      listKernels(*module);
     if (options.workspace) {
       OwningOpRef<ModuleOp> scheduled = module->clone();
       if (failed(cpu::scheduleKernels(*scheduled, cpu::Target::host())))
@@ -251,24 +262,24 @@ public:
           result->scratchBytes = std::max(result->scratchBytes, uint64_t(bytes.getInt()));
       });
     }
-    if (options.dump.empty()) {
-      cpu::Options cpuOptions;
-      cpuOptions.cacheDir = options.cacheDir;
-      cpuOptions.threads = unsigned(options.threads);
-      auto kernels = cpu::compileKernels(*module, cpuOptions);
-      if (!kernels) {
-        messages->extra += llvm::toString(kernels.takeError());
+    if (options.dump.empty() && !options.report) {
+      bool emulated = options.target == TargetKind::cudaEmu;
+      if (llvm::Error e = emulated ? emulateKernels(*module) : compileForCpu(*module)) {
+        messages->extra += llvm::toString(std::move(e)) + (emulated ? "\n" : "");
         return fail();
       }
-      owner->kernels = std::move(*kernels);
-      for (const auto &k : owner->kernels.kernels())
-        result->cachedKernels += k.cached;
       owner->exported = exportModule(*module, [&](llvm::StringRef name) -> KernelCode {
+        if (emulated) {
+          const cuda::EmulatedKernels::Kernel *k = owner->emulated.find(name);
+          return k ? KernelCode{k->fn, 0} : KernelCode{};
+        }
         const cpu::CompiledKernels::Kernel *k = owner->kernels.find(name);
         return k ? KernelCode{k->fn, k->scratchBytes} : KernelCode{};
       });
       if (!owner->exported)
         return fail();
+      if (emulated)
+        owner->exported->module.fault = cuda::emulationFault;
       result->module = &owner->exported->module;
       result->scratchBytes = result->module->scratch_bytes;
       // The IR has served: only machine code and tables stay in memory.
@@ -284,6 +295,102 @@ public:
   void append(const std::string &text) { messages->extra += text; }
 
 private:
+  /// Texts and machine code for NVIDIA, of all kernels or of the one that --only names.
+  llvm::Error cudaLevels(ModuleOp module) {
+    bool compiles = wants(Phase::ptx) || wants(Phase::cubin) ||
+                    (options.report && options.target == TargetKind::cuda);
+    if (!compiles && !wants(Phase::cuda))
+      return llvm::Error::success();
+    auto emitted = cuda::emitModule(module);
+    if (!emitted)
+      return emitted.takeError();
+    std::vector<r1rt::CudaSource> sources;
+    for (const cuda::Source &s : *emitted) {
+      if (!options.kernel.empty() && options.kernel != s.kernel)
+        continue;
+      sources.push_back({s.name, s.text});
+      KernelReport r;
+      r.name = s.kernel, r.how = s.how, r.blocks = s.blocks, r.threads = s.threads;
+      result->report.push_back(r);
+      if (wants(Phase::cuda))
+        result->dumps[Phase::cuda] += (sources.size() > 1 ? "\n" : "") + s.text;
+    }
+    if (!compiles)
+      return llvm::Error::success();
+    r1rt::CudaOptions o;
+    o.arch = options.arch;
+    o.headers = cuda::prelude();
+    o.cacheDir = options.cacheDir.empty() ? "" : options.cacheDir + "/cuda";
+    o.threads = unsigned(options.threads);
+    auto binaries = r1rt::compileCuda(sources, o);
+    if (!binaries)
+      return llvm::createStringError(binaries.status().message());
+    for (auto [i, b] : llvm::enumerate(*binaries)) {
+      KernelReport &r = result->report[i];
+      r.registers = b.resources.registers;
+      r.spillBytes = b.resources.spillStores + b.resources.spillLoads;
+      r.sharedBytes = b.resources.sharedBytes;
+      r.seconds = b.seconds;
+      result->cachedKernels += b.cached;
+      if (wants(Phase::ptx))
+        result->dumps[Phase::ptx] += b.ptx;
+      if (wants(Phase::cubin))
+        result->cubins[sources[i].name] = b.cubin;
+    }
+    return llvm::Error::success();
+  }
+
+  /// Where each kernel comes from, and how often it is launched.
+  void listKernels(ModuleOp module) {
+    llvm::StringMap<int> launches;
+    module.walk([&](kern::LaunchOp op) { ++launches[op.getKernel()]; });
+    llvm::StringMap<KernelReport> known;
+    for (KernelReport &r : result->report)
+      known[r.name] = r;
+    result->report.clear();
+    for (Operation &op : *module.getBody()) {
+      if (!isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op))
+        continue;
+      StringRef name = SymbolTable::getSymbolName(&op);
+      if (!options.kernel.empty() && options.kernel != name)
+        continue;
+      KernelReport r = known.lookup(name);
+      r.name = name;
+      r.kind = op.getName().stripDialect();
+      if (auto intrinsic = dyn_cast<kern::IntrinsicOp>(op))
+        r.kind = intrinsic.getName();
+      r.from = Messages::place(op.getLoc());
+      r.launches = launches.lookup(name);
+      result->report.push_back(r);
+    }
+  }
+
+  llvm::Error compileForCpu(ModuleOp module) {
+    cpu::Options o;
+    o.cacheDir = options.cacheDir;
+    o.threads = unsigned(options.threads);
+    auto kernels = cpu::compileKernels(module, o);
+    if (!kernels)
+      return kernels.takeError();
+    owner->kernels = std::move(*kernels);
+    for (const auto &k : owner->kernels.kernels())
+      result->cachedKernels += k.cached;
+    return llvm::Error::success();
+  }
+
+  llvm::Error emulateKernels(ModuleOp module) {
+    auto sources = cuda::emitModule(module);
+    if (!sources)
+      return sources.takeError();
+    auto kernels = cuda::emulate(*sources, {options.cacheDir, unsigned(options.threads)});
+    if (!kernels)
+      return kernels.takeError();
+    owner->emulated = std::move(*kernels);
+    for (const cuda::Source &s : *sources)
+      result->cachedKernels += owner->emulated.find(s.kernel)->cached;
+    return llvm::Error::success();
+  }
+
   bool wants(Phase p) const {
     return std::find(options.dump.begin(), options.dump.end(), p) != options.dump.end();
   }
@@ -355,7 +462,7 @@ std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::s
   bool hasR1 = false, hasKern = false;
   module->walk([&](Operation *op) {
     hasR1 |= isa<ir::R1Dialect>(op->getDialect());
-    hasKern |= isa<kern::ProgramOp, kern::KernelOp, kern::ProductOp>(op);
+    hasKern |= isa<kern::ProgramOp, kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op);
   });
   if (hasR1)
     return compiler.fromGraph(std::move(module), 1, options.memory);

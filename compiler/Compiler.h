@@ -28,12 +28,22 @@ const std::vector<PhaseInfo> &phases();
 /// The phase called `name`, or null.
 const PhaseInfo *findPhase(const std::string &name);
 
+/// Where a stage's kernels run.
+enum class TargetKind : uint8_t {
+  cpu,
+  cudaEmu, // CUDA text, compiled for the host and run under an emulator
+  cuda,    // NVIDIA: so far compiled only
+};
+
 struct CompileOptions {
+  TargetKind target = TargetKind::cpu;
+  std::string arch = "sm_90a"; // of the target cuda, and of the levels ptx and cubin
   std::string cacheDir;     // object code cached by content; empty: none
   int threads = 2;          // for code generation
   uint64_t memory = 0;      // bytes the arena may take; 0: no limit
   int64_t micro = 0;        // force this many micro-batches; 0: as few as fit
   std::string kernel;       // dumps show this kernel only
+  bool report = false;      // fill CompiledStage::report
   bool workspace = false;   // find CompiledStage::scratchBytes even if no code is generated
   /// Levels to keep as text in CompiledStage::dumps (irgen and later).
   std::vector<Phase> dump;
@@ -45,6 +55,17 @@ struct MemoryLine {
   uint64_t bytes = 0;
 };
 
+/// A kernel of a stage, for `r1c compile --report`.
+struct KernelReport {
+  std::string name, kind; // kind: kernel, product or a registered kernel's name
+  std::string from;       // "std/layers.r1:29"
+  int launches = 0;       // in the programs' texts; loops repeat them
+  std::string how;        // how the work is divided, on CUDA
+  int64_t blocks = 0, threads = 0;                            // CUDA's grid
+  int registers = 0, spillBytes = 0, sharedBytes = 0;         // from ptxas
+  double seconds = 0;                                         // that its compilation took
+};
+
 /// The executable form of a model stage. Owns the machine code that `module` points into.
 struct CompiledStage {
   const r1_module *module = nullptr;
@@ -53,6 +74,8 @@ struct CompiledStage {
   uint64_t scratchBytes = 0;           // workspace of the kernels, for each thread
   int distinctKernels = 0, cachedKernels = 0, launches = 0;
   std::map<Phase, std::string> dumps;
+  std::map<std::string, std::string> cubins; // machine code by kernel, if Phase::cubin is wanted
+  std::vector<KernelReport> report;
   std::shared_ptr<void> owner;
 };
 

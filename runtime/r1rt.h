@@ -100,6 +100,9 @@ typedef struct r1_module {
                                                        trainable leaves in order; part of a checkpoint */
   const r1_program *programs;  uint32_t n_programs;
   const r1_constant *constants; uint32_t n_constants; /* copied into the arena before the first run */
+  /* What went wrong in a kernel since the module was made, in words; null: nothing. The pointer is
+   * null where kernels cannot fail. */
+  const char *(*fault)(void);
 } r1_module;
 
 #ifdef __cplusplus

@@ -1,5 +1,5 @@
 #include "compiler/cpu/Lanes.h"
-#include "compiler/cpu/MathExpansion.h"
+#include "compiler/math/MathExpansion.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"

@@ -12,7 +12,7 @@
 // seen is a no-op wherever it stands, and skipping a whole panel of such keys cannot show in the
 // bits.
 #include "compiler/cpu/Attention.h"
-#include "compiler/cpu/MathExpansion.h"
+#include "compiler/math/MathExpansion.h"
 #include <cmath>
 
 using namespace mlir;

@@ -1,6 +1,6 @@
 // The adjoint of attention; see ScheduleAttention.cpp.
 #include "compiler/cpu/Attention.h"
-#include "compiler/cpu/MathExpansion.h"
+#include "compiler/math/MathExpansion.h"
 
 using namespace mlir;
 using namespace r1;

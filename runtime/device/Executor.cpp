@@ -226,7 +226,7 @@ void Executor::walk(const r1_program &p, int tid) {
   }
 }
 
-void Executor::run(const r1_program &p) {
+Status Executor::run(const r1_program &p) {
   current = &p;
   dev.parallel(
       [](void *self, int tid) {
@@ -234,6 +234,9 @@ void Executor::run(const r1_program &p) {
         e->walk(*e->current, tid);
       },
       this);
+  if (const char *fault = mod.fault ? mod.fault() : nullptr)
+    return Status::error("program `" + std::string(p.name) + "`: " + fault);
+  return Status::ok();
 }
 
 } // namespace r1rt

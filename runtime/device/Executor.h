@@ -42,8 +42,9 @@ public:
   void startClocks() { clocks.assign(mod.n_kernels, {}); }
   /// By kernel of the module; empty unless started.
   const std::vector<KernelClock> &kernelClocks() const { return clocks; }
-  /// One whole run of `p`, a program of this module. Inputs and scalars are in the arena.
-  void run(const r1_program &p);
+  /// One whole run of `p`, a program of this module. Inputs and scalars are in the arena. An error
+  /// is what a kernel says went wrong (r1_module.fault); outputs then mean nothing.
+  Status run(const r1_program &p);
 
 private:
   Executor(Device &d, const r1_module &m) : dev(d), mod(m) {}

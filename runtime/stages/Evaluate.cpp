@@ -30,7 +30,7 @@ Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
       uint64_t row = first + uint64_t(b);
       return row < data->rows() ? uint32_t(row) : PackedData::noRow;
     });
-    e.run(*p);
+    R1RT_TRY(e.run(*p));
     l.nll += value(*sum);
     l.targets += value(*count);
     if (goOn && !goOn(double(first) / data->rows()))
@@ -48,7 +48,7 @@ static Result<json> evaluate(const EvaluateJob &job, StageContext &ctx) {
   auto loaded = loadLeaves(*exec, job.modelDir + "/model.safetensors", "", /*all=*/true);
   if (!loaded)
     return loaded.status().withContext("the weights to evaluate");
-  refreshCopies(*exec);
+  R1RT_TRY(refreshCopies(*exec));
   SignalGuard signals;
   std::map<std::string, Likelihood> measured; // by tree: two metrics of one corpus are one pass
   json values = json::object();

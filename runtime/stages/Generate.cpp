@@ -91,7 +91,7 @@ public:
 private:
   Status prepare();
   /// The logits after `context`, of which the last T tokens count.
-  std::span<const float> logitsAfter(const std::vector<int32_t> &context);
+  Result<std::span<const float>> logitsAfter(const std::vector<int32_t> &context);
 
   const GenerateJob &job;
   StageContext &ctx;
@@ -107,7 +107,7 @@ Status Generation::prepare() {
   R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module));
   R1RT_ASSIGN([[maybe_unused]] uint32_t n,
               loadLeaves(*exec, job.modelDir + "/model.safetensors", "", /*all=*/true));
-  refreshCopies(*exec);
+  R1RT_TRY(refreshCopies(*exec));
   prog = exec->program("logits");
   if (!prog)
     return Status::error("the compiled module has no program `logits`");
@@ -142,7 +142,7 @@ Status Generation::prepare() {
   return Status::ok();
 }
 
-std::span<const float> Generation::logitsAfter(const std::vector<int32_t> &context) {
+Result<std::span<const float>> Generation::logitsAfter(const std::vector<int32_t> &context) {
   int64_t n = std::min<int64_t>(T, int64_t(context.size()));
   bool perPlace = int64_t(fieldElements(*logits)) == T * V && T > 1;
   // Without a choice of place only the last one is answered: the text is moved to the end.
@@ -159,9 +159,9 @@ std::span<const float> Generation::logitsAfter(const std::vector<int32_t> &conte
   }
   if (last)
     *reinterpret_cast<int32_t *>(exec->at(*last)) = int32_t(from + n - 1);
-  exec->run(*prog);
+  R1RT_TRY(exec->run(*prog));
   auto *all = reinterpret_cast<const float *>(exec->at(*logits));
-  return {all + (perPlace ? (from + n - 1) * V : 0), size_t(V)};
+  return std::span<const float>(all + (perPlace ? (from + n - 1) * V : 0), size_t(V));
 }
 
 Result<json> Generation::run() {
@@ -197,7 +197,7 @@ Result<json> Generation::run() {
   int64_t made = 0;
   std::vector<float> choice;
   for (; made < tokens && !signals.stopAsked(); ++made) {
-    std::span<const float> l = logitsAfter(context);
+    R1RT_ASSIGN(std::span<const float> l, logitsAfter(context));
     choice.assign(l.begin(), l.begin() + std::min<int64_t>(V, tok->vocab()));
     if (tok->padding() != tok->endOfText() && tok->padding() < int32_t(choice.size()))
       choice[size_t(tok->padding())] = -INFINITY;

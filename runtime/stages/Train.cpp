@@ -166,7 +166,7 @@ Status Training::prepare() {
   R1RT_TRY(startWeights());
   R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
-  refreshCopies(*exec);
+  R1RT_TRY(refreshCopies(*exec));
   lastSaved = began = at.step;
   if (at.step) {
     ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));
@@ -195,7 +195,7 @@ Status Training::oneStep(StepRecord &r) {
   }
   if (job.clocks && at.step == began + 1)
     exec->startClocks(); // the first step touches memory for the first time
-  exec->run(*step);
+  R1RT_TRY(exec->run(*step));
   if (job.clocks)
     *job.clocks = exec->kernelClocks();
   r.loss = readScalar(*exec, *lossField);

@@ -78,9 +78,9 @@ Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::str
   return set;
 }
 
-void refreshCopies(Executor &e) {
-  if (const r1_program *refresh = e.program("refresh"))
-    e.run(*refresh);
+Status refreshCopies(Executor &e) {
+  const r1_program *refresh = e.program("refresh");
+  return refresh ? e.run(*refresh) : Status::ok();
 }
 
 } // namespace r1rt

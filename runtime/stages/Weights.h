@@ -22,7 +22,7 @@ Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::str
 
 /// To call when the leaves have been written: brings their rounded copies up to date, where the
 /// module has any (its program `refresh`).
-void refreshCopies(Executor &e);
+Status refreshCopies(Executor &e);
 
 } // namespace r1rt
 #endif

@@ -7,10 +7,14 @@
 //
 //   --team 1,2,3 (threads)   --lanes 8   --cpu haswell (code of another x86 machine)   --cache DIR
 //   --print   --no-oracle   --emit cpu|llvm|asm   --tolerance T (of kernels that name none)
+//   --target cuda-emu: CUDA text under the emulator, each kernel in three orders of its threads
+//   --break 'FROM=>TO': replaces text in the prelude and the kernels, for tests of what is caught
 //   --block-k N --block-m N --block-n N   --bench [--reps N]: GFLOP/s of products and attention,
 //   GB/s of other kernels, beside the FMA peak of the same run
 #include "compiler/cpu/Cpu.h"
+#include "compiler/cuda/Emulate.h"
 #include "dialects/kern/Kern.h"
+#include "runtime/emu/Emu.h"
 #include "mlir/Parser/Parser.h"
 #include "test/cpu/Bench.h"
 #include "test/cpu/KernInterp.h"
@@ -32,6 +36,8 @@ static cl::opt<std::string> file(cl::Positional, cl::Required, cl::desc("FILE.ml
 static cl::list<int> threadCounts("team", cl::CommaSeparated);
 static cl::opt<int> lanes("lanes", cl::init(0));
 static cl::opt<std::string> cpuName("cpu");
+static cl::opt<std::string> targetName("target", cl::init("cpu"));
+static cl::opt<std::string> breakText("break");
 static cl::opt<int> blockK("block-k", cl::init(0));
 static cl::opt<int> blockM("block-m", cl::init(0));
 static cl::opt<int> blockN("block-n", cl::init(0));
@@ -151,14 +157,22 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
   if (auto t = op->getAttrOfType<FloatAttr>("scale"))
     scale = t.getValueAsDouble();
 
+  bool emulated = targetName == "cuda-emu";
   std::vector<int> counts(threadCounts.begin(), threadCounts.end());
   if (counts.empty())
-    counts = {1, 2, 3, 7};
+    counts = emulated ? std::vector<int>{1, 2, 1} : std::vector<int>{1, 2, 3, 7};
   Run first;
   uint64_t checksum = 0;
-  for (int threads : counts) {
+  for (auto [turn, threads] : llvm::enumerate(counts)) {
     Run r = prepare(arguments, bounds, scale);
+    if (emulated)
+      r1emu_schedule(r1emu_order(turn % 3), turn + 1);
     launch(k, r, threads);
+    if (const char *fault = emulated ? r1emu_fault() : nullptr) {
+      llvm::outs() << "FAIL @" << k.name << ": " << fault << "\n";
+      r1emu_clear();
+      return false;
+    }
     uint64_t sum = 0;
     for (auto [a, p] : llvm::zip(arguments, r.args))
       sum = mix(sum ^ llvm::xxh3_64bits(ArrayRef(static_cast<uint8_t *>(p), a.bytes())));
@@ -166,8 +180,8 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
       checksum = sum;
       first = std::move(r);
     } else if (sum != checksum) {
-      llvm::outs() << "FAIL @" << k.name << ": other bits with " << threads << " threads than with "
-                   << counts[0] << "\n";
+      llvm::outs() << "FAIL @" << k.name << ": other bits with " << threads << " threads "
+                   << (emulated ? "and another order than with " : "than with ") << counts[0] << "\n";
       return false;
     }
   }
@@ -209,6 +223,45 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
   return true;
 }
 
+// Every kernel of the module under the emulator.
+int emulateAll(ModuleOp module) {
+  auto sources = cuda::emitModule(module);
+  if (!sources) {
+    llvm::errs() << "kern-run: " << llvm::toString(sources.takeError()) << "\n";
+    return 1;
+  }
+  cuda::EmulateOptions options;
+  options.cacheDir = cacheDir;
+  options.threads = 2;
+  auto [from, to] = StringRef(breakText).split("=>");
+  int broken = 0;
+  auto breakIn = [&, from = from, to = to](std::string &text) {
+    for (size_t at = 0; !from.empty() && (at = text.find(from, at)) != std::string::npos;
+         at += to.size(), ++broken)
+      text.replace(at, from.size(), to);
+  };
+  for (auto &[name, text] : options.files)
+    breakIn(text);
+  for (cuda::Source &s : *sources)
+    breakIn(s.text);
+  if (!from.empty() && !broken) {
+    llvm::errs() << "kern-run: --break: no such text\n";
+    return 1;
+  }
+  auto kernels = cuda::emulate(*sources, options);
+  if (!kernels) {
+    llvm::errs() << "kern-run: " << llvm::toString(kernels.takeError()) << "\n";
+    return 1;
+  }
+  bool good = true;
+  for (Operation &op : *module.getBody())
+    if (isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op)) {
+      StringRef name = SymbolTable::getSymbolName(&op);
+      good &= check(&op, {name.str(), kernels->find(name)->fn, 0, false});
+    }
+  return good ? 0 : 1;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -247,6 +300,8 @@ int main(int argc, char **argv) {
     llvm::outs() << *text;
     return 0;
   }
+  if (targetName == "cuda-emu")
+    return emulateAll(*module);
   auto start = std::chrono::steady_clock::now();
   auto compiled = compileKernels(*module, options);
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

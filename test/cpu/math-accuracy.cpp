@@ -1,6 +1,6 @@
 // math-accuracy [STEP]: the largest error, in units in the last place, of each of our functions
 // over every STEP-th f32 (default 1009; 1: all of them, some minutes), against libm in f64. Fails
-// above the bounds that compiler/cpu/MathExpansion.h promises.
+// above the bounds that compiler/math/MathExpansion.h promises.
 #include "compiler/cpu/Cpu.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"

@@ -21,7 +21,7 @@ METHODS = re.compile(
 
 # (word, where it may stand, why).
 ALLOWED = [
-    ("attention", r"compiler/cpu/|compiler/tools/|compiler/Compiler\.cpp|compiler/fuse/",
+    ("attention", r"compiler/(cpu|cuda)/|compiler/tools/|compiler/Compiler\.cpp|compiler/fuse/",
      "the schedule of a registered kernel, under the kernel's name"),
     ("perplexity|bits_per_byte", r"compiler/(eval|check|tools)/",
      "metrics that the runtime computes: built-in names, declared in stdlib/stages.r1"),

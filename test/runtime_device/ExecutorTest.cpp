@@ -64,7 +64,7 @@ TEST_P(ExecutorThreads, LoopsFillsAndLaunches) {
   for (int s = 0; s < 3; ++s)
     *reinterpret_cast<float *>(base + 32768 + 64 * s) = float(s + 1);
   for (int run = 1; run <= 200; ++run) {
-    (*e)->run(*(*e)->program("step"));
+    ASSERT_TRUE((*e)->run(*(*e)->program("step")));
     auto *y = reinterpret_cast<float *>(base);
     for (int i = 0; i < 1000; ++i)
       ASSERT_EQ(y[i], 6.f * (6000 + 4 * i)) << i;

@@ -47,6 +47,57 @@ int write(std::map<Phase, std::string> dumps, const Options &o, const std::strin
   return Done;
 }
 
+/// DIR/NAME.cubin, for tools that read them.
+int writeCubins(const CompiledStage &stage, const Options &o) {
+  if (stage.cubins.empty())
+    return Done;
+  if (auto st = r1rt::makeDirs(o.out); !st)
+    return fail(st.message(), CommandWrong);
+  for (auto &[name, bytes] : stage.cubins)
+    if (auto st = r1rt::writeFileAtomic(o.out + "/" + name + ".cubin", bytes); !st)
+      return fail(st.message(), CommandWrong);
+  return Done;
+}
+
+/// One line for each kernel; for CUDA with what ptxas says about it.
+void printReport(const CompiledStage &stage, const Options &o) {
+  bool cuda = o.target.starts_with("cuda");
+  if (o.json) {
+    for (const KernelReport &r : stage.report) {
+      nlohmann::json event = {{"kernel", r.name}, {"kind", r.kind}, {"from", r.from},
+                              {"launches", r.launches}};
+      if (cuda)
+        event.update({{"blocks", r.blocks}, {"threads", r.threads}, {"registers", r.registers},
+                      {"spill_bytes", r.spillBytes}, {"shared_bytes", r.sharedBytes},
+                      {"how", r.how}, {"seconds", r.seconds}});
+      printEvent("kernel", std::move(event));
+    }
+    return;
+  }
+  std::printf("%-28s %-20s %-22s %6s", "kernel", "kind", "from", "calls");
+  if (cuda)
+    std::printf(" %12s %5s %5s %7s  %s", "grid", "regs", "spill", "shared", "how");
+  std::printf("\n");
+  int spilled = 0;
+  for (const KernelReport &r : stage.report) {
+    std::printf("%-28s %-20s %-22s %6d", r.name.c_str(), r.kind.c_str(), r.from.c_str(), r.launches);
+    if (cuda) {
+      std::string grid = std::to_string(r.blocks) + "x" + std::to_string(r.threads);
+      std::printf(" %12s %5d %5d %7d  %s", grid.c_str(), r.registers, r.spillBytes, r.sharedBytes,
+                  r.how.c_str());
+      spilled += r.spillBytes > 0;
+    }
+    std::printf("\n");
+  }
+  int calls = 0;
+  for (const KernelReport &r : stage.report)
+    calls += r.launches;
+  std::printf("%zu kernels, %d launches", stage.report.size(), calls);
+  if (cuda)
+    std::printf(", %d with spilled registers", spilled);
+  std::printf("\n");
+}
+
 } // namespace
 
 int compileCommand(const Options &o) {
@@ -55,7 +106,7 @@ int compileCommand(const Options &o) {
   co.threads = o.threads;
   std::vector<Phase> front;
   std::vector<std::string> levels = o.emit;
-  if (levels.empty())
+  if (levels.empty() && !o.report)
     levels = {"plan"};
   for (const std::string &name : levels) {
     const PhaseInfo *p = findPhase(name);
@@ -70,8 +121,17 @@ int compileCommand(const Options &o) {
     }
     (p->phase <= Phase::check ? front : co.dump).push_back(p->phase);
   }
-  if (o.report)
-    return fail("--report is not supported yet", CommandWrong);
+  co.report = o.report;
+  if (o.target.starts_with("cuda")) {
+    co.target = TargetKind::cuda;
+    if (size_t colon = o.target.find(':'); colon != std::string::npos)
+      co.arch = o.target.substr(colon + 1);
+  }
+  // A store that is there keeps machine code; `compile` makes none.
+  if (std::filesystem::is_directory(o.store))
+    co.cacheDir = o.store + "/kernels";
+  if (std::find(co.dump.begin(), co.dump.end(), Phase::cubin) != co.dump.end() && o.out.empty())
+    return fail("cubin is not text: -o DIR writes one file for each kernel", CommandWrong);
 
   if (o.file.ends_with(".mlir")) {
     auto text = r1rt::readFile(o.file);
@@ -83,6 +143,10 @@ int compileCommand(const Options &o) {
     auto compiled = compileText(*text, o.file, co, error);
     if (!compiled)
       return fail(error.message, error.exit);
+    if (int code = writeCubins(*compiled, o))
+      return code;
+    if (o.report)
+      printReport(*compiled, o);
     return write(compiled->dumps, o, "");
   }
 
@@ -95,7 +159,7 @@ int compileCommand(const Options &o) {
     if (p == Phase::syntax)
       dumps[p] = dump(*session.program->main->files[0], session.sources);
   bool checkToo = std::find(front.begin(), front.end(), Phase::check) != front.end();
-  if (!checkToo && co.dump.empty())
+  if (!checkToo && co.dump.empty() && !co.report)
     return write(dumps, o, "");
 
   // FILE:NAME is a stage here; the pipeline is the only one or main.
@@ -104,7 +168,7 @@ int compileCommand(const Options &o) {
   const Elaboration &program = *session.elaboration;
   if (checkToo)
     dumps[Phase::check] = dumpElaboration(program);
-  if (co.dump.empty())
+  if (co.dump.empty() && !co.report)
     return write(dumps, o, "");
   bool found = false;
   auto wanted = [&, &stage = name](const Stage &s) {
@@ -120,6 +184,11 @@ int compileCommand(const Options &o) {
       return fail(error.message, error.exit);
     auto all = dumps;
     all.insert(compiled->dumps.begin(), compiled->dumps.end());
+    all.erase(Phase::cubin);
+    if (int code = writeCubins(*compiled, o))
+      return code;
+    if (o.report)
+      printReport(*compiled, o);
     if (int code = write(std::move(all), o, oneStage ? "" : s.name, oneStage))
       return code;
     dumps.clear();

@@ -75,6 +75,8 @@ Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
   o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
   o.threads = threads(stage);
   o.micro = session.options.micro;
+  if (session.options.target == "cuda-emu")
+    o.target = TargetKind::cudaEmu;
   if (o.threads < 0 || o.threads > 1024)
     return Status::error("a device has 1 to 1024 threads, not " +
                              std::to_string(o.threads),

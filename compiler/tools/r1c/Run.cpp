@@ -29,7 +29,7 @@ json manifestInfo(const Session &session, const PlannedStage &p,
           {"kind", p.stage->kind},     {"spec", p.stage->spec},
           {"components", p.components}, {"reads", reads},
           {"overrides", session.options.sets}, {"numerics", numerics},
-          {"version", R1C_VERSION},    {"time", now()}};
+          {"target", session.options.target}, {"version", R1C_VERSION},    {"time", now()}};
 }
 
 /// The gate of an evaluate stage: why `require` says no, or "" if it does not.
@@ -134,6 +134,15 @@ int runCommand(const Options &o) {
               m->value("numerics", json()).dump() + ", this one has " + std::to_string(numerics) +
               ": going on would mix two arithmetics; --fresh " + s.name + " begins it again",
           r1rt::ExitClass::commandLine));
+    if (auto m = (*store)->manifest(p.fingerprint);
+        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty() &&
+        m->value("target", "cpu") != o.target)
+      return fail(r1rt::Status::error("stage `" + s.name + "` was interrupted on the target " +
+                                          m->value("target", "cpu") + ", this run is for " + o.target +
+                                          ": going on would mix two arithmetics; --target " +
+                                          m->value("target", "cpu") + " goes on, --fresh " + s.name +
+                                          " begins it again",
+                                      r1rt::ExitClass::commandLine));
     if (!p.why.empty() && p.state == ArtifactState::interrupted)
       report.warning(s.name, "the artifact " + p.fingerprint + " is damaged and made again: " + p.why);
     auto lease = (*store)->begin(

@@ -26,7 +26,16 @@ void addCommon(CLI::App *app, Options &o) {
       ->check(CLI::Range(0, 1024));
 }
 
+void addTarget(CLI::App *app, Options &o) {
+  app->add_option("--target", o.target,
+                  "cpu, or cuda-emu: CUDA kernels on the CPU under an emulator, slowly, to find "
+                  "mistakes in them")
+      ->check(CLI::IsMember({"cpu", "cuda-emu"}))
+      ->capture_default_str();
+}
+
 void addPlan(CLI::App *app, Options &o) {
+  addTarget(app, o);
   app->add_option("--only", o.only, "STAGE[,...]: these stages and what they need");
   app->add_option("--until", o.until, "STAGE: stop after it");
   app->add_option("--fresh", o.fresh, "STAGE: do not use its cached artifact");
@@ -106,11 +115,19 @@ int main(int argc, char **argv) {
   auto *compile = app.add_subcommand("compile", "any level of the compiler as text");
   compile->add_option("FILE", o.file, "FILE.r1[:stage], or FILE.mlir")->required();
   addCommon(compile, o);
-  compile->add_option("--emit", o.emit, "levels: syntax check irgen grad shard fuse plan cpu llvm asm")
+  compile->add_option("--emit", o.emit,
+                      "levels: syntax check irgen grad shard fuse plan cpu llvm asm cuda ptx cubin")
       ->delimiter(',');
   compile->add_option("-o", o.out, "a directory for several levels, a file for one");
   compile->add_option("--only", o.onlyKernel, "one kernel");
-  compile->add_flag("--report", o.report, "a table of kernels");
+  compile->add_flag("--report", o.report,
+                    "a table of kernels; with --target cuda with their registers and spills");
+  compile->add_option("--target", o.target, "cpu, or cuda[:ARCH] for --report, ptx and cubin; ARCH is sm_90a")
+      ->check([](const std::string &t) {
+        return t == "cpu" || t == "cuda" || t.starts_with("cuda:sm_")
+                   ? std::string()
+                   : "a target is cpu, cuda or cuda:sm_NN, not " + t;
+      });
 
   auto *fmt = app.add_subcommand("fmt", "one style");
   fmt->add_option("FILE", o.files, "FILE.r1 ...")->required();
@@ -125,6 +142,7 @@ int main(int argc, char **argv) {
   generate->add_option("ARTIFACT", o.file, "FILE.r1:stage")->required();
   generate->add_option("PROMPT", o.prompt, "text to continue");
   addCommon(generate, o);
+  addTarget(generate, o);
   generate->add_option("--temperature", o.temperature, "0 = always the likeliest")
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();

@@ -1,6 +1,6 @@
 // Polynomials are minimax fits (Remez, 120 bits, then rounded to f32) of the functions named beside
 // them; ranges are those that the reductions leave.
-#include "compiler/cpu/MathExpansion.h"
+#include "compiler/math/MathExpansion.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 #include <cmath>
@@ -296,7 +296,7 @@ Value powOf(const Writer &w, Value a, Value b) {
 
 } // namespace
 
-Value r1::cpu::expandMath(OpBuilder &b, Operation *op, ValueRange v) {
+Value r1::expandMath(OpBuilder &b, Operation *op, ValueRange v) {
   if (v.empty() || !getElementTypeOrSelf(v[0].getType()).isF32())
     return {};
   Writer w{b, op->getLoc(), dyn_cast<VectorType>(v[0].getType())};
@@ -329,10 +329,10 @@ Value r1::cpu::expandMath(OpBuilder &b, Operation *op, ValueRange v) {
   return {};
 }
 
-Value r1::cpu::emitExp(OpBuilder &b, Location loc, Value x) {
+Value r1::emitExp(OpBuilder &b, Location loc, Value x) {
   return expOf(Writer{b, loc, dyn_cast<VectorType>(x.getType())}, x);
 }
 
-Value r1::cpu::emitLog(OpBuilder &b, Location loc, Value x) {
+Value r1::emitLog(OpBuilder &b, Location loc, Value x) {
   return logOf(Writer{b, loc, dyn_cast<VectorType>(x.getType())}, x);
 }

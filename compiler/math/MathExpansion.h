@@ -3,7 +3,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Operation.h"
 
-namespace r1::cpu {
+namespace r1 {
 
 /// Expands `op`, an operation of the math dialect, on `operands`: f32, or vectors of f32. The
 /// sequence is the same for both, every FMA is explicit and no flag allows another order, so the
@@ -22,4 +22,4 @@ mlir::Value expandMath(mlir::OpBuilder &b, mlir::Operation *op, mlir::ValueRange
 mlir::Value emitExp(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x);
 mlir::Value emitLog(mlir::OpBuilder &b, mlir::Location loc, mlir::Value x);
 
-} // namespace r1::cpu
+} // namespace r1

@@ -1,0 +1,36 @@
+// The CUDA target: kern kernels -> CUDA C++ text.
+//
+//   kern.kernel / kern.product / kern.intrinsic
+//     -- Emit*.cpp -->  a body over the prelude's device functions      (--emit=cuda)
+//     -- runtime/nvrtc  -->  PTX and machine code of a device           (--emit=ptx, cubin)
+//     -- Emulate.cpp -->  the same text compiled for the host           (--target cuda-emu)
+//
+// The emitted text includes only the prelude ("r1.cuh"), which travels inside the program.
+#pragma once
+#include "mlir/IR/BuiltinOps.h"
+#include "runtime/r1rt.h"
+#include "llvm/Support/Error.h"
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace r1::cuda {
+
+/// One kernel as text, and how it is launched: `blocks` blocks of `threads` threads, arguments in
+/// the order of kern.launch.
+struct Source {
+  std::string kernel; // the symbol in the module
+  std::string name;   // the function in the text
+  std::string text;
+  std::string how; // how the work is divided, in words
+  int64_t blocks = 1, threads = 1;
+};
+
+/// Every kern.kernel, kern.product and kern.intrinsic of `module`, in the order in which they
+/// stand. What the target cannot do is emitted as a diagnostic of the module's context.
+llvm::Expected<std::vector<Source>> emitModule(mlir::ModuleOp module);
+
+/// The prelude's files, by the names that they are included under.
+const std::vector<std::pair<std::string, std::string>> &prelude();
+
+} // namespace r1::cuda
