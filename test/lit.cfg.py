@@ -44,3 +44,7 @@ config.substitutions.append((r"\bFileCheck\b", filecheck))
 for tool in ["r1c", "r1-opt", "r1-syntax"]:
     if os.path.exists(os.path.join(tools, tool)):
         config.available_features.add(tool)
+# Plugins are built where their library is found.
+for plugin in ["nvrtc", "mpi"]:
+    if os.path.exists(os.path.join(os.path.dirname(tools), "lib", f"libr1_{plugin}.so")):
+        config.available_features.add(plugin)

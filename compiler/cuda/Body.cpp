@@ -309,6 +309,8 @@ static std::string castTo(Type t, const std::string &x) {
 std::optional<std::string> Body::expression(Operation *op, ArrayRef<std::string> v) {
   Type result = op->getResult(0).getType();
   Type from = op->getNumOperands() ? op->getOperand(0).getType() : Type();
+  if (isa<arith::ExtSIOp>(op) && from.isInteger(1)) // true is -1
+    return "-" + castTo(result, v[0]);
   if (isa<arith::ExtFOp, arith::TruncFOp, arith::SIToFPOp, arith::FPToSIOp, arith::IndexCastOp,
           arith::IndexCastUIOp, arith::ExtSIOp>(op))
     return castTo(result, v[0]);

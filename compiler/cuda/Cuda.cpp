@@ -45,7 +45,8 @@ std::string identifier(StringRef symbol) {
   std::string s;
   for (char c : symbol)
     s += llvm::isAlnum(c) || c == '_' ? c : '_';
-  return llvm::isDigit(s[0]) ? "k" + s : s;
+  // A plain word may be a function of C, such as trunc.
+  return llvm::isDigit(s[0]) || !StringRef(s).contains('_') ? "k_" + s : s;
 }
 
 /// The types of a block's arguments after the first `indices`.

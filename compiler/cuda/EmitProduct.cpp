@@ -1,4 +1,5 @@
-// kern.product -> a call of the prelude's product with the epilogue as a functor.
+// kern.product -> a call of the prelude's product with the epilogue as a functor: chains of FMAs, or
+// tensor cores where both operands are bf16 or both f16.
 #include "compiler/cuda/Emit.h"
 #include "compiler/pch.h"
 
@@ -14,6 +15,31 @@ struct Tile {
 Tile tileOf(int64_t m, int64_t n, int64_t batches) {
   bool large = m * n * batches >= int64_t(128) * 128 * 256 && m >= 128 && n >= 128;
   return large ? Tile{128, 128, 256} : Tile{64, 64, 256};
+}
+
+/// Can 8 neighbours of an operand always be copied at once, as product_mma.cuh asks? `sizes` and
+/// `strides` of the two dims, then of the batch.
+bool byEights(ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides, ArrayRef<int64_t> batch,
+              ArrayRef<int64_t> batchStrides) {
+  unsigned along = strides[1] == 1 ? 1 : 0;
+  bool ok = strides[along] == 1 && sizes[along] % 8 == 0 && strides[1 - along] % 8 == 0;
+  for (auto [n, stride] : llvm::zip(batch, batchStrides))
+    ok &= n == 1 || stride % 8 == 0;
+  return ok;
+}
+
+bool tensorCores(kern::ProductOp op, const Kernel &k) {
+  Type a = k.args[0].element;
+  if ((!a.isBF16() && !a.isF16()) || k.args[1].element != a)
+    return false;
+  size_t n = op.getBatch().size();
+  auto s = op.getSizes();
+  ArrayRef<int64_t> sa = op.getA(), sb = op.getB();
+  for (unsigned i = 0; i < 3; ++i)
+    if (k.args[i].align % 16)
+      return false;
+  return byEights({s[0], s[2]}, sa.drop_front(n), op.getBatch(), sa.take_front(n)) &&
+         byEights({s[1], s[2]}, {sb[n + 1], sb[n]}, op.getBatch(), sb.take_front(n));
 }
 
 } // namespace
@@ -78,13 +104,17 @@ LogicalResult emitProduct(kern::ProductOp op, Kernel &k) {
   text.line("return " + body.number(yield.getValues()[0]) + ";");
   text.close();
   text.close("};");
-  Tile tile = tileOf(sizes[0], sizes[1], product(op.getBatch()));
+  bool mma = tensorCores(op, k);
+  std::string way = mma ? "product_mma" : "product";
+  Tile tile = mma ? Tile{128, 128, 256} : tileOf(sizes[0], sizes[1], product(op.getBatch()));
   k.grid.threads = tile.threads;
   k.grid.blocks = product(op.getBatch()) * ceilDiv(sizes[0], tile.m) * ceilDiv(sizes[1], tile.n);
-  k.why = "tiles of " + std::to_string(tile.m) + " x " + std::to_string(tile.n);
-  text.line("static_assert(r1::product_blocks<" + shape + ">() == " + Twine(k.grid.blocks) +
-            " && r1::product_threads<" + shape + ">() == " + Twine(tile.threads) + ", \"the grid\");");
-  k.body.line(op.getLoc(), "r1::product<" + shape + ">(" + k.args[0].name + ", " + k.args[1].name +
+  k.why = std::string(mma ? "tensor cores, " : "") + "tiles of " + std::to_string(tile.m) + " x " +
+          std::to_string(tile.n);
+  text.line("static_assert(r1::" + way + "_blocks<" + shape + ">() == " + Twine(k.grid.blocks) +
+            " && r1::" + way + "_threads<" + shape + ">() == " + Twine(tile.threads) +
+            ", \"the grid\");");
+  k.body.line(op.getLoc(), "r1::" + way + "<" + shape + ">(" + k.args[0].name + ", " + k.args[1].name +
                                ", " + k.args[2].name + ", " + epilogue + "{" +
                                llvm::join(members, ", ") + "});");
   return success();

@@ -74,7 +74,7 @@ public:
         if (Error e = writeFile(path, text))
           return std::move(e);
     }
-    c.flags = {"-std=c++20", "-O1", "-fPIC", "-w", "-DR1_EMU", "-ffp-contract=off",
+    c.flags = {"-std=c++20", "-O2", "-fPIC", "-w", "-DR1_EMU", "-ffp-contract=off", "-fno-math-errno",
                "-fvisibility=hidden", "-march=native", "-I" + include};
     if (StringRef(c.program).contains("clang"))
       if (Error e = c.precompile(include))

@@ -2,8 +2,11 @@
 #include <cstdint>
 #include <cstring>
 #include <sys/mman.h>
-#if !defined(__x86_64__) && !defined(__aarch64__)
-#include <memory>
+// R1_EMU_UCONTEXT: the way of other machines, on any.
+#if !defined(__x86_64__) && !defined(__aarch64__) && !defined(R1_EMU_UCONTEXT)
+#define R1_EMU_UCONTEXT
+#endif
+#ifdef R1_EMU_UCONTEXT
 #include <ucontext.h>
 #endif
 
@@ -44,7 +47,7 @@ static char *endOf(char *lowest, int stack) {
   return lowest + kPage + kStack - static_cast<size_t>(stack % 16) * 256;
 }
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(R1_EMU_UCONTEXT)
 
 asm(R"(
   .text
@@ -80,7 +83,7 @@ Fiber Stacks::start(int stack, void (*entry)()) {
   return top;
 }
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && !defined(R1_EMU_UCONTEXT)
 
 asm(R"(
   .text

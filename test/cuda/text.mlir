@@ -3,9 +3,9 @@
 // REQUIRES: r1c
 
 // Element by element, four neighbours at a time; the bound of an argument is for the emulator.
-// CHECK: // scale: kernel, {{.*}}text.mlir:[[# @LINE + 15]]; 4 rows per thread
+// CHECK: // k_scale: kernel, {{.*}}text.mlir:[[# @LINE + 15]]; 4 rows per thread
 // CHECK-NEXT: #include "r1.cuh"
-// CHECK-NEXT: R1_KERNEL(scale, 64)(R1_ARG(const float, 1024) x0, R1_ARG(const float, 8) x1, R1_ARG(r1::bf16, 1024) y2) {
+// CHECK-NEXT: R1_KERNEL(k_scale, 64)(R1_ARG(const float, 1024) x0, R1_ARG(const float, 8) x1, R1_ARG(r1::bf16, 1024) y2) {
 // CHECK-NEXT: #line [[# @LINE + 12]] "{{.*}}text.mlir"
 // CHECK-NEXT: const int u0 = r1::block() * 64 + r1::thread();
 // CHECK-SAME: const int i1 = u0 / 2;
@@ -17,7 +17,7 @@
 // CHECK-NEXT: const auto v4 = r1::load<4>(x1 + i2);
 // CHECK-NEXT: #line
 // CHECK-NEXT: r1::store<4>(y2 + i1 * 8 + i2, r1::cast<r1::bf16>(v3 * v4));
-// CHECK: R1_ENTRY(scale, 3, 4, 64, (const float *)a[0], (const float *)a[1], (r1::bf16 *)a[2])
+// CHECK: R1_ENTRY(k_scale, 3, 4, 64, (const float *)a[0], (const float *)a[1], (r1::bf16 *)a[2])
 kern.kernel @scale rows [128, 8] along "row" writes [2] {
 ^bb0(%r: index, %c: index, %x: memref<128x8xf32>, %s: memref<8xf32>, %y: memref<128x8xbf16>):
   %v = memref.load %x[%r, %c] : memref<128x8xf32>
@@ -29,7 +29,7 @@ kern.kernel @scale rows [128, 8] along "row" writes [2] {
 }
 
 // A row's sum: 32 threads of two lanes, since there are few rows; one thread stores it.
-// CHECK-LABEL: // norm: kernel
+// CHECK-LABEL: // k_norm: kernel
 // CHECK: const int lane = r1::thread() % 32;
 // CHECK: auto [[S:s[0-9]+]] = r1::splat<2>(0.0f);
 // CHECK: for (int [[J:j[0-9]+]] = lane * 2; [[J]] < 256; [[J]] += 64) {
@@ -50,15 +50,15 @@ kern.kernel @norm rows [64] along "sweep" writes [1] {
 }
 
 // A product with its epilogue as a functor.
-// CHECK-LABEL: // p: product
-// CHECK: struct p_shape {
+// CHECK-LABEL: // k_p: product
+// CHECK: struct k_p_shape {
 // CHECK-NEXT: static constexpr int M = 512, N = 384, K = 128;
-// CHECK: struct p_epilogue {
+// CHECK: struct k_p_epilogue {
 // CHECK-NEXT: R1_PTR(const float) x3;
 // CHECK-NEXT: R1_FN float operator()(int g, int m, int n, float sum) const {
 // CHECK: const auto v0 = x3[n];
 // CHECK: return (sum + v0);
-// CHECK: r1::product<p_shape>(x0, x1, y2, p_epilogue{x3});
+// CHECK: r1::product<k_p_shape>(x0, x1, y2, k_p_epilogue{x3});
 kern.product @p sizes [512, 384, 128] batch [] a [128, 1] b [384, 1] c [384, 1] accumulate false {
 ^bb0(%g: index, %m: index, %n: index, %acc: f32, %x: memref<512x128xf32>, %w: memref<128x384xf32>, %y: memref<512x384xf32>, %bias: memref<384xf32>):
   %bv = memref.load %bias[%n] : memref<384xf32>

@@ -159,9 +159,10 @@ void check(const Shape &s) {
           }
         }
     EXPECT_EQ(wrong, 0u) << "schedule " << schedule;
-    if (s.c == Type::f32 && s.pad) // what lies between the rows is left alone
+    if (s.c == Type::f32 && s.pad) { // what lies between the rows is left alone
       for (size_t i = 0; i < want.size(); ++i)
         ASSERT_EQ(memcmp(&out[4 * i], &want[i], 4), 0) << i;
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 // The device side: what emu.h does in plain C++ is here one instruction or one intrinsic.
 #pragma once
 
-#define R1_KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads) name
+// One block per multiprocessor at least: without that number ptxas spills a few registers to fit more.
+#define R1_KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads, 1) name
 #define R1_ENTRY(name, args, blocks, threads, ...)
 #define R1_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define R1_ARG(type, ...) type *R1_RESTRICT

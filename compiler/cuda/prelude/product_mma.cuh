@@ -1,5 +1,4 @@
-// product.cuh's products on tensor cores (sm_80 and above): A and B both bf16 or both f16, sums in
-// f32.
+// product.cuh's products on tensor cores (sm_80 and above): A and B both bf16 or both f16, sums f32.
 //
 //   product_mma<P>(A, B, C, e)     P and e as for product<P>, if product_mma_fits<P>()
 //
@@ -168,24 +167,21 @@ R1_FN void product_mma(TA A, TB B, TC C, E e R1_AT) {
   }
 
   R1_UNROLL
-  for (int i = 0; i < 4; ++i) {
+  for (int i = 0; i < 8; ++i) {
+    const int m = wm + i * 8 + row;
     R1_UNROLL
-    for (int h = 0; h < 2; ++h) {
-      const int m = wm + i * 16 + row + h * 8;
-      R1_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        const int n = wn + j * 8 + column;
-        if (m < ms && n < ns) {
-          auto to = c + (static_cast<i64>(m) * P::CM + n * P::CN);
-          vec<EC, 2> x = {};
-          x.v[0] = e(at_.g, at_.m + m, at_.n + n, acc[i][j][h * 2]);
-          if (pairs || n + 1 < ns)
-            x.v[1] = e(at_.g, at_.m + m, at_.n + n + 1, acc[i][j][h * 2 + 1]);
-          if constexpr (pairs)
-            store_global<2>(to, x R1_PASS);
-          else
-            store_strided<2>(to, 0, P::CN, x, ns - n R1_PASS);
-        }
+    for (int j = 0; j < 4; ++j) {
+      const int n = wn + j * 8 + column;
+      if (m < ms && n < ns) {
+        auto to = c + (static_cast<i64>(m) * P::CM + n * P::CN);
+        vec<EC, 2> x = {};
+        x.v[0] = e(at_.g, at_.m + m, at_.n + n, acc[i / 2][j][i % 2 * 2]);
+        if (pairs || n + 1 < ns)
+          x.v[1] = e(at_.g, at_.m + m, at_.n + n + 1, acc[i / 2][j][i % 2 * 2 + 1]);
+        if constexpr (pairs)
+          store_global<2>(to, x R1_PASS);
+        else
+          store_strided<2>(to, 0, P::CN, x, ns - n R1_PASS);
       }
     }
   }
