@@ -49,6 +49,8 @@ struct Owner {
   OwningOpRef<ModuleOp> module;
   cpu::CompiledKernels kernels;
   cuda::EmulatedKernels emulated;
+  std::vector<r1rt::CudaBinary> binaries;
+  llvm::StringMap<KernelCode> code; // by kernel; points into the three above
   std::unique_ptr<ExportedModule> exported;
 };
 
@@ -263,22 +265,15 @@ public:
       });
     }
     if (options.dump.empty() && !options.report) {
-      bool emulated = options.target == TargetKind::cudaEmu;
-      if (llvm::Error e = emulated ? emulateKernels(*module) : compileForCpu(*module)) {
-        messages->extra += llvm::toString(std::move(e)) + (emulated ? "\n" : "");
+      if (llvm::Error e = generateCode(*module)) {
+        messages->extra += llvm::toString(std::move(e)) + (options.target == TargetKind::cpu ? "" : "\n");
         return fail();
       }
-      owner->exported = exportModule(*module, [&](llvm::StringRef name) -> KernelCode {
-        if (emulated) {
-          const cuda::EmulatedKernels::Kernel *k = owner->emulated.find(name);
-          return k ? KernelCode{k->fn, 0} : KernelCode{};
-        }
-        const cpu::CompiledKernels::Kernel *k = owner->kernels.find(name);
-        return k ? KernelCode{k->fn, k->scratchBytes} : KernelCode{};
-      });
+      owner->exported =
+          exportModule(*module, [&](llvm::StringRef name) { return owner->code.lookup(name); });
       if (!owner->exported)
         return fail();
-      if (emulated)
+      if (options.target == TargetKind::cudaEmu)
         owner->exported->module.fault = cuda::emulationFault;
       result->module = &owner->exported->module;
       result->scratchBytes = result->module->scratch_bytes;
@@ -317,12 +312,7 @@ private:
     }
     if (!compiles)
       return llvm::Error::success();
-    r1rt::CudaOptions o;
-    o.arch = options.arch;
-    o.headers = cuda::prelude();
-    o.cacheDir = options.cacheDir.empty() ? "" : options.cacheDir + "/cuda";
-    o.threads = unsigned(options.threads);
-    auto binaries = r1rt::compileCuda(sources, o);
+    auto binaries = r1rt::compileCuda(sources, cudaOptions());
     if (!binaries)
       return llvm::createStringError(binaries.status().message());
     for (auto [i, b] : llvm::enumerate(*binaries)) {
@@ -351,7 +341,7 @@ private:
     for (Operation &op : *module.getBody()) {
       if (!isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op))
         continue;
-      StringRef name = SymbolTable::getSymbolName(&op);
+      llvm::StringRef name = SymbolTable::getSymbolName(&op);
       if (!options.kernel.empty() && options.kernel != name)
         continue;
       KernelReport r = known.lookup(name);
@@ -365,30 +355,62 @@ private:
     }
   }
 
-  llvm::Error compileForCpu(ModuleOp module) {
-    cpu::Options o;
-    o.cacheDir = options.cacheDir;
-    o.threads = unsigned(options.threads);
-    auto kernels = cpu::compileKernels(module, o);
-    if (!kernels)
-      return kernels.takeError();
-    owner->kernels = std::move(*kernels);
-    for (const auto &k : owner->kernels.kernels())
-      result->cachedKernels += k.cached;
-    return llvm::Error::success();
-  }
-
-  llvm::Error emulateKernels(ModuleOp module) {
+  /// Fills owner->code for the target.
+  llvm::Error generateCode(ModuleOp module) {
+    if (options.target == TargetKind::cpu) {
+      cpu::Options o;
+      o.cacheDir = options.cacheDir;
+      o.threads = unsigned(options.threads);
+      auto kernels = cpu::compileKernels(module, o);
+      if (!kernels)
+        return kernels.takeError();
+      owner->kernels = std::move(*kernels);
+      for (const auto &k : owner->kernels.kernels()) {
+        owner->code[k.name] = {k.fn, k.scratchBytes};
+        result->cachedKernels += k.cached;
+      }
+      return llvm::Error::success();
+    }
     auto sources = cuda::emitModule(module);
     if (!sources)
       return sources.takeError();
-    auto kernels = cuda::emulate(*sources, {options.cacheDir, unsigned(options.threads)});
-    if (!kernels)
-      return kernels.takeError();
-    owner->emulated = std::move(*kernels);
+    auto add = [&](const cuda::Source &s, r1_kernel_fn fn, llvm::StringRef image, bool cached) {
+      owner->code[s.kernel] = {fn, 0, s.name, image, uint32_t(s.blocks), uint32_t(s.threads)};
+      result->cachedKernels += cached;
+    };
+    if (options.target == TargetKind::cudaEmu) {
+      cuda::EmulateOptions o;
+      o.cacheDir = options.cacheDir;
+      o.threads = unsigned(options.threads);
+      auto kernels = cuda::emulate(*sources, o);
+      if (!kernels)
+        return kernels.takeError();
+      owner->emulated = std::move(*kernels);
+      for (const cuda::Source &s : *sources) {
+        const auto *k = owner->emulated.find(s.kernel);
+        add(s, k->fn, "", k->cached);
+      }
+      return llvm::Error::success();
+    }
+    std::vector<r1rt::CudaSource> texts;
     for (const cuda::Source &s : *sources)
-      result->cachedKernels += owner->emulated.find(s.kernel)->cached;
+      texts.push_back({s.name, s.text});
+    auto binaries = r1rt::compileCuda(texts, cudaOptions());
+    if (!binaries)
+      return llvm::createStringError(binaries.status().message());
+    owner->binaries = std::move(*binaries);
+    for (auto [s, binary] : llvm::zip(*sources, owner->binaries))
+      add(s, nullptr, binary.cubin, binary.cached);
     return llvm::Error::success();
+  }
+
+  r1rt::CudaOptions cudaOptions() const {
+    r1rt::CudaOptions o;
+    o.arch = options.arch;
+    o.headers = cuda::prelude();
+    o.cacheDir = options.cacheDir.empty() ? "" : options.cacheDir + "/cuda";
+    o.threads = unsigned(options.threads);
+    return o;
   }
 
   bool wants(Phase p) const {

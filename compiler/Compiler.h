@@ -32,7 +32,7 @@ const PhaseInfo *findPhase(const std::string &name);
 enum class TargetKind : uint8_t {
   cpu,
   cudaEmu, // CUDA text, compiled for the host and run under an emulator
-  cuda,    // NVIDIA: so far compiled only
+  cuda,    // NVIDIA, through NVRTC
 };
 
 struct CompileOptions {

@@ -30,6 +30,12 @@ typedef struct r1_kernel {
   const char *name;       /* named after its source line, unique within the module */
   r1_kernel_fn fn;
   uint64_t scratch_bytes; /* per thread */
+  /* For a device with code of its own: the image that holds the function `entry`, launched as `blocks`
+   * blocks of `block_threads` threads with the addresses of its arguments. `fn` may then be null. */
+  const char *entry;
+  const void *image;
+  uint64_t image_bytes;
+  uint32_t blocks, block_threads;
 } r1_kernel;
 
 /* One argument of a launch: arena + offset + loop0 * stride0 + loop1 * stride1, where

@@ -42,10 +42,13 @@ public:
       if (isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op)) {
         StringRef name = SymbolTable::getSymbolName(&op);
         KernelCode code = codeOf(name);
-        if (!code.fn)
+        if (!code.fn && code.image.empty())
           return op.emitError("export: no code for kernel @") << name;
         kernelIndex[name] = out.kernels.size();
-        out.kernels.push_back({text(name), code.fn, code.scratchBytes});
+        out.kernels.push_back({text(name), code.fn, code.scratchBytes,
+                               code.entry.empty() ? nullptr : text(code.entry),
+                               code.image.empty() ? nullptr : code.image.data(), code.image.size(),
+                               code.blocks, code.blockThreads});
         out.module.scratch_bytes = std::max(out.module.scratch_bytes, code.scratchBytes);
       }
     for (auto buffer : planned.getOps<kern::BufferOp>()) {

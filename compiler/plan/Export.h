@@ -10,10 +10,14 @@
 
 namespace r1 {
 
-/// Machine code of a kernel; `scratchBytes` per thread.
+/// Machine code of a kernel: a function of this process, `scratchBytes` per thread, or the function
+/// `entry` of an image for a device, with its grid (or both, where a device is emulated).
 struct KernelCode {
   r1_kernel_fn fn = nullptr;
   uint64_t scratchBytes = 0;
+  std::string entry = "";
+  llvm::StringRef image = {}; // kept alive by the caller
+  uint32_t blocks = 0, blockThreads = 0;
 };
 
 /// `module` points into the other members.

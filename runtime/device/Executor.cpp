@@ -61,7 +61,7 @@ static Status checkField(const r1_module &m, const r1_field &f, const std::strin
   return Status::ok();
 }
 
-static Status checkProgram(const r1_module &m, const r1_program &p) {
+static Status checkProgram(const r1_module &m, const r1_program &p, bool elsewhere) {
   std::string name = p.name ? p.name : "(unnamed)";
   auto broken = [&](uint32_t op, const char *what) {
     return Status::error("the compiled module is broken: op " + std::to_string(op) +
@@ -83,7 +83,7 @@ static Status checkProgram(const r1_module &m, const r1_program &p) {
       counts[--depth] = 1;
       continue;
     case R1_OP_LAUNCH:
-      if (op.kernel >= m.n_kernels || !m.kernels[op.kernel].fn)
+      if (op.kernel >= m.n_kernels || !(m.kernels[op.kernel].fn || (elsewhere && m.kernels[op.kernel].image)))
         return broken(i, "launches a kernel that does not exist");
       break;
     case R1_OP_FILL_ZERO:
@@ -125,35 +125,76 @@ static Status checkProgram(const r1_module &m, const r1_program &p) {
   return Status::ok();
 }
 
-Result<std::unique_ptr<Executor>> Executor::create(Device &device, const r1_module &module) {
+namespace {
+
+/// Runs programs with the threads of the CPU, in the arena that the host sees.
+class CpuExecutor final : public Executor {
+public:
+  CpuExecutor(Device &d, const r1_module &m) : Executor(d, m) {}
+  Status prepare();
+  Status run(const r1_program &p) override;
+
+private:
+  void walk(const r1_program &p, int tid);
+
+  Arena scratch;
+  uint64_t scratchStride = 0;
+  std::vector<void *> pointers; // threads × pointerStride: the arguments of a launch
+  uint64_t pointerStride = 0;
+  const r1_program *current = nullptr;
+};
+
+} // namespace
+
+Result<std::unique_ptr<Executor>> Executor::create(Device &device, const r1_module &module,
+                                                   Accelerator *accelerator) {
   for (uint32_t i = 0; i < module.n_programs; ++i)
-    R1RT_TRY(checkProgram(module, module.programs[i]));
+    R1RT_TRY(checkProgram(module, module.programs[i], accelerator));
   for (uint32_t i = 0; i < module.n_leaves; ++i)
     R1RT_TRY(checkField(module, module.leaves[i].param, "leaves"));
   for (uint32_t i = 0; i < module.n_states; ++i)
     R1RT_TRY(checkField(module, module.states[i], "states"));
-
-  std::unique_ptr<Executor> e(new Executor(device, module));
-  R1RT_ASSIGN(e->memory, Arena::create(module.arena_bytes));
   for (uint32_t i = 0; i < module.n_constants; ++i) {
     const r1_constant &c = module.constants[i];
     if (c.bytes > module.arena_bytes || c.offset > module.arena_bytes - c.bytes)
       return Status::error("the compiled module is broken: a constant lies outside of the arena");
-    std::memcpy(static_cast<char *>(e->memory.data()) + c.offset, c.data, c.bytes);
   }
-  uint64_t most = module.scratch_bytes;
-  for (uint32_t i = 0; i < module.n_kernels; ++i)
-    most = std::max(most, module.kernels[i].scratch_bytes);
+  if (accelerator)
+    return createDeviceExecutor(device, module, *accelerator);
+  auto e = std::make_unique<CpuExecutor>(device, module);
+  R1RT_TRY(e->prepare());
+  return std::unique_ptr<Executor>(std::move(e));
+}
+
+Status Executor::mapArena(uint64_t bytes) {
+  R1RT_ASSIGN(memory, Arena::create(bytes));
+  for (uint32_t i = 0; i < mod.n_constants; ++i) {
+    const r1_constant &c = mod.constants[i];
+    std::memcpy(memory.data() + c.offset, c.data, c.bytes);
+  }
+  return Status::ok();
+}
+
+Status Executor::faulted(const r1_program &p) const {
+  const char *fault = mod.fault ? mod.fault() : nullptr;
+  return fault ? Status::error("program `" + std::string(p.name) + "`: " + fault) : Status::ok();
+}
+
+Status CpuExecutor::prepare() {
+  R1RT_TRY(mapArena(mod.arena_bytes));
+  uint64_t most = mod.scratch_bytes;
+  for (uint32_t i = 0; i < mod.n_kernels; ++i)
+    most = std::max(most, mod.kernels[i].scratch_bytes);
   // One more line between the regions, so that neighbours never share one.
-  e->scratchStride = (most + 63) / 64 * 64 + 64;
-  R1RT_ASSIGN(e->scratch, Arena::create(e->scratchStride * device.threads()));
+  scratchStride = (most + 63) / 64 * 64 + 64;
+  R1RT_ASSIGN(scratch, Arena::create(scratchStride * static_cast<uint64_t>(dev.threads())));
   uint32_t args = 1;
-  for (uint32_t i = 0; i < module.n_programs; ++i)
-    for (uint32_t k = 0; k < module.programs[i].n_ops; ++k)
-      args = std::max(args, module.programs[i].ops[k].n_args);
-  e->pointerStride = (args + 7) / 8 * 8 + 8;
-  e->pointers.resize(e->pointerStride * device.threads());
-  return e;
+  for (uint32_t i = 0; i < mod.n_programs; ++i)
+    for (uint32_t k = 0; k < mod.programs[i].n_ops; ++k)
+      args = std::max(args, mod.programs[i].ops[k].n_args);
+  pointerStride = (args + 7) / 8 * 8 + 8;
+  pointers.resize(pointerStride * static_cast<uint64_t>(dev.threads()));
+  return Status::ok();
 }
 
 const r1_program *Executor::program(std::string_view name) const {
@@ -163,7 +204,7 @@ const r1_program *Executor::program(std::string_view name) const {
   return nullptr;
 }
 
-void Executor::walk(const r1_program &p, int tid) {
+void CpuExecutor::walk(const r1_program &p, int tid) {
   void **args = pointers.data() + pointerStride * tid;
   char *base = memory.data();
   char *mine = scratch.data() + scratchStride * tid;
@@ -226,17 +267,15 @@ void Executor::walk(const r1_program &p, int tid) {
   }
 }
 
-Status Executor::run(const r1_program &p) {
+Status CpuExecutor::run(const r1_program &p) {
   current = &p;
   dev.parallel(
       [](void *self, int tid) {
-        auto *e = static_cast<Executor *>(self);
+        auto *e = static_cast<CpuExecutor *>(self);
         e->walk(*e->current, tid);
       },
       this);
-  if (const char *fault = mod.fault ? mod.fault() : nullptr)
-    return Status::error("program `" + std::string(p.name) + "`: " + fault);
-  return Status::ok();
+  return faulted(p);
 }
 
 } // namespace r1rt

@@ -1,6 +1,6 @@
 //===- Executor.h - runs the programs of a compiled module -----------------===//
 //
-// Every thread walks the program's list of ops itself and meets the others at a
+// On the CPU every thread walks the program's list of ops itself and meets the others at a
 // barrier after each launch: one wake-up per run, not per kernel, and no
 // allocation once the executor exists.
 //
@@ -19,6 +19,8 @@ const char *dtypeName(r1_dtype t);
 uint64_t fieldElements(const r1_field &f);
 uint64_t fieldBytes(const r1_field &f);
 
+class Accelerator;
+
 /// Time spent in one kernel, as the first thread saw it: from its launch until all were done.
 struct KernelClock {
   double seconds = 0;
@@ -28,8 +30,13 @@ struct KernelClock {
 class Executor {
 public:
   /// Checks the module (offsets inside the arena, kernels that exist, loops that match and
-  /// are at most two deep) and maps its arena. The module must outlive the executor.
-  static Result<std::unique_ptr<Executor>> create(Device &device, const r1_module &module);
+  /// are at most two deep) and maps its arena. The module must outlive the executor. With an
+  /// accelerator programs run there, in an arena of its own; `arena` is then what the host sees of
+  /// it: inputs, scalars and outputs of a program before and after its run, weights and states
+  /// between `pull` and `push`.
+  static Result<std::unique_ptr<Executor>> create(Device &device, const r1_module &module,
+                                                  Accelerator *accelerator = nullptr);
+  virtual ~Executor() = default;
 
   const r1_module &module() const { return mod; }
   Device &device() const { return dev; }
@@ -44,21 +51,26 @@ public:
   const std::vector<KernelClock> &kernelClocks() const { return clocks; }
   /// One whole run of `p`, a program of this module. Inputs and scalars are in the arena. An error
   /// is what a kernel says went wrong (r1_module.fault); outputs then mean nothing.
-  Status run(const r1_program &p);
+  virtual Status run(const r1_program &p) = 0;
+  /// To call when the host has written leaves or states, before the next run.
+  virtual Status push() { return Status::ok(); }
+  /// To call before the host reads leaves or states that a run has written.
+  virtual Status pull() { return Status::ok(); }
 
-private:
+protected:
   Executor(Device &d, const r1_module &m) : dev(d), mod(m) {}
-  void walk(const r1_program &p, int tid);
+  Status mapArena(uint64_t bytes);
+  Status faulted(const r1_program &p) const;
 
   Device &dev;
   const r1_module &mod;
-  Arena memory, scratch;
-  uint64_t scratchStride = 0;
-  std::vector<void *> pointers; // threads × pointerStride: the arguments of a launch
-  uint64_t pointerStride = 0;
-  const r1_program *current = nullptr;
+  Arena memory;
   std::vector<KernelClock> clocks;
 };
+
+/// The executor of a device with memory of its own (DeviceExecutor.cpp).
+Result<std::unique_ptr<Executor>> createDeviceExecutor(Device &device, const r1_module &module,
+                                                       Accelerator &accelerator);
 
 const r1_field *findField(const r1_field *fields, uint32_t n, std::string_view name);
 

@@ -44,11 +44,11 @@ Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
 static Result<json> evaluate(const EvaluateJob &job, StageContext &ctx) {
   const json &spec = job.spec;
   std::string stage = spec.value("stage", "evaluate");
-  R1RT_ASSIGN(std::unique_ptr<Executor> exec, Executor::create(ctx.device, *job.module));
+  R1RT_ASSIGN(std::unique_ptr<Executor> exec, Executor::create(ctx.device, *job.module, ctx.accelerator));
   auto loaded = loadLeaves(*exec, job.modelDir + "/model.safetensors", "", /*all=*/true);
   if (!loaded)
     return loaded.status().withContext("the weights to evaluate");
-  R1RT_TRY(refreshCopies(*exec));
+  R1RT_TRY(leavesWritten(*exec));
   SignalGuard signals;
   std::map<std::string, Likelihood> measured; // by tree: two metrics of one corpus are one pass
   json values = json::object();

@@ -104,10 +104,10 @@ private:
 
 Status Generation::prepare() {
   R1RT_ASSIGN(tok, openTokenizer(job.modelDir));
-  R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module));
+  R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module, ctx.accelerator));
   R1RT_ASSIGN([[maybe_unused]] uint32_t n,
               loadLeaves(*exec, job.modelDir + "/model.safetensors", "", /*all=*/true));
-  R1RT_TRY(refreshCopies(*exec));
+  R1RT_TRY(leavesWritten(*exec));
   prog = exec->program("logits");
   if (!prog)
     return Status::error("the compiled module has no program `logits`");

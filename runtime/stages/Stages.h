@@ -23,6 +23,7 @@ struct StageContext {
   Device &device;
   DataContext &data;
   Reporter &report;
+  Accelerator *accelerator = nullptr; // where programs run; null: on `device`
 };
 
 /// Fits parameters. The module has the program "step" (inputs: batch leaves; scalars, of which any

@@ -125,7 +125,7 @@ Status Training::prepare() {
   if (!spec.contains("data"))
     return badSpec("it has no \"data\"");
   R1RT_ASSIGN(data, openPacked(spec["data"], ctx.data));
-  R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module));
+  R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module, ctx.accelerator));
   step = exec->program("step");
   if (!step)
     return Status::error("the compiled module has no program `step`");
@@ -166,7 +166,7 @@ Status Training::prepare() {
   R1RT_TRY(startWeights());
   R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
-  R1RT_TRY(refreshCopies(*exec));
+  R1RT_TRY(leavesWritten(*exec));
   lastSaved = began = at.step;
   if (at.step) {
     ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));
@@ -230,12 +230,14 @@ Status Training::checkpoint(StepLog &log) {
   if (at.step == 0 || at.step == lastSaved)
     return Status::ok();
   R1RT_TRY(log.flush()); // the series must not lag behind the checkpoint
+  R1RT_TRY(exec->pull());
   R1RT_TRY(saveCheckpoint(*exec, job.dir, at));
   lastSaved = at.step;
   return Status::ok();
 }
 
 Result<json> Training::finish(double loss) {
+  R1RT_TRY(exec->pull());
   std::map<std::string, std::string> meta = {{"format", "r1"}, {"steps", std::to_string(at.step)}};
   if (auto m = spec.find("metadata"); m != spec.end() && m->is_object())
     for (auto &[k, v] : m->items())

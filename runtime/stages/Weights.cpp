@@ -78,7 +78,8 @@ Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::str
   return set;
 }
 
-Status refreshCopies(Executor &e) {
+Status leavesWritten(Executor &e) {
+  R1RT_TRY(e.push());
   const r1_program *refresh = e.program("refresh");
   return refresh ? e.run(*refresh) : Status::ok();
 }

@@ -20,9 +20,9 @@ void initLeaves(Executor &e, uint64_t seed);
 Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::string &prefix,
                             bool all);
 
-/// To call when the leaves have been written: brings their rounded copies up to date, where the
-/// module has any (its program `refresh`).
-Status refreshCopies(Executor &e);
+/// To call when the host has written leaves or states: hands them to the device, and brings rounded
+/// copies of leaves up to date, where the module has any (its program `refresh`).
+Status leavesWritten(Executor &e);
 
 } // namespace r1rt
 #endif

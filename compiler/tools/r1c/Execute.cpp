@@ -77,6 +77,11 @@ Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
   o.micro = session.options.micro;
   if (session.options.target == "cuda-emu")
     o.target = TargetKind::cudaEmu;
+  if (session.options.target == "cuda") {
+    o.target = TargetKind::cuda;
+    R1RT_ASSIGN(r1rt::Accelerator * gpu, accelerator());
+    o.arch = gpu->info().arch;
+  }
   if (o.threads < 0 || o.threads > 1024)
     return Status::error("a device has 1 to 1024 threads, not " +
                              std::to_string(o.threads),
@@ -95,6 +100,27 @@ Result<r1rt::Device *> Runner::device(const Stage &stage) {
     cpuThreads = n;
   }
   return cpu.get();
+}
+
+Result<r1rt::Accelerator *> Runner::accelerator() const {
+  const std::string &target = session.options.target;
+  if (target == "cpu" || opened)
+    return opened.get();
+  auto wrong = [&](const Status &st) {
+    return Status::error("--target " + target + ": " + st.message(), ExitClass::commandLine);
+  };
+  const r1_accelerator_api *api = r1rt::hostAccelerator();
+  if (target == "cuda") {
+    auto loaded = r1rt::loadCuda();
+    if (!loaded)
+      return wrong(loaded.status());
+    api = *loaded;
+  }
+  auto device = r1rt::Accelerator::open(api);
+  if (!device)
+    return wrong(device.status());
+  opened = std::move(*device);
+  return opened.get();
 }
 
 Result<std::string> Runner::dirOf(const std::string &stage) const {
@@ -154,7 +180,8 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
                           {"compile_seconds", seconds}});
   R1RT_ASSIGN(r1rt::Device * dev, device(s));
   MemoryWatch watch(*compiled->module, dev->threads());
-  r1rt::StageContext ctx{*dev, data(s), report};
+  R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
+  r1rt::StageContext ctx{*dev, data(s), report, where};
   // Held here, so that the training finds it: the peak is predicted before the first step.
   R1RT_ASSIGN(r1rt::PackedPtr rows, r1rt::openPacked(s.spec.value("data", json()), ctx.data));
   r1rt::PackedPtr validRows;
@@ -217,7 +244,8 @@ Result<json> Runner::evaluate(const PlannedStage &p, const std::string &dir) {
   job.modelDir = modelDir;
   job.dir = dir;
   R1RT_ASSIGN(r1rt::Device * dev, device(s));
-  r1rt::StageContext ctx{*dev, data(s), report};
+  R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
+  r1rt::StageContext ctx{*dev, data(s), report, where};
   return r1rt::runEvaluate(job, ctx);
 }
 
@@ -254,7 +282,8 @@ Result<json> Runner::generate(const PlannedStage &p, const std::string &prompt,
   job.prompt = prompt;
   job.onText = onText;
   R1RT_ASSIGN(r1rt::Device * dev, device(s));
-  r1rt::StageContext ctx{*dev, data(s), report};
+  R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
+  r1rt::StageContext ctx{*dev, data(s), report, where};
   return r1rt::runGenerate(job, ctx);
 }
 

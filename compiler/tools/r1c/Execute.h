@@ -2,6 +2,7 @@
 #pragma once
 #include "compiler/Compiler.h"
 #include "compiler/tools/r1c/Plan.h"
+#include "runtime/device/Accelerator.h"
 #include "runtime/stages/Stages.h"
 
 namespace r1::tool {
@@ -29,6 +30,8 @@ public:
 
   /// The device that a stage runs on.
   r1rt::Result<r1rt::Device *> device(const Stage &stage);
+  /// The accelerator of --target, opened when first asked for; null for the CPU.
+  r1rt::Result<r1rt::Accelerator *> accelerator() const;
 
 private:
   int threads(const Stage &stage) const;
@@ -41,6 +44,7 @@ private:
   r1rt::Store &store;
   r1rt::Reporter &report;
   std::unique_ptr<r1rt::Device> cpu;
+  mutable std::unique_ptr<r1rt::Accelerator> opened;
   int cpuThreads = 0;
   std::map<std::string, std::string> dirs;
   r1rt::DataContext shared;                // stages without row functions: sources are read once

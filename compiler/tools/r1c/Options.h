@@ -28,7 +28,7 @@ struct Options {
   bool json = false, quiet = false;
   int verbose = 0;
   int threads = 0;                 // 0: all cores
-  std::string target = "cpu";      // cpu | cuda-emu
+  std::string target = "cpu";      // cpu | cuda | cuda-emu
   // run, plan
   std::string only, until, fresh, why;
   bool dryRun = false, failOnChange = false;

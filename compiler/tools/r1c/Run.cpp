@@ -108,6 +108,10 @@ int runCommand(const Options &o) {
   };
 
   Runner runner(session, **store, report);
+  // A device that is not there is known before anything runs.
+  if (std::any_of(plan->begin(), plan->end(), [](const PlannedStage &p) { return p.runs(); }))
+    if (auto device = runner.accelerator(); !device)
+      return fail(device.status());
   for (PlannedStage &p : *plan) {
     const Stage &s = *p.stage;
     if (!p.selected)

@@ -28,9 +28,9 @@ void addCommon(CLI::App *app, Options &o) {
 
 void addTarget(CLI::App *app, Options &o) {
   app->add_option("--target", o.target,
-                  "cpu, or cuda-emu: CUDA kernels on the CPU under an emulator, slowly, to find "
-                  "mistakes in them")
-      ->check(CLI::IsMember({"cpu", "cuda-emu"}))
+                  "cpu; cuda: an NVIDIA GPU; cuda-emu: CUDA kernels on the CPU under an emulator, "
+                  "slowly, to find mistakes in them")
+      ->check(CLI::IsMember({"cpu", "cuda", "cuda-emu"}))
       ->capture_default_str();
 }
 
