@@ -14,6 +14,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
+#include "llvm/Support/Threading.h"
 #include <cmath>
 #include <algorithm>
 
@@ -199,22 +200,29 @@ public:
       MemoryTable table;
       if (failed(planModule(*trial, &table)))
         return fail();
-      uint64_t fixed = table.total - table.activations;
-      bool last = options.micro || !limit || table.total <= limit;
-      if (last) {
+      // The kernels' workspace is looked at only where it matters: it means scheduling them.
+      uint64_t team = options.threads ? uint64_t(options.threads)
+                                      : llvm::hardware_concurrency().compute_thread_count();
+      uint64_t workspace = limit ? workspaceOf(*trial) * team : 0;
+      uint64_t needed = table.total + workspace, fixed = table.total - table.activations;
+      bool fits = !limit || needed <= limit;
+      if (fits) {
         result->dumps[Phase::shard] = sharded;
         result->dumps[Phase::fuse] = fused;
         result->micro = micro;
+        result->memoryLimit = limit;
         module = {}; // fromPlan lets go of the context
         return fromPlan(std::move(trial), table);
       }
-      int64_t next = fixed < limit ? int64_t((table.activations * uint64_t(micro)) / (limit - fixed)) + 1
-                                   : rows + 1;
+      // The workspace may shrink with the rows as well: it gets half of the room at most.
+      uint64_t room = limit > fixed ? limit - fixed : 0;
+      room -= std::min(workspace, room / 2);
+      int64_t next = room ? int64_t((table.activations * uint64_t(micro)) / room) + 1 : rows + 1;
       next = std::max(next, micro + 1);
       while (next < rows && rows % next)
         ++next;
-      if (next > rows || attempt == 2) {
-        tooLarge(table, limit, micro, rows);
+      if (next > rows || attempt == 2 || options.micro) {
+        tooLarge(table, workspace, limit, micro, rows);
         return nullptr;
       }
       micro = next;
@@ -255,15 +263,8 @@ public:
     }
     if (options.report)
       listKernels(*module);
-    if (options.workspace) {
-      OwningOpRef<ModuleOp> scheduled = module->clone();
-      if (failed(cpu::scheduleKernels(*scheduled, cpu::Target::host())))
-        return fail();
-      scheduled->walk([&](Operation *op) {
-        if (auto bytes = op->getAttrOfType<IntegerAttr>("r1.scratch_bytes"))
-          result->scratchBytes = std::max(result->scratchBytes, uint64_t(bytes.getInt()));
-      });
-    }
+    if (options.workspace)
+      result->scratchBytes = workspaceOf(*module);
     if (options.dump.empty() && !options.report) {
       if (llvm::Error e = generateCode(*module)) {
         messages->extra += llvm::toString(std::move(e)) + (options.target == TargetKind::cpu ? "" : "\n");
@@ -421,7 +422,23 @@ private:
       result->dumps[p] = print(module);
   }
 
-  void tooLarge(const MemoryTable &t, uint64_t limit, int64_t micro, int64_t rows) {
+  /// Bytes of workspace that the kernels of `module` need, for each thread.
+  uint64_t workspaceOf(ModuleOp module) const {
+    uint64_t most = 0;
+    if (options.target != TargetKind::cpu)
+      return 0; // CUDA's shared memory is part of the chip
+    OwningOpRef<ModuleOp> scheduled = module.clone();
+    if (failed(cpu::scheduleKernels(*scheduled, cpu::Target::host())))
+      return 0; // said again where code is generated
+    scheduled->walk([&](Operation *op) {
+      if (auto bytes = op->getAttrOfType<IntegerAttr>("r1.scratch_bytes"))
+        most = std::max(most, uint64_t(bytes.getInt()));
+    });
+    return most;
+  }
+
+  void tooLarge(const MemoryTable &t, uint64_t workspace, uint64_t limit, int64_t micro,
+                int64_t rows) {
     auto amount = [](uint64_t bytes) {
       // Rounded up, so that what it advises suffices.
       bool giga = bytes >= 1'000'000'000, mega = bytes >= 1'000'000;
@@ -431,16 +448,17 @@ private:
                giga ? "GB" : mega ? "MB" : "KB");
       return std::string(buffer);
     };
-    uint64_t fixed = t.total - t.activations;
-    std::string text = "error[E0501]: does not fit: " + amount(t.total) + " needed, " + amount(limit) +
+    uint64_t needed = t.total + workspace, fixed = needed - t.activations;
+    std::string text = "error[E0501]: does not fit: " + amount(needed) + " needed, " + amount(limit) +
                        " allowed\n   = with " + std::to_string(micro) + " of at most " +
                        std::to_string(rows) + " micro-batches\n   = parameters, gradients, optimiser " +
                        amount(t.parameters + t.gradients + t.state) + "      inputs " + amount(t.inputs) +
-                       "      activations " + amount(t.activations) + "\n";
+                       "      activations " + amount(t.activations) + "      workspace " +
+                       amount(workspace) + "\n";
     text += fixed >= limit
                 ? "   = help: what does not shrink with the batch alone needs " + amount(fixed) +
-                      ": a smaller model, an optimiser with less state, or memory = " + amount(t.total) + "\n"
-                : "   = help: memory = " + amount(t.total) + ", or a shorter sequence\n";
+                      ": a smaller model, an optimiser with less state, or memory = " + amount(needed) + "\n"
+                : "   = help: memory = " + amount(needed) + ", or a shorter sequence\n";
     error = {text, 5};
   }
 
@@ -474,6 +492,17 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
   return compiler.fromGraph(std::move(module), rows, limit);
 }
 
+std::string emitPipeline(const Elaboration &program, const SourceManager &sources,
+                         CompileError &error) {
+  std::unique_ptr<MLIRContext> context = makeContext();
+  Messages messages(*context, &sources);
+  OwningOpRef<ModuleOp> module = irgen(program, *context, sources);
+  if (module)
+    return print(*module);
+  error = {messages.text(), 1};
+  return "";
+}
+
 std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::string &fileName,
                                            const CompileOptions &options, CompileError &error) {
   StageCompiler compiler(options, error, nullptr);
@@ -481,6 +510,20 @@ std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::s
       parseSourceString<ModuleOp>(text, ParserConfig(&compiler.context()), fileName);
   if (!module)
     return compiler.fail();
+  // A whole pipeline: the module of its stage, if there is one with a model.
+  SmallVector<ModuleOp> stages(module->getOps<ModuleOp>());
+  if (stages.size() > 1) {
+    std::string names;
+    for (ModuleOp s : stages)
+      names += (names.empty() ? "" : ", ") + s.getSymName().value_or("?").str();
+    compiler.append(fileName + ": holds the stages " + names +
+                    "; print one with `r1c compile FILE.r1:STAGE --emit=irgen`\n");
+    return compiler.fail();
+  }
+  if (stages.size() == 1) {
+    OwningOpRef<ModuleOp> stage = stages[0].clone();
+    module = std::move(stage);
+  }
   bool hasR1 = false, hasKern = false;
   module->walk([&](Operation *op) {
     hasR1 |= isa<ir::R1Dialect>(op->getDialect());

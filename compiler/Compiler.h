@@ -40,7 +40,7 @@ struct CompileOptions {
   std::string arch = "sm_90a"; // of the target cuda, and of the levels ptx and cubin
   std::string cacheDir;     // object code cached by content; empty: none
   int threads = 2;          // for code generation
-  uint64_t memory = 0;      // bytes the arena may take; 0: no limit
+  uint64_t memory = 0;      // bytes the arena and the kernels' workspace may take; 0: no limit
   int64_t micro = 0;        // force this many micro-batches; 0: as few as fit
   std::string kernel;       // dumps show this kernel only
   bool report = false;      // fill CompiledStage::report
@@ -72,6 +72,7 @@ struct CompiledStage {
   int64_t micro = 1;                   // micro-batches chosen
   std::vector<MemoryLine> memory;      // sums to the arena
   uint64_t scratchBytes = 0;           // workspace of the kernels, for each thread
+  uint64_t memoryLimit = 0;            // what arena and workspace together may take; 0: no limit
   int distinctKernels = 0, cachedKernels = 0, launches = 0;
   std::map<Phase, std::string> dumps;
   std::map<std::string, std::string> cubins; // machine code by kernel, if Phase::cubin is wanted
@@ -92,6 +93,11 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
                                             const std::vector<std::string> &entries,
                                             const SourceManager &sources,
                                             const CompileOptions &options, CompileError &error);
+
+/// The level irgen of a whole program: its stages as operations, whose operands and results are
+/// artifacts, and the module of each. On failure returns "" and fills `error`.
+std::string emitPipeline(const Elaboration &program, const SourceManager &sources,
+                         CompileError &error);
 
 /// Compiles MLIR text that stands at some level: runs the phases after it. For `r1c compile x.mlir`.
 std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::string &fileName,

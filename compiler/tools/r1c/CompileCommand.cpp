@@ -168,6 +168,15 @@ int compileCommand(const Options &o) {
   const Elaboration &program = *session.elaboration;
   if (checkToo)
     dumps[Phase::check] = dumpElaboration(program);
+  // Without a stage's name, irgen shows the stages themselves.
+  if (auto irgen = std::find(co.dump.begin(), co.dump.end(), Phase::irgen);
+      name.empty() && irgen != co.dump.end()) {
+    CompileError error;
+    dumps[Phase::irgen] = emitPipeline(program, session.sources, error);
+    if (dumps[Phase::irgen].empty())
+      return fail(error.message, error.exit);
+    co.dump.erase(irgen);
+  }
   if (co.dump.empty() && !co.report)
     return write(dumps, o, "");
   bool found = false;

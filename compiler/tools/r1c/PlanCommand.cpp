@@ -137,6 +137,9 @@ int planCommand(const Options &o) {
         for (const MemoryLine &line : (*compiled)->memory)
           std::printf("        %-28s %s\n", line.what.c_str(), amount(line.bytes).c_str());
         std::printf("        %-28s %s\n", "peak", amount(total).c_str());
+        if (uint64_t limit = (*compiled)->memoryLimit)
+          std::printf("        %-28s %s (of the peak all but data, logs and stacks)\n", "limit",
+                      amount(limit).c_str());
         int64_t batch = s.spec.value("batch", int64_t(0)), micro = (*compiled)->micro;
         std::printf("        micro-batch %lld x accumulate %lld = batch %lld;  %d launches of %d kernels\n",
                     static_cast<long long>(batch / micro), static_cast<long long>(micro),
