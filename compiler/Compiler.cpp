@@ -191,7 +191,7 @@ public:
     fuseOptions.intrinsics = {"flash_attention", "flash_attention_bwd"}; // scheduled by cpu/
     for (int attempt = 0; attempt < 3; ++attempt) {
       OwningOpRef<ModuleOp> trial = module->clone();
-      if (failed(shardModule(*trial, micro)))
+      if (failed(shardModule(*trial, micro * options.shards)))
         return fail();
       std::string sharded = wants(Phase::shard) ? print(*trial) : "";
       if (failed(fuseModule(*trial, fuseOptions)))
@@ -204,6 +204,7 @@ public:
       uint64_t team = options.threads ? uint64_t(options.threads)
                                       : llvm::hardware_concurrency().compute_thread_count();
       uint64_t workspace = limit ? workspaceOf(*trial) * team : 0;
+      workspace += treeBytes(*trial);
       uint64_t needed = table.total + workspace, fixed = table.total - table.activations;
       bool fits = !limit || needed <= limit;
       if (fits) {
@@ -217,12 +218,13 @@ public:
       // The workspace may shrink with the rows as well: it gets half of the room at most.
       uint64_t room = limit > fixed ? limit - fixed : 0;
       room -= std::min(workspace, room / 2);
-      int64_t next = room ? int64_t((table.activations * uint64_t(micro)) / room) + 1 : rows + 1;
+      int64_t perShard = rows / options.shards;
+      int64_t next = room ? int64_t((table.activations * uint64_t(micro)) / room) + 1 : perShard + 1;
       next = std::max(next, micro + 1);
-      while (next < rows && rows % next)
+      while (next < perShard && perShard % next)
         ++next;
-      if (next > rows || attempt == 2 || options.micro) {
-        tooLarge(table, workspace, limit, micro, rows);
+      if (next > perShard || attempt == 2 || options.micro) {
+        tooLarge(table, workspace, limit, micro, perShard);
         return nullptr;
       }
       micro = next;
@@ -238,6 +240,8 @@ public:
                       {"optimiser state", table.state},
                       {"inputs and outputs", table.inputs},
                       {"activations and workspace", table.activations}};
+    if (uint64_t bytes = treeBytes(*module))
+      result->memory.push_back({"sums of shards", bytes});
     module->walk([&](Operation *op) {
       result->launches += isa<kern::LaunchOp>(op);
       result->distinctKernels += isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op);
@@ -276,6 +280,7 @@ public:
         return fail();
       if (options.target == TargetKind::cudaEmu)
         owner->exported->module.fault = cuda::emulationFault;
+      owner->exported->module.shards = uint32_t(options.shards);
       result->module = &owner->exported->module;
       result->scratchBytes = result->module->scratch_bytes;
       // The IR has served: only machine code and tables stay in memory.
@@ -422,6 +427,24 @@ private:
       result->dumps[p] = print(module);
   }
 
+  /// Bytes in which the sums of shards wait for each other: see Executor.cpp.
+  uint64_t treeBytes(ModuleOp module) const {
+    uint64_t bytes = 0, levels = llvm::Log2_64(uint64_t(std::max<int64_t>(options.shards, 1)));
+    llvm::StringMap<uint64_t> sizes;
+    for (auto buffer : module.getOps<kern::BufferOp>()) {
+      auto type = cast<MemRefType>(buffer.getType());
+      sizes[buffer.getSymName()] = uint64_t(type.getNumElements()) * 4;
+    }
+    module.walk([&](kern::LoopOp loop) {
+      uint64_t sums = 0;
+      if (ArrayAttr partials = loop.getPartialsAttr())
+        for (Attribute a : partials.getValue())
+          sums += sizes.lookup(cast<FlatSymbolRefAttr>(a).getValue());
+      bytes = std::max(bytes, sums);
+    });
+    return levels * bytes;
+  }
+
   /// Bytes of workspace that the kernels of `module` need, for each thread.
   uint64_t workspaceOf(ModuleOp module) const {
     uint64_t most = 0;
@@ -503,6 +526,26 @@ std::string emitPipeline(const Elaboration &program, const SourceManager &source
   return "";
 }
 
+/// The level that MLIR text stands at, by what only this level has; null if it is none. What has no
+/// gradients in it is the same before grad and after, and counts as irgen.
+static const PhaseInfo *levelOf(ModuleOp module) {
+  bool r1 = false, loops = false, backward = false, kern = false, offsets = false, scheduled = false;
+  module->walk([&](Operation *op) {
+    r1 |= isa<ir::R1Dialect>(op->getDialect());
+    loops |= isa<ir::RowLoopOp>(op);
+    auto entry = op->getAttrOfType<StringAttr>("r1.entry");
+    backward |= entry && entry.getValue() == "backward";
+    kern |= isa<kern::ProgramOp, kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op);
+    offsets |= isa<kern::BufferOp>(op) && op->hasAttr("offset");
+    scheduled |= isa<func::FuncOp>(op) && op->hasAttr("r1.scratch_bytes");
+  });
+  if (r1)
+    return findPhase(loops ? "shard" : backward ? "grad" : "irgen");
+  if (kern)
+    return findPhase(offsets ? "plan" : "fuse");
+  return scheduled ? findPhase("cpu") : nullptr;
+}
+
 std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::string &fileName,
                                            const CompileOptions &options, CompileError &error) {
   StageCompiler compiler(options, error, nullptr);
@@ -524,21 +567,45 @@ std::unique_ptr<CompiledStage> compileText(const std::string &text, const std::s
     OwningOpRef<ModuleOp> stage = stages[0].clone();
     module = std::move(stage);
   }
-  bool hasR1 = false, hasKern = false;
-  module->walk([&](Operation *op) {
-    hasR1 |= isa<ir::R1Dialect>(op->getDialect());
-    hasKern |= isa<kern::ProgramOp, kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op);
-  });
-  if (hasR1)
-    return compiler.fromGraph(std::move(module), 1, options.memory);
-  if (!hasKern) {
-    compiler.append(fileName + ": holds neither r1 nor kern operations\n");
+  const PhaseInfo *level = levelOf(*module);
+  if (!level) {
+    compiler.append(fileName + ": holds neither r1 nor kern operations, nor scheduled kernels\n");
     return compiler.fail();
   }
+  // The text has its own level, which is the text as it is, and those that follow.
+  auto has = [&](Phase p) {
+    return p >= level->phase && (level->phase < Phase::cpu || p <= Phase::asm_);
+  };
+  std::string own;
+  for (Phase p : options.dump) {
+    if (has(p)) {
+      if (p == level->phase)
+        own = print(*module) + (p == Phase::cpu ? "\n" : "");
+      continue;
+    }
+    std::string follow;
+    for (const PhaseInfo &q : phases())
+      if (has(q.phase))
+        follow += std::string(" ") + q.name;
+    compiler.append(fileName + ": stands at the level " + level->name + ", from which " +
+                    phases()[size_t(p)].name + " does not follow; --emit can be" + follow);
+    return compiler.fail(2);
+  }
+  if (level->phase == Phase::cpu && options.report) {
+    compiler.append(fileName + ": stands at the level cpu; the report reads plan or an earlier one");
+    return compiler.fail(2);
+  }
   MemoryTable table;
-  if (failed(planModule(*module, &table)))
+  std::unique_ptr<CompiledStage> compiled;
+  if (level->phase < Phase::fuse)
+    compiled = compiler.fromGraph(std::move(module), 1, options.memory);
+  else if (level->phase == Phase::cpu || succeeded(planModule(*module, &table)))
+    compiled = compiler.fromPlan(std::move(module), table);
+  else
     return compiler.fail();
-  return compiler.fromPlan(std::move(module), table);
+  if (compiled && !own.empty())
+    compiled->dumps[level->phase] = own;
+  return compiled;
 }
 
 } // namespace r1

@@ -41,7 +41,8 @@ struct CompileOptions {
   std::string cacheDir;     // object code cached by content; empty: none
   int threads = 2;          // for code generation
   uint64_t memory = 0;      // bytes the arena and the kernels' workspace may take; 0: no limit
-  int64_t micro = 0;        // force this many micro-batches; 0: as few as fit
+  int64_t micro = 0;        // force this many micro-batches of a shard; 0: as few as fit
+  int64_t shards = 1;       // parts of a batch whose sums meet in a tree: a power of two
   std::string kernel;       // dumps show this kernel only
   bool report = false;      // fill CompiledStage::report
   bool workspace = false;   // find CompiledStage::scratchBytes even if no code is generated

@@ -69,6 +69,11 @@ typedef struct r1_field {
   int64_t bound;     /* > 0: integer values lie in 0..bound, checked where data enters */
 } r1_field;
 
+/* Bytes of the arena. */
+typedef struct r1_region {
+  uint64_t offset, bytes;
+} r1_region;
+
 typedef struct r1_program {
   const char *name;  /* entry: "step", "eval", "logits", ...; "refresh" is run by the host after it
                         has written leaves, before any other program */
@@ -77,6 +82,11 @@ typedef struct r1_program {
   const r1_field *inputs; uint32_t n_inputs;    /* written by the host before each run: the GLOBAL batch */
   const r1_field *scalars; uint32_t n_scalars;  /* written by the host before each run; f32 */
   const r1_field *outputs; uint32_t n_outputs;  /* read by the host after each run */
+  /* The loop over micro-batches, ops[rows_begin] to its end ops[rows_end], and the sums over rows that it
+   * continues from zero: f32. Its turns belong to r1_module.shards shards in order; each shard's
+   * sums start from zero, and meet in a binary tree. n_partials 0: there is no such loop. */
+  const r1_region *partials; uint32_t n_partials;
+  uint32_t rows_begin, rows_end;
 } r1_program;
 
 typedef struct r1_init {       /* how a parameter starts; drawn from Philox keyed (seed, path, element) */
@@ -106,6 +116,7 @@ typedef struct r1_module {
                                                        trainable leaves in order; part of a checkpoint */
   const r1_program *programs;  uint32_t n_programs;
   const r1_constant *constants; uint32_t n_constants; /* copied into the arena before the first run */
+  uint32_t shards;             /* 0 and 1: one. A power of two that divides the turns of loops over rows */
   /* What went wrong in a kernel since the module was made, in words; null: nothing. The pointer is
    * null where kernels cannot fail. */
   const char *(*fault)(void);

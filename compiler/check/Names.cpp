@@ -25,8 +25,8 @@ bool notYet(std::string_view callee, std::string_view argument) {
   static const std::set<std::pair<std::string_view, std::string_view>> pairs = {
       {"train", "balance"},      {"train", "shared"},  {"evaluate", "baseline"},
       {"perplexity", "predict"}, {"pack", "mask"},     {"device", "mesh"},
-      {"device", "shard"},       {"device", "shards"}, {"device", "bits"},
-      {"device", "zero"},        {"device", "remat"},  {"device", "offload"}};
+      {"device", "shard"},       {"device", "bits"},   {"device", "zero"},
+      {"device", "remat"},       {"device", "offload"}};
   return pairs.count({callee, argument});
 }
 
@@ -129,6 +129,10 @@ private:
       diags.error("E0299", span,
                   "`" + std::string(name) +
                       "` is not supported yet: the language has it, this version does not run it");
+      return;
+    }
+    if (diags.full()) { // only counted: nothing is looked for
+      diags.error("E0200", span, "");
       return;
     }
     std::vector<std::string> have;

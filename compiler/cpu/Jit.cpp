@@ -274,7 +274,7 @@ llvm::Expected<std::string> r1::cpu::emitLevel(ModuleOp module, Level level, con
     return out;
   }
   for (Operation &op : *module.getBody())
-    if (isKernel(op))
+    if (isKernel(op) || op.hasAttr("r1.scratch_bytes")) // scheduled already, where the level cpu is read
       text += printed(&op, SymbolTable::getSymbolName(&op).getValue()) + "\n";
   Compiler compiler(target);
   auto lowered = compiler.lower(text);

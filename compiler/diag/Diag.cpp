@@ -7,6 +7,9 @@ namespace r1 {
 
 namespace {
 
+/// Longer names are not compared: the time to do so grows with the product of the lengths.
+constexpr size_t longestName = 64;
+
 size_t editDistance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);
@@ -79,6 +82,12 @@ void DiagEngine::sortFrom(size_t n) {
 Diag &DiagEngine::error(std::string_view code, Span where, std::string title) {
   return add(Severity::Error, code, where, std::move(title));
 }
+Diag *DiagEngine::firstErrorFrom(size_t n) {
+  for (; n < diags.size(); ++n)
+    if (diags[n].severity == Severity::Error)
+      return &diags[n];
+  return nullptr;
+}
 Diag &DiagEngine::warning(std::string_view code, Span where, std::string title) {
   return add(Severity::Warning, code, where, std::move(title));
 }
@@ -112,7 +121,11 @@ std::string nearest(std::string_view word, const std::vector<std::string> &candi
   // A third of the letters may differ, but never the only one.
   size_t bestDistance = word.size() < 2 ? 1 : std::max<size_t>(1, word.size() / 3) + 1;
   int longerCount = 0;
+  if (word.size() > longestName)
+    return "";
   for (const std::string &c : candidates) {
+    if (c.size() > longestName)
+      continue;
     size_t d = editDistance(small, lower(c));
     if (d < bestDistance) {
       bestDistance = d;

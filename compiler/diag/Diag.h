@@ -92,6 +92,8 @@ public:
   /// Errors beyond the first 20, which are counted and not kept.
   int suppressed() const { return more; }
   const std::deque<Diag> &all() const { return diags; }
+  /// The first error from the n-th diagnostic on, or null.
+  Diag *firstErrorFrom(size_t n);
   /// Puts those from the n-th on in the order of their places.
   void sortFrom(size_t n);
   static constexpr int maxErrors = 20;
@@ -117,7 +119,7 @@ const std::vector<DiagKind> &diagKinds();
 const DiagKind *findDiagKind(std::string_view code);
 
 /// The candidate nearest to `word` by edit distance (or the only one that begins with it), or "" if
-/// none is near enough to suggest.
+/// none is near enough to suggest. Names of more than 64 bytes are near to nothing.
 std::string nearest(std::string_view word, const std::vector<std::string> &candidates);
 
 } // namespace r1

@@ -5,6 +5,12 @@
 
 namespace r1 {
 
+bool takesString(const Parameter &p) {
+  if (p.type)
+    return p.type->kind == TypeExpr::Named && p.type->path.size() == 1 && p.type->path[0] == "str";
+  return p.init && p.init->kind == Expr::String;
+}
+
 // ── arguments ───────────────────────────────────────────────────────────────
 
 static void withSignature(Evaluator &ev, Diag &d, const Decl *decl) {
@@ -64,6 +70,9 @@ void Evaluator::missing(std::string_view callee, const Decl *decl, const Paramet
       err("E0202", span,
           "`" + std::string(callee) + "` needs `" + std::string(p.name) + "`, which is not given");
   withSignature(*this, d, decl);
+  if (decl && decl->kind == Decl::Pipeline && frames.empty()) // asked for by the command line
+    d.help(takesString(p) ? "--set '" + std::string(p.name) + "=\"…\"'"
+                          : "--set " + std::string(p.name) + "=…");
 }
 
 // ── dims on the way out ─────────────────────────────────────────────────────

@@ -158,8 +158,12 @@ Value full(Evaluator &ev, BuiltinCall &c) {
   if (!ev.g)
     return ev.fail("E0214", c.span, "`full` builds a tensor, which stands only in graph functions");
   std::vector<Dim> dims;
-  for (size_t i = 1; i < c.args.size(); ++i)
-    dims.push_back(ev.dimValue(c[i], c.args[i].span, "a size"));
+  for (size_t i = 1; i < c.args.size(); ++i) {
+    auto d = ev.dimValue(c[i], c.args[i].span, "a size");
+    if (!d)
+      return {};
+    dims.push_back(*d);
+  }
   ElemType e;
   if (!ev.elemOf(c[0], e, c.span))
     return ev.fail("E0206", c.args[0].span, "`full` takes a number and sizes");

@@ -5,6 +5,19 @@
 
 namespace r1 {
 
+Value Evaluator::evalSet(const OverrideTree &over, const ScopeP &sc, const Parameter *p) {
+  size_t before = sh.diags.all().size();
+  Value v = eval(*over.expr, sc);
+  if (!v.isError() || !p || !takesString(*p))
+    return v;
+  // A text that was typed without quotes reads as names and operators.
+  Diag *d = sh.diags.firstErrorFrom(before);
+  std::string_view text = sh.sources.file(over.expr->span.file).text;
+  if (d && d->primary.span.file == over.expr->span.file && text.find('"') == text.npos)
+    d->help(quotedSet(over.text));
+  return v;
+}
+
 Value Evaluator::evalWith(const Expr &e, const ScopeP &sc, const OverrideTree &over) {
   over.used = true;
   if (over.expr)
@@ -128,7 +141,13 @@ Value Evaluator::call(const Expr &e, const ScopeP &sc, const Type *expect, const
         o = &it->second;
     if (o) {
       overridden.insert(name);
-      a.value = evalWith(*x.value, sc, *o);
+      const Parameter *p = nullptr;
+      if (params)
+        for (auto &q : *params)
+          if (q.name == name)
+            p = &q;
+      o->used = true;
+      a.value = o->expr ? evalSet(*o, sc, p) : evalWith(*x.value, sc, *o);
       if (o->expr) {
         a.expr = o->expr;
         a.span = o->expr->span;
@@ -180,12 +199,14 @@ Value Evaluator::call(const Expr &e, const ScopeP &sc, const Type *expect, const
       ArgVal a;
       a.name = p->name;
       if (o.expr) {
-        a.value = eval(*o.expr, sc);
+        a.value = evalSet(o, sc, p);
         a.expr = o.expr;
         a.span = a.nameSpan = o.expr->span;
       } else if (p->init) {
+        frames.push_back({sh.sources.text(e.kids[0]->span), e.span, nullptr});
         a.value = evalWith(*p->init,
                            f.is(Value::Fn) ? f.as<FnObj>().scope : f.as<ModelDefObj>().scope, o);
+        frames.pop_back();
         a.expr = p->init;
         a.span = a.nameSpan = p->init->span;
       } else {

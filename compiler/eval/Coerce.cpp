@@ -18,6 +18,8 @@ Value Evaluator::literal(const Value &list, const Type &t, Span span) {
       break;
     v = &items[0];
   }
+  if (!shape.empty() && shape.back() == 0)
+    return fail("E0213", span, "the list has no elements; every dim is at least 1");
   std::vector<double> numbers;
   bool ragged = false, wrong = false, outside = false;
   std::function<void(const Value &, size_t)> walk = [&](const Value &v, size_t depth) {
@@ -104,7 +106,7 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const What &what) {
       return {};
     }
     if (t.kind == Type::DimT && (u.kind == Type::Int || u.kind == Type::Any))
-      return Value::dim(dimValue(v, span, what));
+      return Value::dim(*dimValue(v, span, what));
     if (u.kind == Type::Any && t.kind != Type::Any)
       return abstractOf(std::make_shared<Type>(t), "", span);
     bool ok = u.kind == t.kind || t.kind == Type::Any ||
@@ -193,10 +195,10 @@ Value Evaluator::coerce(Value v, const Type &t, Span span, const What &what) {
     }
     return wrong();
   case Type::DimT:
-    if (v.is(Value::DimV))
-      return v;
-    if (v.asInt(n))
-      return Value::dim(dimValue(v, span, what));
+    if (v.is(Value::DimV) || v.asInt(n)) {
+      auto d = dimValue(v, span, what);
+      return d ? Value::dim(*d) : Value();
+    }
     return wrong();
   case Type::Device:
     return isStageKind(v, "device") ? v : wrong();

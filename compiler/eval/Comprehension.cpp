@@ -196,7 +196,10 @@ bool Evaluator::makeLoop(std::vector<IndexVar> &vars, const ScopeP &sc, const Sc
           return false;
         }
       } else {
-        v.found = {dimValue(r, v.range->span, "a range")};
+        auto d = dimValue(r, v.range->span, "a range");
+        if (!d)
+          return false;
+        v.found = {*d};
       }
       v.known = true;
     }

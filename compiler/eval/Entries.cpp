@@ -145,6 +145,13 @@ bool selectTrainable(Evaluator &ev, Stage &s, const StageCall &c) {
       r += "[0.." + std::to_string(p[0].count) + "]";
     roots.insert(r);
   });
+  auto nothing = [&]() -> Diag & {
+    std::string list;
+    for (auto &r : roots)
+      list += (list.empty() ? "" : ", ") + r;
+    return ev.err("E0403", c.trainableSpan, "`trainable` selects no parameter")
+        .label("`" + std::string(c.model->decl->name) + "` has: " + list);
+  };
   for (auto &l : s.leaves)
     l.trainable = false;
   for (auto &pattern : c.trainable) {
@@ -161,28 +168,27 @@ bool selectTrainable(Evaluator &ev, Stage &s, const StageCall &c) {
       return false;
     }
     if (!hits) {
-      std::string list;
-      std::vector<std::string> names;
+      std::vector<std::string> names, lists;
       for (auto &r : roots) {
-        list += (list.empty() ? "" : ", ") + r;
         names.push_back(r.substr(0, r.find('[')));
+        if (r.find('[') != std::string::npos)
+          lists.push_back(names.back());
       }
-      auto &d = ev.err("E0403", c.trainableSpan, "`trainable` selects no parameter");
-      d.label("`" + std::string(c.model->decl->name) + "` has: " + list);
+      auto &d = nothing();
       size_t end = pattern.find_first_of("[.");
       std::string first = pattern.substr(0, end);
       std::string near = nearest(first, names);
       // An index fits the one list there is.
-      std::vector<std::string> lists;
-      for (auto &r : roots)
-        if (r.find('[') != std::string::npos)
-          lists.push_back(r.substr(0, r.find('[')));
       if (near.empty() && end != std::string::npos && pattern[end] == '[' && lists.size() == 1)
         near = lists[0];
       if (!near.empty() && near != first)
         d.help("\"" + near + (end == std::string::npos ? "" : pattern.substr(end)) + "\"");
       return false;
     }
+  }
+  if (c.trainable.empty()) {
+    nothing().help("trainable = none trains all of them");
+    return false;
   }
   return true;
 }

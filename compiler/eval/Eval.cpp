@@ -169,8 +169,13 @@ std::string Analysis::pipeline(const std::string &name) {
   return "";
 }
 
+std::string quotedSet(const std::string &set) {
+  size_t eq = set.find('=');
+  return "--set '" + set.substr(0, eq) + "=\"" + set.substr(eq + 1) + "\"'";
+}
+
 /// What the parser says about the value of --set `set`, as a mistake of the command line.
-static void setError(const std::string &set, const Diag &found, Shared &sh) {
+static void setError(const std::string &set, const Diag &found, const Decl *pipeline, Shared &sh) {
   Diag &d = sh.diags.error("E0602", found.primary.span, "--set " + set + ": " + found.title);
   d.primary.text = found.primary.text;
   d.secondary = found.secondary;
@@ -178,16 +183,75 @@ static void setError(const std::string &set, const Diag &found, Shared &sh) {
   d.helps = found.helps;
   size_t eq = set.find('=');
   std::string value = set.substr(eq + 1);
-  if (value.starts_with('/') || value.starts_with('.') || value.starts_with('~'))
-    d.help("a string needs its quotes: --set '" + set.substr(0, eq) + "=\"" + value + "\"'");
+  bool isString = value.starts_with('/') || value.starts_with('.') || value.starts_with('~');
+  if (pipeline)
+    for (auto &p : pipeline->params)
+      isString |= p.name == std::string_view(set).substr(0, eq) && takesString(p);
+  if (isString && !value.empty() && value.find('"') == value.npos)
+    d.help("a string needs its quotes: " + quotedSet(set));
 }
 
 std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name,
                                                  const ElaborateOptions &options) {
+  setIsWrong = false;
   Shared &sh = impl->shared;
   if (sh.diags.hasErrors())
     return nullptr;
+  size_t before = sh.diags.all().size();
+  auto out = elaborateOnce(name, options);
+  if (!out && !options.sets.empty())
+    blameSets(name, options, before);
+  return out;
+}
+
+/// Whose mistake are the errors from the `before`-th diagnostic on? If the program elaborates
+/// without the values of --set, theirs.
+void Analysis::blameSets(const std::string &name, const ElaborateOptions &options, size_t before) {
+  Shared &sh = impl->shared;
+  Diag *first = sh.diags.firstErrorFrom(before);
+  if (!first)
+    return;
+  auto inSet = [&](Span s) {
+    return sh.sources.has(s.file) && sh.sources.file(s.file).path.starts_with("--set ");
+  };
+  for (size_t i = before; i < sh.diags.all().size(); ++i) {
+    const Diag &d = sh.diags.all()[i];
+    setIsWrong |= d.severity == Severity::Error &&
+                  (d.code == "E0601" || d.code == "E0602" || inSet(d.primary.span));
+  }
+  if (setIsWrong) // and the message says so
+    return;
+  auto succeeds = [&](std::vector<std::string> sets) {
+    DiagEngine found;
+    ElaborateOptions without = options;
+    without.sets = std::move(sets);
+    return Analysis(sh.program, sh.sources, found).elaborateOnce(name, without) != nullptr;
+  };
+  // Those of which each alone makes the difference; else all.
+  std::vector<std::string> wrong;
+  size_t n = options.sets.size();
+  for (size_t i = 0; i < n && n > 1 && n <= 8; ++i) {
+    std::vector<std::string> others = options.sets;
+    others.erase(others.begin() + (std::ptrdiff_t)i);
+    if (succeeds(others))
+      wrong.push_back(options.sets[i]);
+  }
+  if (wrong.empty() && succeeds({}))
+    wrong = options.sets;
+  if (wrong.empty())
+    return;
+  setIsWrong = true;
+  std::string note = "with";
+  for (auto &s : wrong)
+    note += " --set " + s;
+  first->note(note);
+}
+
+std::unique_ptr<Elaboration> Analysis::elaborateOnce(const std::string &name,
+                                                     const ElaborateOptions &options) {
+  Shared &sh = impl->shared;
   impl->forceGlobals();
+  const Decl *pipeline = sh.program.main->find(name);
   OverrideTree sets;
   for (auto &s : options.sets) {
     size_t eq = s.find('=');
@@ -207,7 +271,7 @@ std::unique_ptr<Elaboration> Analysis::elaborate(const std::string &name,
     impl->overrides.push_back(parseExpr(id, sh.sources, found, e));
     for (const Diag &f : found.all())
       if (f.severity == Severity::Error)
-        setError(s, f, sh);
+        setError(s, f, pipeline, sh);
     if (!e || sh.diags.hasErrors())
       return nullptr;
     OverrideTree *t = &sets;

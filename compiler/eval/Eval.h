@@ -41,12 +41,17 @@ public:
   /// Null after reporting errors.
   std::unique_ptr<Elaboration> elaborate(const std::string &pipeline,
                                          const ElaborateOptions &options = {});
+  /// Whether the errors of the last elaboration are those of its `sets`, not of the program.
+  bool setIsWrong = false;
 
   /// Runs the `test` blocks of the main file (or of the prelude); failures are reported as E0212.
   std::vector<TestResult> runTests(bool library = false);
 
 private:
   void checkDefinitions(bool library);
+  std::unique_ptr<Elaboration> elaborateOnce(const std::string &pipeline,
+                                             const ElaborateOptions &options);
+  void blameSets(const std::string &pipeline, const ElaborateOptions &options, size_t before);
   struct Impl;
   std::unique_ptr<Impl> impl;
 };

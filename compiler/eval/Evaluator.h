@@ -17,6 +17,7 @@
 #include "compiler/check/Modules.h"
 #include "compiler/eval/GraphBuilder.h"
 #include "compiler/eval/Value.h"
+#include <optional>
 #include <set>
 
 namespace r1 {
@@ -87,6 +88,9 @@ struct OverrideTree {
   bool empty() const { return !expr && sub.empty(); }
 };
 
+/// `file=t.txt` as a shell and the language take it: --set 'file="t.txt"'.
+std::string quotedSet(const std::string &set);
+
 /// What elaboration shares. Not thread-safe; closures at row time do not write to it.
 struct Shared {
   const Program &program;
@@ -101,6 +105,9 @@ struct Shared {
   bool frozen = false;               // row time: `globals` is complete
   Shared(const Program &p, SourceManager &s, DiagEngine &d) : program(p), sources(s), diags(d) {}
 };
+
+/// Is this parameter a string, by its type or its default?
+bool takesString(const Parameter &p);
 
 class StageBuilder; // Stages.h
 
@@ -143,7 +150,10 @@ public:
   Value binary(const Expr &e, const Value &a, const Value &b);
   Value hostBinary(BinOp op, const Value &a, const Value &b, Span span, const Expr *e);
   Value unary(const Expr &e, const Value &a);
-  std::string text(const Value &v); // as interpolation writes it
+  std::string text(const Value &v); // as interpolation writes it; no more than `longestText`
+  Value bounded(std::string s, Span span); // a string, or E0213
+  static constexpr size_t longestText = 16 << 20;
+  static constexpr int64_t longestList = 10'000'000;
   bool equal(const Value &a, const Value &b, Span span);
   bool truth(const Value &v, Span span, bool &out); // host bool; false if it is none
 
@@ -151,7 +161,7 @@ public:
   TypeP type(const TypeExpr &t, const ScopeP &sc, bool binders);
   Value coerce(Value v, const Type &t, Span span, const What &what);
   Value abstractOf(const TypeP &t, std::string_view name, Span span);
-  Dim dimValue(const Value &v, Span span, const What &what);
+  std::optional<Dim> dimValue(const Value &v, Span span, const What &what); // none after an error
   Value literal(const Value &list, const Type &t, Span span);
   /// Binds flexible symbols of `want` and compares the rest. False after reporting nothing:
   /// `why` says what differs.
@@ -191,6 +201,8 @@ public:
                   BuiltinCall *record);
   /// Evaluates an argument expression under an override.
   Value evalWith(const Expr &e, const ScopeP &sc, const OverrideTree &over);
+  /// The expression of a --set that stands for the parameter `p` (null: not known).
+  Value evalSet(const OverrideTree &over, const ScopeP &sc, const Parameter *p);
   /// The value as the caller sees it: dims of the callee's scopes replaced by what they are.
   uint32_t modelFrameLeft(const FnObj &f) const;
   Value leaveFrames(const Value &v, uint32_t frame, uint32_t modelFrame);

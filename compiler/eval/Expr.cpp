@@ -56,8 +56,8 @@ bool Evaluator::evalStmt(const Decl &d, const ScopeP &sc) {
   if (d.kind == Decl::Let) {
     TypeP t = d.type ? type(*d.type, sc, true) : nullptr;
     Value v = eval(*d.value, sc, t.get());
-    if (t)
-      v = coerce(v, *t, d.value->span, "the value");
+    if (d.type)
+      v = t ? coerce(v, *t, d.value->span, "the value") : Value();
     sc->set(d.name, bindLetValue(d.name, d.nameSpan, sc, v));
     return true;
   }
@@ -86,6 +86,11 @@ bool Evaluator::evalStmt(const Decl &d, const ScopeP &sc) {
 }
 
 void Evaluator::explainAssert(const Expr &e, const ScopeP &sc, Diag &d) {
+  if (e.kind == Expr::Binary && (e.op == BinOp::And || e.op == BinOp::Or)) {
+    explainAssert(*e.kids[0], sc, d);
+    explainAssert(*e.kids[1], sc, d);
+    return;
+  }
   // Both sides of a comparison or of `close`, when they can be shown.
   std::vector<const Expr *> sides;
   if (e.kind == Expr::Binary && e.op >= BinOp::Eq && e.op <= BinOp::Ge)
@@ -112,7 +117,8 @@ void Evaluator::explainAssert(const Expr &e, const ScopeP &sc, Diag &d) {
       notes.push_back("`" + std::string(sh.sources.text(s->span)) + "` is " + shown);
   }
   for (auto &n : notes)
-    d.note(n);
+    if (std::find(d.notes.begin(), d.notes.end(), n) == d.notes.end())
+      d.note(n);
 }
 
 Value Evaluator::evalBlock(const Expr &e, const ScopeP &sc, const Type *expect) {
@@ -180,13 +186,15 @@ Value Evaluator::eval(const Expr &e, const ScopeP &sc, const Type *expect) {
       s += text(v);
       if (i + 1 < e.parts.size())
         s += e.parts[i + 1];
+      if (s.size() > longestText && !rowMode)
+        break;
     }
     if (unknown) {
       auto t = std::make_shared<Type>();
       t->kind = Type::Str;
       return Value::unknown(t);
     }
-    return Value::str(std::move(s));
+    return bounded(std::move(s), e.span);
   }
   case Expr::Regex: {
     auto o = std::make_shared<RegexObj>();

@@ -8,6 +8,11 @@ namespace r1 {
 /// f takes nothing and gives one float; the result is {value, grads} with one tensor per selected
 /// parameter, in path order.
 Value gradientOf(Evaluator &ev, BuiltinCall &c) {
+  if (ev.testMode) {
+    ev.err("E0403", c.span, "`grad` needs the model of a stage, and a test has none")
+        .note("its place is the loss of a `train` stage: loss = (m, b) => … grad(() => …, wrt = …)");
+    return {};
+  }
   if (!ev.g || ev.loopDepth)
     return ev.fail("E0214", c.span, "`grad` stands in graph functions, outside of `for`");
   if (!c[0].is(Value::Fn))

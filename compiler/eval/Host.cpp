@@ -41,7 +41,8 @@ std::string Evaluator::text(const Value &v) {
   case Value::Budget: {
     static const char *const units[] = {"steps", "epochs", "tokens", "s"};
     auto &b = v.as<BudgetObj>();
-    return Json(b.amount == std::floor(b.amount) ? Json((int64_t)b.amount) : Json(b.amount))
+    bool whole = b.amount == std::floor(b.amount) && b.amount < 9e15;
+    return Json(whole ? Json((int64_t)b.amount) : Json(b.amount))
                .dump() +
            units[b.unit];
   }
@@ -53,21 +54,30 @@ std::string Evaluator::text(const Value &v) {
   }
   case Value::Range:
     return v.as<RangeObj>().lo.str() + ".." + v.as<RangeObj>().hi.str();
+  // Parts that are shared make a text grow much faster than the value that it is of.
   case Value::List: {
     std::string s = "[";
     for (auto &x : v.as<ListObj>().items)
-      s += (s.size() > 1 ? ", " : "") + text(x);
+      if (s.size() <= longestText)
+        s += (s.size() > 1 ? ", " : "") + text(x);
     return s + "]";
   }
   case Value::Record: {
     std::string s = "{";
     for (auto &[k, x] : v.as<RecordObj>().fields)
-      s += (s.size() > 1 ? ", " : "") + k + " = " + text(x);
+      if (s.size() <= longestText)
+        s += (s.size() > 1 ? ", " : "") + k + " = " + text(x);
     return s + "}";
   }
   default:
     return kindName(v);
   }
+}
+
+Value Evaluator::bounded(std::string s, Span span) {
+  if (s.size() > longestText && !rowMode)
+    return fail("E0213", span, "a string of more than 16 MiB");
+  return Value::str(std::move(s));
 }
 
 bool Evaluator::equal(const Value &a, const Value &b, Span span) {
@@ -197,6 +207,10 @@ Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span,
       return wrong("needs ints, here");
     if (!b.is(Value::Int) && !b.is(Value::DimV))
       return wrong("needs ints, here");
+    if (int64_t lo, hi; a.asInt(lo) && b.asInt(hi) && hi < lo)
+      return fail("E0213", span,
+                  "the range " + std::to_string(lo) + ".." + std::to_string(hi) +
+                      " ends before it begins");
     return Value::range(a.is(Value::Int) ? Dim(a.i) : a.dims(),
                         b.is(Value::Int) ? Dim(b.i) : b.dims());
   }
@@ -233,9 +247,12 @@ Value Evaluator::hostBinary(BinOp op, const Value &a, const Value &b, Span span,
   if (op == BinOp::MatMul)
     return wrong("is the product of tensors, not of");
   if (a.is(Value::Str) && b.is(Value::Str) && op == BinOp::Add)
-    return Value::str(a.string() + b.string());
+    return bounded(a.string() + b.string(), span);
   if (a.is(Value::List) && b.is(Value::List) && op == BinOp::Add) {
     auto items = a.as<ListObj>().items;
+    int64_t n = (int64_t)(items.size() + b.as<ListObj>().items.size());
+    if (n > longestList)
+      return fail("E0213", span, "a list of " + std::to_string(n) + " elements");
     for (auto &x : b.as<ListObj>().items)
       items.push_back(x);
     return Value::list(std::move(items));

@@ -148,7 +148,7 @@ Value replace(Evaluator &ev, BuiltinCall &c) {
   std::string s = c[0].string();
   if (c[1].is(Value::Regex)) {
     re2::RE2::GlobalReplace(&s, *c[1].as<RegexObj>().re, c[2].string());
-    return Value::str(std::move(s));
+    return ev.bounded(std::move(s), c.span);
   }
   if (!isText(ev, c, 1))
     return {};
@@ -160,7 +160,7 @@ Value replace(Evaluator &ev, BuiltinCall &c) {
   for (size_t hit; (hit = s.find(from, at)) != std::string::npos; at = hit + from.size())
     r.append(s, at, hit - at).append(to);
   r.append(s, at, std::string::npos);
-  return Value::str(std::move(r));
+  return ev.bounded(std::move(r), c.span);
 }
 
 Value containsAny(Evaluator &ev, BuiltinCall &c) {
@@ -266,8 +266,8 @@ bool itemsOf(Evaluator &ev, const BuiltinCall &c, size_t i, std::vector<Value> &
       out = {Value::unknown(typeOf(Type::Int))};
       return true;
     }
-    if (hi - lo > 10'000'000) {
-      ev.err("E0213", c.args[i].span, "a list of " + std::to_string(hi - lo) + " elements");
+    if (uint64_t n = (uint64_t)hi - (uint64_t)lo; n > (uint64_t)Evaluator::longestList) {
+      ev.err("E0213", c.args[i].span, "a list of " + std::to_string(n) + " elements");
       return false;
     }
     for (int64_t k = lo; k < hi; ++k)
@@ -347,7 +347,7 @@ Value repeat(Evaluator &ev, BuiltinCall &c) {
     o->anyLength = true;
     return Value::of(Value::List, o);
   }
-  if (n < 0 || n > 10'000'000)
+  if (n < 0 || n > Evaluator::longestList)
     return ev.fail("E0213", c.args[1].span, "a list of " + std::to_string(n) + " elements");
   return Value::list(std::vector<Value>((size_t)n, c[0]));
 }

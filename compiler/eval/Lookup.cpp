@@ -138,8 +138,8 @@ Value Evaluator::global(const Module *m, std::string_view name, Span span) {
       inner->parent = sc;
       TypeP t = d->type ? type(*d->type, inner, true) : nullptr;
       v = eval(*d->value, inner, t.get());
-      if (t)
-        v = coerce(v, *t, d->value->span, "the value");
+      if (d->type)
+        v = t ? coerce(v, *t, d->value->span, "the value") : Value();
       sh.evaluating.erase(d);
       break;
     }

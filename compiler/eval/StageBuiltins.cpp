@@ -3,6 +3,7 @@
 #include "compiler/eval/Files.h"
 #include "compiler/eval/Stages.h"
 #include <algorithm>
+#include <cmath>
 
 namespace r1 {
 
@@ -22,6 +23,21 @@ const Value &arg(const BuiltinCall &c, std::string_view name) {
 Span spanOf(const BuiltinCall &c, std::string_view name) {
   int i = index(c, name);
   return i < 0 ? c.span : c.args[(size_t)i].span;
+}
+
+/// Ids of a vocabulary, of a row, rows of a batch: what the runtime counts in 32 bits, and products
+/// of two in 64.
+constexpr int64_t mostIds = 1 << 24;
+
+/// The int argument `name`, of 1 to mostIds; false after E0213. `what`: "a row has", `of`: "tokens".
+bool countOf(Evaluator &ev, const BuiltinCall &c, std::string_view name, int64_t &n,
+             const char *what, const char *of) {
+  if (arg(c, name).asInt(n) && n >= 1 && n <= mostIds)
+    return true;
+  ev.err("E0213", spanOf(c, name),
+         std::string(what) + " 1 to " + std::to_string(mostIds) + " " + of + ", this is " +
+             ev.text(arg(c, name)));
+  return false;
 }
 
 bool inPipeline(Evaluator &ev, const BuiltinCall &c) {
@@ -178,12 +194,20 @@ Value bpe(Evaluator &ev, BuiltinCall &c) {
   auto &in = arg(c, "data").as<HandleObj>();
   int64_t vocab = 0;
   Json special = toJson(ev, arg(c, "special"));
-  int64_t least = 258 + (int64_t)special.size();
-  if (!arg(c, "vocab").asInt(vocab) || vocab < least) {
-    ev.err("E0213", spanOf(c, "vocab"),
-           "a vocabulary of " + std::to_string(vocab) + " ids is too small")
-        .note("the 256 bytes, the end of text, padding and " + std::to_string(special.size()) +
-              " specials need " + std::to_string(least));
+  int64_t least = 259 + (int64_t)special.size();
+  if (!arg(c, "vocab").asInt(vocab) || vocab < least || vocab > mostIds) {
+    auto &d = ev.err("E0213", spanOf(c, "vocab"),
+                     "a vocabulary of " + std::to_string(vocab) + " ids is too " +
+                         (vocab < least ? "small" : "large"));
+    if (vocab > mostIds)
+      d.note("at most " + std::to_string(mostIds) + " are possible");
+    else if (special.empty())
+      d.note("the 256 bytes, the blank, the end of text and the unknown need " +
+             std::to_string(least));
+    else
+      d.note("the 256 bytes, the blank, the end of text, the unknown and " +
+             std::to_string(special.size()) + (special.size() == 1 ? " special" : " specials") +
+             " need " + std::to_string(least));
     return {};
   }
   auto call = std::make_shared<StageCall>();
@@ -211,8 +235,8 @@ Value pack(Evaluator &ev, BuiltinCall &c) {
     return {};
   }
   int64_t seq = 0, vocab = 0;
-  if (!arg(c, "seq").asInt(seq) || seq < 1)
-    return ev.fail("E0213", spanOf(c, "seq"), "rows have at least one token");
+  if (!countOf(ev, c, "seq", seq, "a row has", "tokens"))
+    return {};
   for (auto &[k, v] : tok.fields)
     if (k == "vocab")
       v.asInt(vocab);
@@ -235,6 +259,57 @@ bool packedCorpus(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
          "`" + std::string(c.name) + "` takes batches of tokens, these are rows of text")
       .help("… |> pack(tok, seq)");
   return false;
+}
+
+// Not a run of nothing, nor of more steps than can be counted.
+bool budgetIsSome(Evaluator &ev, const BuiltinCall &c) {
+  auto &b = arg(c, "budget").as<BudgetObj>();
+  bool whole = b.unit == BudgetSteps || b.unit == BudgetTokens;
+  if (b.amount > 0 && b.amount >= (whole ? 1 : 0) && b.amount < 9e15)
+    return true;
+  ev.err("E0213", spanOf(c, "budget"),
+         std::string("a budget is ") +
+             (b.amount > 1 ? "below 9e15" : whole ? "at least 1" : "more than 0") + ", this is " +
+             ev.text(arg(c, "budget")));
+  return false;
+}
+
+bool clipIsLength(Evaluator &ev, const BuiltinCall &c) {
+  double clip;
+  if (!arg(c, "clip").asFloat(clip) || clip > 0)
+    return true;
+  ev.err("E0213", spanOf(c, "clip"),
+         "`clip` is a length above 0, this is " + ev.text(arg(c, "clip")))
+      .help("clip = none bounds nothing");
+  return false;
+}
+
+// The rate near the first step, in the middle and at the end.
+bool ratesAreSane(Evaluator &ev, const BuiltinCall &c) {
+  const Value &lr = arg(c, "lr");
+  if (!lr.is(Value::Fn))
+    return true;
+  bool constant = lr.as<FnObj>().constant != nullptr;
+  for (double t : {0.01, 0.5, 1.0}) {
+    Evaluator row(ev.sh);
+    row.rowMode = true;
+    Value v = row.apply(lr, std::vector<Value>{Value::real(t)}, spanOf(c, "lr"));
+    double rate;
+    if (v.asFloat(rate) && rate >= 0 && std::isfinite(rate))
+      continue;
+    if (!row.rowError.empty()) {
+      ev.err("E0213", spanOf(c, "lr"), "`lr` has no value at progress " + ev.text(Value::real(t)))
+          .note(row.rowError);
+      return false;
+    }
+    ev.err("E0213", spanOf(c, "lr"),
+           v.isNumber() ? "a learning rate is at least 0 and finite, this is " + ev.text(v) +
+                              (constant ? "" : " at progress " + ev.text(Value::real(t)))
+                        : "a learning rate is a number, this is " + kindName(v) + " at progress " +
+                              ev.text(Value::real(t)));
+    return false;
+  }
+  return true;
 }
 
 Value train(Evaluator &ev, BuiltinCall &c) {
@@ -270,9 +345,10 @@ Value train(Evaluator &ev, BuiltinCall &c) {
   if (!arg(c, "valid").is(Value::None) && !packedCorpus(ev, c, "valid"))
     return {};
   int64_t batch = 0;
-  if (!arg(c, "batch").asInt(batch) || batch < 1)
-    return ev.fail("E0213", spanOf(c, "batch"),
-                   "a batch has at least one row, this is " + ev.text(arg(c, "batch")));
+  if (!countOf(ev, c, "batch", batch, "a batch has", "rows"))
+    return {};
+  if (!budgetIsSome(ev, c) || !clipIsLength(ev, c) || !ratesAreSane(ev, c))
+    return {};
   auto &data = call->data.as<HandleObj>();
   call->tokenizer = data.tokenizer;
   const Value &precision = arg(c, "precision");
@@ -389,8 +465,8 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
     return ev.fail("E0406", spanOf(c, "metrics"),
                    "the model was trained with another tokenizer than these metrics read with");
   int64_t rows = 0;
-  if (!arg(c, "batch").asInt(rows) || rows < 1)
-    return ev.fail("E0213", spanOf(c, "batch"), "a batch has at least one row");
+  if (!countOf(ev, c, "batch", rows, "a batch has", "rows"))
+    return {};
   Json require = nullptr;
   if (arg(c, "require").is(Value::Fn))
     require = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"));

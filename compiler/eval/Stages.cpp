@@ -318,8 +318,8 @@ bool StageBuilder::runStep(Run &r, Step &s, Span from) {
     v = ev.eval(*d.value, r.scope, want);
   }
   nestedName = outer;
-  if (t && !v.isError())
-    v = ev.coerce(v, *t, d.value->span, "the value");
+  if (d.type && !v.isError())
+    v = t ? ev.coerce(v, *t, d.value->span, "the value") : Value();
   if (d.kind == Decl::Stage && !v.isError())
     v = makeStage(r, d, v, over);
   if (d.kind == Decl::Let)
@@ -395,7 +395,7 @@ bool StageBuilder::run(const ModelDefObj &p) {
     ArgVal a;
     a.name = param->name;
     if (tree.expr) {
-      a.value = ev.eval(*tree.expr, r.scope);
+      a.value = ev.evalSet(tree, r.scope, param);
       a.span = a.nameSpan = tree.expr->span;
     } else if (param->init) {
       a.value = ev.evalWith(*param->init, r.scope, tree);

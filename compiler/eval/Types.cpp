@@ -6,22 +6,21 @@ namespace r1 {
 
 // ── type expressions ────────────────────────────────────────────────────────
 
-Dim Evaluator::dimValue(const Value &v, Span span, const What &what) {
+std::optional<Dim> Evaluator::dimValue(const Value &v, Span span, const What &what) {
   int64_t n;
+  if (v.asInt(n) && n < 1) {
+    err("E0213", span, what.str() + " is " + std::to_string(n) + "; every dim is at least 1");
+    return {};
+  }
   if (v.is(Value::DimV))
     return v.dims();
-  if (v.asInt(n)) {
-    if (n < 1) {
-      err("E0213", span, what.str() + " is " + std::to_string(n) + "; every dim is at least 1");
-      return Dim(1);
-    }
+  if (v.asInt(n))
     return Dim(n);
-  }
   if (v.is(Value::Unknown)) // an int parameter used as a size
     return Dim(sh.dims.make("?", DimSym::Rigid, 0, span));
   if (!v.isError())
     err("E0206", span, what.str() + " is a dim, this is " + kindName(v));
-  return Dim(1);
+  return {};
 }
 
 // Names of a size expression that are not in scope become flexible symbols, if binders may.
@@ -100,7 +99,10 @@ TypeP Evaluator::type(const TypeExpr &t, const ScopeP &sc, bool binders) {
           if (binders)
             bindNames(*this, *t.bound, sc);
           r->elem.bounded = true;
-          r->elem.bound = dimValue(eval(*t.bound, sc), t.bound->span, "a bound");
+          auto bound = dimValue(eval(*t.bound, sc), t.bound->span, "a bound");
+          if (!bound)
+            return nullptr;
+          r->elem.bound = *bound;
         }
       }
       for (size_t i = 0; i < t.dims.size(); ++i) {
@@ -126,8 +128,10 @@ TypeP Evaluator::type(const TypeExpr &t, const ScopeP &sc, bool binders) {
           } else {
             err("E0200", d.span, "no pack is called `..." + std::string(d.pack) + "` here");
           }
+        } else if (auto size = dim(d)) {
+          r->dims.push_back(*size);
         } else {
-          r->dims.push_back(dim(d));
+          return nullptr;
         }
       }
       return r;
@@ -213,7 +217,10 @@ TypeP Evaluator::type(const TypeExpr &t, const ScopeP &sc, bool binders) {
       err("E0302", t.dims[i].span, "`" + std::string(name) + "` takes sizes");
       return nullptr;
     }
-    inner->set(alias->dimNames[i], Value::dim(dim(t.dims[i])));
+    auto size = dim(t.dims[i]);
+    if (!size)
+      return nullptr;
+    inner->set(alias->dimNames[i], Value::dim(*size));
   }
   TypeP p = type(*alias->type, inner, false);
   if (p && t.optional && !p->optional) {

@@ -350,7 +350,7 @@ LogicalResult Program::emitAll() {
   kern::LoopOp microLoop, chunkLoop;
   int chunk = -1;
   auto open = [&](Location loc, int64_t count, StringRef over) {
-    auto loop = kern::LoopOp::create(builder, loc, count, over);
+    auto loop = kern::LoopOp::create(builder, loc, count, over, ArrayAttr());
     loop.getBody().push_back(new Block);
     builder.setInsertionPointToEnd(&loop.getBody().front());
     return loop;
@@ -372,7 +372,11 @@ LogicalResult Program::emitAll() {
     if (g->segment == Segment::Loop && micro > 1 && !microLoop) {
       for (Value partial : partials)
         fill(values.home(partial)->buffer, partial.getLoc());
+      SmallVector<Attribute> sums;
+      for (Value partial : partials)
+        sums.push_back(FlatSymbolRefAttr::get(builder.getContext(), values.home(partial)->buffer));
       microLoop = open(loc, micro, "micro");
+      microLoop.setPartialsAttr(builder.getArrayAttr(sums));
       inLoop = true;
     }
     if (g->chunk >= 0 && g->chunk != chunk) {

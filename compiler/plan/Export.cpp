@@ -133,7 +133,8 @@ private:
     std::vector<r1_arg> &args = out.args.emplace_back();
     if (failed(add(program.getBody().front(), ops, args)))
       return failure();
-    r1_program p = {};
+    r1_program p = rowLoop;
+    rowLoop = {};
     p.name = text(program.getSymName());
     p.ops = ops.data(), p.n_ops = ops.size();
     p.args = args.data(), p.n_args = args.size();
@@ -141,6 +142,29 @@ private:
     std::tie(p.scalars, p.n_scalars) = fields(program.getScalars());
     std::tie(p.outputs, p.n_outputs) = fields(program.getOutputs());
     out.programs.push_back(p);
+    return success();
+  }
+
+  /// The sums of a loop over rows as regions; neighbours with nothing but padding between are one.
+  LogicalResult addPartials(kern::LoopOp loop, uint32_t begin, uint32_t end) {
+    std::vector<r1_region> &list = out.regions.emplace_back();
+    for (Attribute a : loop.getPartialsAttr().getValue()) {
+      kern::BufferOp buffer = buffers.lookup(cast<FlatSymbolRefAttr>(a).getValue());
+      auto type = cast<MemRefType>(buffer.getType());
+      if (!type.getElementType().isF32())
+        return buffer.emitOpError("export: a sum over rows of ") << type.getElementType();
+      list.push_back({uint64_t(*buffer.getOffset()), uint64_t(type.getNumElements()) * 4});
+    }
+    llvm::sort(list, [](r1_region x, r1_region y) { return x.offset < y.offset; });
+    std::vector<r1_region> merged;
+    for (r1_region r : list)
+      if (!merged.empty() && r.offset - (merged.back().offset + merged.back().bytes) < 64)
+        merged.back().bytes = r.offset + r.bytes - merged.back().offset;
+      else
+        merged.push_back(r);
+    list = merged;
+    rowLoop.partials = list.data(), rowLoop.n_partials = list.size();
+    rowLoop.rows_begin = begin, rowLoop.rows_end = end;
     return success();
   }
 
@@ -174,9 +198,12 @@ private:
         o.kind = R1_OP_LOOP;
         o.count = loop.getCount();
         ops.push_back(o);
+        uint32_t begin = ops.size() - 1;
         if (failed(add(loop.getBody().front(), ops, args)))
           return failure();
         ops.push_back({R1_OP_END, 0, uint32_t(args.size()), 0, 0, 0});
+        if (loop.getPartials() && failed(addPartials(loop, begin, ops.size() - 1)))
+          return failure();
       } else if (!isa<kern::EndOp>(op)) {
         return op.emitError("export: '")
                << op.getName().getStringRef() << "' is not supported yet in a program";
@@ -189,6 +216,7 @@ private:
   ExportedModule &out;
   llvm::StringMap<kern::BufferOp> buffers;
   llvm::StringMap<uint32_t> kernelIndex;
+  r1_program rowLoop = {}; // what the loop over rows of the program under construction says
   bool bad = false;
 };
 

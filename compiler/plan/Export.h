@@ -32,6 +32,7 @@ struct ExportedModule {
   std::deque<std::vector<r1_op>> ops;
   std::deque<std::vector<r1_arg>> args;
   std::deque<std::vector<r1_field>> fields;
+  std::deque<std::vector<r1_region>> regions;
 };
 
 /// `codeOf` gives the code of the kernel of a name. On failure returns null; an error was emitted.

@@ -1,5 +1,6 @@
 #include "compiler/syntax/Literals.h"
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 namespace r1 {
@@ -322,6 +323,8 @@ private:
     case '/':
       if (peek(1) == '/')
         return comment();
+      if (peek(1) == '*' && (at == start || std::strchr(" \t\r\n()[]{},", text[at - 1])))
+        return blockComment();
       break;
     default:
       break;
@@ -417,6 +420,20 @@ private:
     endLine(t.kind, b);
     out.tokens.push_back(std::move(t));
     pendingNewline = true;
+  }
+
+  /// What other languages write around several lines; skipped whole, so that it is one mistake.
+  void blockComment() {
+    uint32_t b = at;
+    size_t close = text.find("*/", b + 2);
+    if (close == std::string::npos || close >= end)
+      close = std::min<size_t>(text.find('\n', b), end);
+    else
+      close += 2;
+    at = uint32_t(std::min<size_t>(close, end));
+    diags.error("E0101", span(b, b + 2), "there are no block comments")
+        .help("begin each line of it with //");
+    pendingNewline |= text.find('\n', b) < at;
   }
 
   static constexpr std::pair<std::string_view, Tok> punctuation[] = {{"...", Tok::Ellipsis},

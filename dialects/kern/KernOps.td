@@ -243,6 +243,10 @@ def Kern_FillOp : Kern_Op<"fill"> {
 def Kern_LoopOp : Kern_Op<"loop", [SingleBlock, NoRegionArguments]> {
   let summary = "repeats its launches: micro-batches, or chunks of rows of a large intermediate";
   let description = [{
+    `partials`, of a loop over micro-batches, are the buffers of its sums over rows; they are zero
+    before the loop. Turns may be given to several shards, each with sums of its own, which then
+    meet in a fixed tree.
+
     Example (each launch of the loop moves `@x` on by 1024 bytes):
     ```mlir
     kern.loop 4 over "micro" {
@@ -251,7 +255,7 @@ def Kern_LoopOp : Kern_Op<"loop", [SingleBlock, NoRegionArguments]> {
     }
     ```
   }];
-  let arguments = (ins I64Attr:$count, StrAttr:$over);
+  let arguments = (ins I64Attr:$count, StrAttr:$over, OptionalAttr<ArrayAttr>:$partials);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$count `over` $over attr-dict-with-keyword $body";
 }

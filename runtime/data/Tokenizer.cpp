@@ -92,7 +92,7 @@ public:
   }
   Status save(const std::string &dir) const override {
     R1RT_TRY(writeFileAtomic(dir + "/tokenizer.model", model));
-    json j = {{"kind", "bpe"}, {"vocab", size}, {"pieces", pieces()}};
+    json j = {{"kind", "bpe"}, {"vocab", size}, {"pieces", pieces()}, {"sha256", sha256(model)}};
     return writeFileAtomic(dir + "/tokenizer.r1.json", j.dump() + "\n");
   }
 
@@ -147,6 +147,10 @@ Result<TokenizerPtr> openTokenizer(const std::string &dir) {
       j["vocab"].get<uint64_t>() > uint64_t(INT32_MAX))
     return Status::error("`" + dir + "/tokenizer.r1.json` does not describe a tokenizer");
   R1RT_ASSIGN(std::string model, readFile(dir + "/tokenizer.model"));
+  if (auto hash = j.find("sha256"); hash != j.end() && *hash != sha256(model))
+    return Status::error("`" + dir +
+                         "/tokenizer.model` is damaged: its content does not have the hash it had when "
+                         "written; --fresh with the stage that made it makes it again");
   auto t = Bpe::create(std::move(model), j["vocab"].get<int32_t>());
   return t ? std::move(t)
            : Result<TokenizerPtr>(t.status().withContext("`" + dir + "/tokenizer.model`"));

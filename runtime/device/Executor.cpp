@@ -125,29 +125,71 @@ static Status checkProgram(const r1_module &m, const r1_program &p, bool elsewhe
   return Status::ok();
 }
 
+/// Bytes of the sums over rows of the program that has most of them.
+static uint64_t sumBytes(const r1_module &m) {
+  uint64_t most = 0;
+  for (uint32_t i = 0; i < m.n_programs; ++i) {
+    uint64_t bytes = 0;
+    for (uint32_t k = 0; k < m.programs[i].n_partials; ++k)
+      bytes += m.programs[i].partials[k].bytes;
+    most = std::max(most, bytes);
+  }
+  return most;
+}
+
+static uint64_t localShards(const r1_module &m, int ranks) {
+  return std::max<uint32_t>(m.shards, 1) / static_cast<uint64_t>(ranks);
+}
+
+uint64_t shardBytes(const r1_module &module, int ranks) {
+  uint64_t levels = 0;
+  for (uint64_t n = 1; n < localShards(module, ranks); n *= 2)
+    ++levels;
+  return levels * sumBytes(module);
+}
+
 namespace {
 
 /// Runs programs with the threads of the CPU, in the arena that the host sees.
 class CpuExecutor final : public Executor {
 public:
-  CpuExecutor(Device &d, const r1_module &m) : Executor(d, m) {}
+  CpuExecutor(Device &d, const r1_module &m, Ranks *ranks) : Executor(d, m), ranks(ranks) {}
   Status prepare();
   Status run(const r1_program &p) override;
 
 private:
-  void walk(const r1_program &p, int tid);
+  /// Ops from `from` to `to`, of the loop over rows only the turns from `turn` to `last`.
+  struct Part {
+    uint32_t from, to;
+    uint64_t turn, last;
+  };
+  void walk(const r1_program &p, const Part &part, int tid);
+  void runPart(const r1_program &p, const Part &part);
+  Status runShards(const r1_program &p);
+  void meet(const r1_program &p, unsigned shard);
 
+  Ranks *ranks;            // null: one
+  std::vector<Arena> tree; // sums of earlier shards, one for each level
   Arena scratch;
   uint64_t scratchStride = 0;
   std::vector<void *> pointers; // threads × pointerStride: the arguments of a launch
   uint64_t pointerStride = 0;
   const r1_program *current = nullptr;
+  Part part = {};
 };
 
 } // namespace
 
 Result<std::unique_ptr<Executor>> Executor::create(Device &device, const r1_module &module,
-                                                   Accelerator *accelerator) {
+                                                   Accelerator *accelerator, Ranks *ranks) {
+  if (ranks && ranks->size() == 1)
+    ranks = nullptr;
+  uint32_t shards = std::max<uint32_t>(module.shards, 1);
+  if (ranks && shards % uint32_t(ranks->size()))
+    return Status::error(std::to_string(ranks->size()) + " ranks share " + std::to_string(shards) +
+                             (shards == 1 ? " shard" : " shards") +
+                             "; device(shards = …) has to be a multiple of the ranks",
+                         ExitClass::commandLine);
   for (uint32_t i = 0; i < module.n_programs; ++i)
     R1RT_TRY(checkProgram(module, module.programs[i], accelerator));
   for (uint32_t i = 0; i < module.n_leaves; ++i)
@@ -159,9 +201,13 @@ Result<std::unique_ptr<Executor>> Executor::create(Device &device, const r1_modu
     if (c.bytes > module.arena_bytes || c.offset > module.arena_bytes - c.bytes)
       return Status::error("the compiled module is broken: a constant lies outside of the arena");
   }
+  if (accelerator && (shards > 1 || ranks))
+    return Status::error("device(shards = " + std::to_string(shards) +
+                             ") is not supported yet on an accelerator; use the target cpu",
+                         ExitClass::program);
   if (accelerator)
     return createDeviceExecutor(device, module, *accelerator);
-  auto e = std::make_unique<CpuExecutor>(device, module);
+  auto e = std::make_unique<CpuExecutor>(device, module, ranks);
   R1RT_TRY(e->prepare());
   return std::unique_ptr<Executor>(std::move(e));
 }
@@ -194,6 +240,11 @@ Status CpuExecutor::prepare() {
       args = std::max(args, mod.programs[i].ops[k].n_args);
   pointerStride = (args + 7) / 8 * 8 + 8;
   pointers.resize(pointerStride * static_cast<uint64_t>(dev.threads()));
+  uint64_t sums = sumBytes(mod);
+  for (uint64_t n = 1; n < localShards(mod, ranks ? ranks->size() : 1); n *= 2) {
+    R1RT_ASSIGN(Arena level, Arena::create(sums));
+    tree.push_back(std::move(level));
+  }
   return Status::ok();
 }
 
@@ -204,7 +255,7 @@ const r1_program *Executor::program(std::string_view name) const {
   return nullptr;
 }
 
-void CpuExecutor::walk(const r1_program &p, int tid) {
+void CpuExecutor::walk(const r1_program &p, const Part &part, int tid) {
   void **args = pointers.data() + pointerStride * tid;
   char *base = memory.data();
   char *mine = scratch.data() + scratchStride * tid;
@@ -215,7 +266,7 @@ void CpuExecutor::walk(const r1_program &p, int tid) {
   auto address = [&](const r1_arg &a) {
     return base + a.offset + counter[0] * a.stride0 + counter[1] * a.stride1;
   };
-  for (uint32_t i = 0; i < p.n_ops; ++i) {
+  for (uint32_t i = part.from; i < part.to; ++i) {
     const r1_op &op = p.ops[i];
     switch (op.kind) {
     case R1_OP_LAUNCH: {
@@ -247,7 +298,7 @@ void CpuExecutor::walk(const r1_program &p, int tid) {
     }
     case R1_OP_LOOP:
       begin[depth] = i;
-      counter[depth++] = 0;
+      counter[depth++] = p.n_partials && i == p.rows_begin ? part.turn : 0;
       if (op.count == 0) { // skip to the matching end
         for (int open = 1; open;) {
           ++i;
@@ -258,7 +309,8 @@ void CpuExecutor::walk(const r1_program &p, int tid) {
       }
       break;
     case R1_OP_END:
-      if (++counter[depth - 1] < p.ops[begin[depth - 1]].count)
+      if (++counter[depth - 1] < (p.n_partials && i == p.rows_end ? part.last
+                                                                  : p.ops[begin[depth - 1]].count))
         i = begin[depth - 1];
       else
         counter[--depth] = 0;
@@ -267,15 +319,82 @@ void CpuExecutor::walk(const r1_program &p, int tid) {
   }
 }
 
-Status CpuExecutor::run(const r1_program &p) {
+void CpuExecutor::runPart(const r1_program &p, const Part &which) {
+  if (which.from == which.to)
+    return;
   current = &p;
+  part = which;
   dev.parallel(
       [](void *self, int tid) {
         auto *e = static_cast<CpuExecutor *>(self);
-        e->walk(*e->current, tid);
+        e->walk(*e->current, e->part, tid);
       },
       this);
+}
+
+Status CpuExecutor::run(const r1_program &p) {
+  if (p.n_partials && (mod.shards > 1 || ranks)) {
+    R1RT_TRY(runShards(p));
+    return faulted(p);
+  }
+  runPart(p, {0, p.n_ops, 0, p.n_partials ? p.ops[p.rows_begin].count : 0});
   return faulted(p);
+}
+
+/// Shard by shard, each from zero; their sums meet in a tree over shards, then over ranks.
+Status CpuExecutor::runShards(const r1_program &p) {
+  uint64_t shards = std::max<uint32_t>(mod.shards, 1), turns = p.ops[p.rows_begin].count / shards;
+  uint64_t size = ranks ? uint64_t(ranks->size()) : 1, local = shards / size;
+  uint64_t first = ranks ? local * uint64_t(ranks->rank()) : 0;
+  runPart(p, {0, p.rows_begin, 0, 0});
+  for (uint64_t s = 0; s < local; ++s) {
+    for (uint32_t i = 0; s && i < p.n_partials; ++i)
+      std::memset(memory.data() + p.partials[i].offset, 0, p.partials[i].bytes);
+    uint64_t turn = (first + s) * turns;
+    runPart(p, {p.rows_begin, p.rows_end + 1, turn, turn + turns});
+    meet(p, unsigned(s));
+  }
+  for (uint32_t i = 0; ranks && i < p.n_partials; ++i)
+    R1RT_TRY(ranks->sum(reinterpret_cast<float *>(memory.data() + p.partials[i].offset),
+                        p.partials[i].bytes / 4));
+  runPart(p, {p.rows_end + 1, p.n_ops, 0, 0});
+  return Status::ok();
+}
+
+/// The sums of shard number `shard` of this rank join those of the shards before it: a counter in
+/// binary, whose digits are the sums of 1, 2, 4, … shards.
+void CpuExecutor::meet(const r1_program &p, unsigned shard) {
+  struct Job {
+    CpuExecutor &e;
+    const r1_program &p;
+    float *level;
+    bool add;
+  };
+  auto step = [&](unsigned level, bool add) {
+    if (tree.size() <= level)
+      return;
+    Job job{*this, p, reinterpret_cast<float *>(tree[level].data()), add};
+    dev.parallel(
+        [](void *context, int tid) {
+          auto &[e, p, level, add] = *static_cast<Job *>(context);
+          uint64_t at = 0, threads = uint64_t(e.dev.threads());
+          for (uint32_t i = 0; i < p.n_partials; ++i) {
+            auto *x = reinterpret_cast<float *>(e.memory.data() + p.partials[i].offset);
+            uint64_t n = p.partials[i].bytes / 4, to = n * uint64_t(tid + 1) / threads;
+            for (uint64_t k = n * uint64_t(tid) / threads; k < to; ++k)
+              if (add)
+                x[k] = level[at + k] + x[k];
+              else
+                level[at + k] = x[k];
+            at += n;
+          }
+        },
+        &job);
+  };
+  unsigned level = 0;
+  for (; shard >> level & 1; ++level)
+    step(level, true);
+  step(level, false);
 }
 
 } // namespace r1rt

@@ -21,11 +21,26 @@ uint64_t fieldBytes(const r1_field &f);
 
 class Accelerator;
 
+/// The other processes that work on the same batch, as an executor sees them.
+class Ranks {
+public:
+  virtual ~Ranks() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  /// data[i] becomes its sum over all ranks, in a fixed tree; the same bits on every rank.
+  virtual Status sum(float *data, uint64_t n) = 0;
+  /// `data` becomes what rank 0 has there.
+  virtual Status fromFirst(void *data, uint64_t bytes) = 0;
+};
+
 /// Time spent in one kernel, as the first thread saw it: from its launch until all were done.
 struct KernelClock {
   double seconds = 0;
   uint64_t calls = 0;
 };
+
+/// Bytes beside the arena in which the sums of a module's shards meet, on each of `ranks` ranks.
+uint64_t shardBytes(const r1_module &module, int ranks = 1);
 
 class Executor {
 public:
@@ -35,7 +50,8 @@ public:
   /// it: inputs, scalars and outputs of a program before and after its run, weights and states
   /// between `pull` and `push`.
   static Result<std::unique_ptr<Executor>> create(Device &device, const r1_module &module,
-                                                  Accelerator *accelerator = nullptr);
+                                                  Accelerator *accelerator = nullptr,
+                                                  Ranks *ranks = nullptr);
   virtual ~Executor() = default;
 
   const r1_module &module() const { return mod; }

@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <xxhash.h>
 
 namespace r1rt {
 
@@ -21,21 +20,6 @@ static Result<std::vector<TensorView>> allViews(const Executor &e) {
     out.push_back(std::move(t));
   }
   return out;
-}
-
-/// `file`: where the tensors lie, if in a file.
-static std::string hashOf(const std::vector<TensorView> &tensors,
-                          const SafetensorsFile *file = nullptr) {
-  XXH64_state_t *h = XXH64_createState();
-  XXH64_reset(h, 0);
-  for (const TensorView &t : tensors) {
-    XXH64_update(h, t.data.data(), t.data.size());
-    if (file)
-      file->release(t);
-  }
-  uint64_t v = XXH64_digest(h);
-  XXH64_freeState(h);
-  return std::to_string(v);
 }
 
 Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress &p) {
@@ -76,9 +60,9 @@ static Result<Progress> load(Executor &e, const std::string &file) {
       return Status::error("`" + file + "` is not a checkpoint of this stage: tensor `" + t.name +
                            "` is missing or has another shape");
   }
-  if (hashOf(f.index().tensors, &f) != text("xxh64"))
-    return Status::error("`" + file +
-                         "` is damaged: its content does not have the hash it had when written");
+  if (text("xxh64").empty())
+    return Status::error("`" + file + "` is damaged: it does not say which hash it has");
+  R1RT_TRY(checkHash(f, file));
   for (const TensorView &t : own) {
     const TensorView *from = f.find(t.name);
     std::memcpy(const_cast<char *>(t.data.data()), from->data.data(), t.data.size());

@@ -184,7 +184,12 @@ Result<json> Generation::run() {
   std::vector<int32_t> context;
   if (tok->endOfText() >= 0 || job.prompt.empty()) // as documents begin in training
     context.push_back(std::max(tok->endOfText(), 0));
+  size_t before = context.size();
   tok->encode(job.prompt, context);
+  if (size_t n = context.size() - before; int64_t(n) > T)
+    ctx.report.warning(job.spec.value("stage", ""),
+                       "the prompt has " + std::to_string(n) + " tokens and the model sees " +
+                           std::to_string(T) + ": only the last " + std::to_string(T) + " are read");
 
   SignalGuard signals;
   Utf8Stream stream;

@@ -24,6 +24,8 @@ struct StageContext {
   DataContext &data;
   Reporter &report;
   Accelerator *accelerator = nullptr; // where programs run; null: on `device`
+  /// Those who train together; null: this process alone. All call runTrain alike; rank 0 writes.
+  Ranks *ranks = nullptr;
 };
 
 /// Fits parameters. The module has the program "step" (inputs: batch leaves; scalars, of which any

@@ -78,10 +78,11 @@ public:
 
 private:
   Status prepare();
+  bool writes() const { return !ctx.ranks || ctx.ranks->rank() == 0; }
   Status startWeights();
   Status oneStep(StepRecord &r);
   Status validate(uint64_t step);
-  Status checkpoint(StepLog &log);
+  Status checkpoint(StepLog *log);
   Result<json> finish(double loss);
 
   const TrainJob &job;
@@ -125,7 +126,7 @@ Status Training::prepare() {
   if (!spec.contains("data"))
     return badSpec("it has no \"data\"");
   R1RT_ASSIGN(data, openPacked(spec["data"], ctx.data));
-  R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module, ctx.accelerator));
+  R1RT_ASSIGN(exec, Executor::create(ctx.device, *job.module, ctx.accelerator, ctx.ranks));
   step = exec->program("step");
   if (!step)
     return Status::error("the compiled module has no program `step`");
@@ -162,7 +163,8 @@ Status Training::prepare() {
   // Two checkpoints and one being written, or one checkpoint and the final files.
   // A step takes some 400 bytes in steps.jsonl and the event file.
   uint64_t have = checkpointBytes(job.dir), need = 3 * bytes + 400 * budget.steps + (1 << 20);
-  R1RT_TRY(requireSpace(job.dir, need - std::min(need, have), "stage `" + stage + "`"));
+  if (writes())
+    R1RT_TRY(requireSpace(job.dir, need - std::min(need, have), "stage `" + stage + "`"));
   R1RT_TRY(startWeights());
   R1RT_ASSIGN(at, loadCheckpoint(*exec, job.dir,
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
@@ -226,10 +228,10 @@ Status Training::validate(uint64_t stepNumber) {
   return Status::ok();
 }
 
-Status Training::checkpoint(StepLog &log) {
-  if (at.step == 0 || at.step == lastSaved)
+Status Training::checkpoint(StepLog *log) {
+  if (!log || at.step == 0 || at.step == lastSaved)
     return Status::ok();
-  R1RT_TRY(log.flush()); // the series must not lag behind the checkpoint
+  R1RT_TRY(log->flush()); // the series must not lag behind the checkpoint
   R1RT_TRY(exec->pull());
   R1RT_TRY(saveCheckpoint(*exec, job.dir, at));
   lastSaved = at.step;
@@ -237,27 +239,33 @@ Status Training::checkpoint(StepLog &log) {
 }
 
 Result<json> Training::finish(double loss) {
+  json result = {{"steps", at.step}, {"targets", at.targets}, {"seconds", at.seconds}};
+  if (std::isfinite(loss))
+    result["loss"] = loss;
+  if (!writes())
+    return result;
   R1RT_TRY(exec->pull());
   std::map<std::string, std::string> meta = {{"format", "r1"}, {"steps", std::to_string(at.step)}};
   if (auto m = spec.find("metadata"); m != spec.end() && m->is_object())
     for (auto &[k, v] : m->items())
       meta[k] = v.is_string() ? v.get<std::string>() : v.dump();
+  meta["xxh64"] = hashOf(leafViews(*exec));
   R1RT_TRY(writeSafetensors(job.dir + "/model.safetensors", leafViews(*exec), meta));
   R1RT_ASSIGN(std::vector<TensorView> states, stateViews(*exec));
   R1RT_TRY(writeSafetensors(job.dir + "/state.safetensors", states,
                             {{"steps", std::to_string(at.step)}}));
   R1RT_TRY(data->tokenizer->save(job.dir));
   removeCheckpoints(job.dir);
-  json result = {{"steps", at.step}, {"targets", at.targets}, {"seconds", at.seconds}};
-  if (std::isfinite(loss))
-    result["loss"] = loss;
   return result;
 }
 
 Result<json> Training::run() {
   SignalGuard signals; // also while data is read: what stops there goes on from the beginning
   R1RT_TRY(prepare());
-  R1RT_ASSIGN(std::unique_ptr<StepLog> log, StepLog::open(job.dir, stage, at.step));
+  std::unique_ptr<StepLog> log; // of the rank that writes
+  if (writes()) {
+    R1RT_ASSIGN(log, StepLog::open(job.dir, stage, at.step));
+  }
   double every = spec.value("checkpoint_seconds", 30.0);
   uint64_t everySteps = spec.value("checkpoint_steps", uint64_t(0));
   uint64_t validEvery = std::max<uint64_t>(1, budget.steps / 10);
@@ -266,9 +274,19 @@ Result<json> Training::run() {
   auto lastCheckpoint = begin;
   double loss = NAN;
   auto done = [&] { return budget.steps ? at.step >= budget.steps : at.seconds >= budget.seconds; };
-  while (!done()) {
-    if (signals.stopAsked()) {
-      R1RT_TRY(checkpoint(*log));
+  while (true) {
+    // Rank 0 says what is next, so that all leave the loop at the same step.
+    struct {
+      double seconds;
+      bool done, stop;
+    } next = {at.seconds, done(), signals.stopAsked()};
+    if (ctx.ranks)
+      R1RT_TRY(ctx.ranks->fromFirst(&next, sizeof next));
+    at.seconds = next.seconds;
+    if (next.done)
+      break;
+    if (next.stop) {
+      R1RT_TRY(checkpoint(log.get()));
       return Status::error("interrupted after step " + std::to_string(at.step) +
                                "; the same command goes on from there",
                            ExitClass::interrupted);
@@ -277,7 +295,8 @@ Result<json> Training::run() {
     R1RT_TRY(oneStep(r));
     at.seconds = before + since(begin);
     loss = r.loss;
-    R1RT_TRY(log->step(r));
+    if (log)
+      R1RT_TRY(log->step(r));
     double p = budget.steps ? double(at.step) / double(budget.steps) : at.seconds / budget.seconds;
     ctx.report.step(stage, r, std::min(p, 1.0), budget.steps);
     if (valid && budget.steps && (at.step % validEvery == 0 || done()))
@@ -285,11 +304,12 @@ Result<json> Training::run() {
     bool asked = signals.takeCheckpointRequest();
     if (!done() &&
         (asked || since(lastCheckpoint) >= every || (everySteps && at.step % everySteps == 0))) {
-      R1RT_TRY(checkpoint(*log));
+      R1RT_TRY(checkpoint(log.get()));
       lastCheckpoint = Clock::now();
     }
   }
-  R1RT_TRY(log->flush());
+  if (log)
+    R1RT_TRY(log->flush());
   return finish(loss);
 }
 

@@ -52,6 +52,13 @@ void initLeaves(Executor &e, uint64_t seed) {
 Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::string &prefix,
                             bool all) {
   R1RT_ASSIGN(SafetensorsFile f, SafetensorsFile::open(file));
+  if (Status st = checkHash(f, file); !st) {
+    auto stage = f.index().metadata.find("r1.stage");
+    return stage == f.index().metadata.end()
+               ? st
+               : Status::error(st.message() + "; `r1c run` with --fresh " + stage->second +
+                               " makes it again");
+  }
   uint32_t set = 0;
   for (uint32_t i = 0; i < e.module().n_leaves; ++i) {
     const r1_field &leaf = e.module().leaves[i].param;

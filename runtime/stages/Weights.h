@@ -16,7 +16,8 @@ Result<std::vector<TensorView>> stateViews(const Executor &e);
 /// Draws every leaf from its initialiser.
 void initLeaves(Executor &e, uint64_t seed);
 /// Copies the tensors of `file` into the leaves named prefix + tensor. all: every leaf with that
-/// prefix must be there. Shapes must agree. Returns how many leaves were set.
+/// prefix must be there. Shapes must agree, and the bytes with the hash that the file says it has.
+/// Returns how many leaves were set.
 Result<uint32_t> loadLeaves(Executor &e, const std::string &file, const std::string &prefix,
                             bool all);
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <xxhash.h>
 
 namespace r1rt {
 
@@ -175,6 +176,27 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::string &path) {
     return idx.status().withContext("`" + path + "`");
   f.idx = idx.take();
   return f;
+}
+
+std::string hashOf(const std::vector<TensorView> &tensors, const SafetensorsFile *file) {
+  XXH64_state_t *h = XXH64_createState();
+  XXH64_reset(h, 0);
+  for (const TensorView &t : tensors) {
+    XXH64_update(h, t.data.data(), t.data.size());
+    if (file)
+      file->release(t);
+  }
+  uint64_t v = XXH64_digest(h);
+  XXH64_freeState(h);
+  return std::to_string(v);
+}
+
+Status checkHash(const SafetensorsFile &file, const std::string &path) {
+  auto known = file.index().metadata.find("xxh64");
+  if (known == file.index().metadata.end() || known->second == hashOf(file.index().tensors, &file))
+    return Status::ok();
+  return Status::error("`" + path +
+                       "` is damaged: its content does not have the hash it had when written");
 }
 
 Status writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,

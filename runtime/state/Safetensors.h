@@ -44,6 +44,13 @@ private:
 Status writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
                         const std::map<std::string, std::string> &metadata = {});
 
+/// XXH64 of the tensors' bytes in the order given, as decimal digits: what r1c keeps in the metadata
+/// of its own files as "xxh64". `file`: where the tensors lie, if in a file; its memory is given back.
+std::string hashOf(const std::vector<TensorView> &tensors, const SafetensorsFile *file = nullptr);
+/// Fails if the file's metadata has a hash and the tensors have another one. Files without a hash
+/// come from other programs and pass.
+Status checkHash(const SafetensorsFile &file, const std::string &path);
+
 /// "[2, 3]"
 std::string shapeText(const std::vector<int64_t> &shape);
 

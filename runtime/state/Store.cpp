@@ -28,16 +28,24 @@ ArtifactLease::~ArtifactLease() {
 }
 
 Result<std::unique_ptr<Store>> Store::open(const std::string &root) {
-  auto s = std::make_unique<Store>();
-  s->base = root;
   std::error_code ec;
-  if (fs::exists(root, ec) && !fs::is_directory(root, ec))
-    return Status::error("the store `" + root + "` is not a directory");
   if (!fs::exists(root, ec)) {
     Status st = makeDirs(root);
     if (!st.isOk())
       return st.withContext("the store `" + root + "` cannot be made");
   }
+  R1RT_ASSIGN(std::unique_ptr<Store> s, look(root));
+  s->onlyLooks = false;
+  return s;
+}
+
+Result<std::unique_ptr<Store>> Store::look(const std::string &root) {
+  auto s = std::make_unique<Store>();
+  s->base = root;
+  s->onlyLooks = true;
+  std::error_code ec;
+  if (fs::exists(root, ec) && !fs::is_directory(root, ec))
+    return Status::error("the store `" + root + "` is not a directory");
   s->canWrite = access(root.c_str(), W_OK | X_OK) == 0;
   s->hashes = json::object();
   if (auto text = readFile(root + "/hashes.json")) {
@@ -48,12 +56,44 @@ Result<std::unique_ptr<Store>> Store::open(const std::string &root) {
   return s;
 }
 
-Result<json> Store::manifest(const std::string &fingerprint) const {
-  R1RT_ASSIGN(std::string text, readFile(dir(fingerprint) + "/manifest.json"));
-  json j = parseJson(text);
+/// What is wrong with a manifest's text: it is not what `begin` and `finish` write.
+static std::string brokenManifest(const std::string &text) {
+  json j;
+  try {
+    j = json::parse(text);
+  } catch (const json::parse_error &e) {
+    return "is broken at byte " + std::to_string(e.byte ? e.byte - 1 : 0) + " of " +
+           std::to_string(text.size()) + ", where a JSON object was expected to go on";
+  }
   if (!j.is_object())
-    return Status::error("the manifest of artifact " + fingerprint + " is not a JSON object");
-  return j;
+    return "holds " + std::string(j.type_name()) + " where a JSON object was expected";
+  using Type = json::value_t;
+  const std::pair<const char *, Type> fields[] = {
+      {"state", Type::string},    {"stage", Type::string},      {"pipeline", Type::string},
+      {"kind", Type::string},     {"spec", Type::object},       {"reads", Type::object},
+      {"target", Type::string},   {"components", Type::object}, {"files", Type::object}};
+  for (auto &[name, type] : fields)
+    if (auto f = j.find(name); f != j.end() && !f->is_null() && f->type() != type)
+      return "holds " + std::string(f->type_name()) + " as `" + name + "`, where " +
+             json(type).type_name() + " was expected";
+  if (auto t = j.find("time"); t != j.end() && !t->is_number())
+    return "holds " + std::string(t->type_name()) + " as `time`, where number was expected";
+  if (!j.contains("state"))
+    return "has no `state`, where interrupted or finished was expected";
+  if (j["state"] != "finished" && j["state"] != "interrupted")
+    return "has the state " + j["state"].dump(-1, ' ', false, json::error_handler_t::replace) +
+           ", where interrupted or finished was expected";
+  if (j["state"] == "finished" && !j.contains("files"))
+    return "has no `files`, where a list with their sizes was expected";
+  return "";
+}
+
+Result<json> Store::manifest(const std::string &fingerprint) const {
+  std::string file = dir(fingerprint) + "/manifest.json";
+  R1RT_ASSIGN(std::string text, readFile(file));
+  if (std::string what = brokenManifest(text); !what.empty())
+    return Status::error("`" + file + "` " + what);
+  return parseJson(text);
 }
 
 ArtifactState Store::state(const std::string &fingerprint) const {
@@ -61,17 +101,29 @@ ArtifactState Store::state(const std::string &fingerprint) const {
   std::error_code ec;
   if (!m)
     return fs::exists(dir(fingerprint), ec) ? ArtifactState::interrupted : ArtifactState::absent;
-  auto st = m->find("state");
-  auto files = m->find("files");
-  if (st == m->end() || *st != "finished" || files == m->end() || !files->is_object())
+  if ((*m)["state"] != "finished")
     return ArtifactState::interrupted;
   // A file that was cut short or removed: the artifact is made again.
   return damage(fingerprint).empty() ? ArtifactState::finished : ArtifactState::interrupted;
 }
 
 std::string Store::damage(const std::string &fingerprint) const {
+  std::error_code ec;
+  auto text = readFile(dir(fingerprint) + "/manifest.json");
+  if (!text && fs::exists(dir(fingerprint) + "/manifest.json", ec))
+    return text.status().message();
+  if (!text) {
+    // It is written before anything else, but for the lock.
+    for (fs::directory_iterator it(dir(fingerprint), ec), end; !ec && it != end; it.increment(ec))
+      if (std::string name = it->path().filename().string();
+          name != "lock" && name.find(".tmp") == std::string::npos)
+        return "manifest.json is missing, and " + name + " is there";
+    return "";
+  }
+  if (std::string what = brokenManifest(*text); !what.empty())
+    return "manifest.json " + what;
   auto m = manifest(fingerprint);
-  if (!m || m->value("state", json()) != "finished" || !m->value("files", json()).is_object())
+  if (!m || (*m)["state"] != "finished")
     return "";
   for (auto &[name, size] : (*m)["files"].items()) {
     std::error_code ec;
@@ -181,7 +233,7 @@ Result<std::string> Store::fileHash(const std::string &path) {
     return (*it)["sha256"].get<std::string>();
   R1RT_ASSIGN(std::string hash, sha256File(path));
   hashes[full] = {{"key", key}, {"sha256", hash}};
-  if (canWrite)
+  if (canWrite && !onlyLooks)
     (void)writeFileAtomic(base + "/hashes.json", dumpJson(hashes)); // only a cache
   return hash;
 }

@@ -54,14 +54,18 @@ public:
   /// Opens the store at `root`, making it if need be. A store that cannot be written is opened
   /// for reading: what it holds can be used, `begin` fails.
   static Result<std::unique_ptr<Store>> open(const std::string &root);
+  /// Opens the store at `root` to look at it: nothing is written, and one that is not there is empty.
+  static Result<std::unique_ptr<Store>> look(const std::string &root);
 
   const std::string &root() const { return base; }
+  /// May files be kept here? Never in a store that is not there.
   bool writable() const { return canWrite; }
   std::string dir(const std::string &fingerprint) const { return base + "/" + fingerprint; }
 
   ArtifactState state(const std::string &fingerprint) const;
-  /// Why an artifact whose manifest says finished does not count as finished: the first file that
-  /// is missing or has another size, with both sizes. Empty if nothing is wrong.
+  /// Why an artifact that was finished does not count as finished: its manifest is missing or broken,
+  /// or the first file that is missing or has another size, with both sizes. Empty if nothing is
+  /// wrong.
   std::string damage(const std::string &fingerprint) const;
   Result<nlohmann::json> manifest(const std::string &fingerprint) const;
   /// Fingerprints with a manifest, sorted.
@@ -82,7 +86,7 @@ public:
 
 private:
   std::string base;
-  bool canWrite = true;
+  bool canWrite = true, onlyLooks = false;
   nlohmann::json hashes;
 };
 

@@ -1,4 +1,5 @@
 #include "runtime/data/Pack.h"
+#include "runtime/state/Files.h"
 #include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
@@ -59,6 +60,14 @@ TEST(Tokenizer, BpeRoundTripsAndIsDeterministic) {
   auto again = trainBpe(english(), 320, {"<user>"}, {});
   for (auto &r : english().rows)
     ASSERT_EQ(encode(**again, r.text), encode(**t, r.text));
+  // Another byte is noticed, although the model can be read.
+  std::string model = *readFile(a + "/tokenizer.model");
+  model[model.rfind("lazy")] = 'L';
+  ASSERT_TRUE(writeFileAtomic(a + "/tokenizer.model", model));
+  auto damaged = openTokenizer(a);
+  ASSERT_FALSE(damaged);
+  EXPECT_NE(damaged.status().message().find("tokenizer.model` is damaged"), std::string::npos)
+      << damaged.status().message();
   std::filesystem::remove_all(a);
 }
 

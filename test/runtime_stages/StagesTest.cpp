@@ -239,6 +239,38 @@ TEST_F(StagesTest, StartsFromOtherWeights) {
   EXPECT_EQ(a->find("head.w")->data, b->find("head.w")->data);
 }
 
+TEST_F(StagesTest, DamagedWeightsAreRefused) {
+  json first = spec(2);
+  first["metadata"] = {{"r1.stage", "gpt"}};
+  ASSERT_TRUE(train(first, dir("m")));
+  std::string file = root + "/m/model.safetensors", text = bytes(file);
+  text[text.size() - 2] ^= 1;
+  ASSERT_TRUE(writeFileAtomic(file, text));
+  auto refused = [&](const Result<json> &r, const char *how) {
+    ASSERT_FALSE(r) << how;
+    EXPECT_EQ(r.status().exitCode(), 3);
+    EXPECT_NE(r.status().message().find("`" + file + "` is damaged"), std::string::npos)
+        << r.status().message();
+    EXPECT_NE(r.status().message().find("--fresh gpt"), std::string::npos) << r.status().message();
+  };
+  json s = spec(1);
+  s["start"] = root + "/m";
+  refused(train(s, dir("next")), "train");
+  refused(with(1, [&](StageContext &ctx) {
+            return runEvaluate({&fake::module, {{"stage", "eval"}}, root + "/m", ""}, ctx);
+          }), "evaluate");
+  refused(with(1, [&](StageContext &ctx) {
+            return runGenerate({&fake::module, {{"tokens", 1}}, root + "/m", "a", {}}, ctx);
+          }), "generate");
+  // Without a hash, as other programs write them, they are taken as they are.
+  {
+    auto f = SafetensorsFile::open(file);
+    ASSERT_TRUE(writeSafetensors(file, f->index().tensors, {{"format", "pt"}}));
+  }
+  auto r = train(s, dir("other"));
+  EXPECT_TRUE(r) << r.status().message();
+}
+
 TEST_F(StagesTest, EvaluateFillsTheLastBatch) {
   ASSERT_TRUE(train(spec(20), dir("m")));
   json s = {{"stage", "eval"},
@@ -290,6 +322,13 @@ TEST_F(StagesTest, GenerateSlidesAndStops) {
   };
   EXPECT_EQ(gen({{"tokens", 20}, {"temperature", 0}}, "a"),
             "bcdefghijklmnopqrstu"); // longer than T
+  EXPECT_EQ(log().find("warning"), std::string::npos);
+  gen({{"tokens", 1}, {"temperature", 0}}, std::string(fake::T + 3, 'a'));
+  std::string T = std::to_string(fake::T);
+  EXPECT_NE(log().find("the prompt has " + std::to_string(fake::T + 3) + " tokens and the model sees " +
+                       T + ": only the last " + T + " are read"),
+            std::string::npos)
+      << log();
   EXPECT_EQ(
       gen({{"tokens", 20}, {"top_k", 1}}, "xyz"), "{|}~\x7f" + [] {
         std::string bad; // bytes 0x80.. are not UTF-8

@@ -43,6 +43,25 @@ TEST(Safetensors, RoundTrip) {
   unlink(path.c_str());
 }
 
+TEST(Safetensors, KnowsItsHash) {
+  std::string path = testing::TempDir() + "/r1rt_hash_" + std::to_string(getpid()) + ".safetensors";
+  std::string a(24, 'a'), b(2, 'b');
+  std::vector<TensorView> tensors = {{"w", "F32", {2, 3}, a}, {"s", "BF16", {}, b}};
+  auto check = [&] { return checkHash(*SafetensorsFile::open(path), path); };
+  ASSERT_TRUE(writeSafetensors(path, tensors, {{"xxh64", hashOf(tensors)}}));
+  EXPECT_TRUE(check());
+  std::string text = *readFile(path);
+  text[text.size() - 3] ^= 1;
+  ASSERT_TRUE(writeFileAtomic(path, text));
+  Status st = check();
+  EXPECT_EQ(st.exitCode(), 3);
+  EXPECT_NE(st.message().find("`" + path + "` is damaged"), std::string::npos) << st.message();
+  // Other programs write none.
+  ASSERT_TRUE(writeSafetensors(path, tensors, {{"format", "pt"}}));
+  EXPECT_TRUE(check());
+  unlink(path.c_str());
+}
+
 TEST(Safetensors, RefusesHostileFiles) {
   refuses("abc", "fewer than the 8");
   refuses(std::string(8, '\xff'), "at most 100 MB");

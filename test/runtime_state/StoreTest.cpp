@@ -44,6 +44,54 @@ TEST_F(StoreTest, AbsentInterruptedFinished) {
   EXPECT_EQ((*s)->state("f1"), ArtifactState::interrupted);
 }
 
+TEST_F(StoreTest, ABrokenManifestIsNamed) {
+  auto s = Store::open(root);
+  {
+    auto lease = (*s)->begin("f1", {{"stage", "tok"}});
+    EXPECT_EQ((*s)->damage("f1"), "");
+    ASSERT_TRUE(writeFileAtomic(lease->dir() + "/x.bin", "hello"));
+    ASSERT_TRUE((*s)->finish(*lease));
+  }
+  EXPECT_EQ((*s)->damage("f1"), "");
+  std::string file = root + "/f1/manifest.json", whole = *readFile(file);
+  for (auto &[text, what] : std::initializer_list<std::pair<std::string, std::string>>{
+           {"", "is broken at byte 0 of 0"},
+           {whole.substr(0, 40), "is broken at byte 40 of 40, where a JSON object was expected"},
+           {"[1]", "holds array where a JSON object was expected"},
+           {"{}", "has no `state`"},
+           {R"({"state": "done"})", "has the state \"done\", where interrupted or finished"},
+           {R"({"state": "finished"})", "has no `files`"},
+           {R"({"state": "finished", "files": {}, "stage": 5})", "holds number as `stage`"},
+           {R"({"state": "finished", "files": {}, "time": "x"})", "holds string as `time`"},
+           {R"({"state": "finished", "files": {"x.bin": "5"}})", "x.bin has 5 bytes"}}) {
+    ASSERT_TRUE(writeFileAtomic(file, text));
+    EXPECT_EQ((*s)->state("f1"), ArtifactState::interrupted) << text;
+    EXPECT_NE((*s)->damage("f1").find(what), std::string::npos) << (*s)->damage("f1");
+  }
+  fs::remove(file);
+  EXPECT_EQ((*s)->damage("f1"), "manifest.json is missing, and x.bin is there");
+  fs::remove(root + "/f1/x.bin"); // only the lock: a run that was killed at once
+  EXPECT_EQ((*s)->damage("f1"), "");
+}
+
+TEST_F(StoreTest, LookingWritesNothing) {
+  auto s = Store::look(root);
+  ASSERT_TRUE(s) << s.status().message();
+  EXPECT_FALSE((*s)->writable());
+  EXPECT_EQ((*s)->state("f1"), ArtifactState::absent);
+  EXPECT_TRUE((*s)->list().empty());
+  EXPECT_FALSE((*s)->begin("f1", {}));
+  EXPECT_FALSE(fs::exists(root));
+  ASSERT_TRUE(Store::open(root));
+  std::string f = testing::TempDir() + "/r1rt_looked_at_" + std::to_string(getpid());
+  std::ofstream(f) << "abc";
+  EXPECT_TRUE((*Store::look(root))->fileHash(f));
+  EXPECT_TRUE(fs::is_empty(root));
+  fs::remove(f);
+  std::ofstream(root + "/file") << "";
+  EXPECT_FALSE(Store::look(root + "/file"));
+}
+
 TEST_F(StoreTest, SecondRunWaits) {
   auto s = Store::open(root);
   auto lease = std::make_unique<ArtifactLease>((*s)->begin("f", {}).take());

@@ -17,5 +17,7 @@ int r1::tool::checkCommand(const Options &o) {
       if (d->kind == Decl::Pipeline && !session.elaborate(std::string(d->name)))
         exit = session.exit;
   }
+  if (o.json)
+    printEvent("check", {{"ok", exit == Done}, {"files", o.files}});
   return exit;
 }

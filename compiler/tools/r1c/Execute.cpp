@@ -75,6 +75,19 @@ Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
   o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
   o.threads = threads(stage);
   o.micro = session.options.micro;
+  if (stage.on.is_object())
+    o.shards = stage.on.value("shards", int64_t(1));
+  int64_t rows = stage.spec.value("batch", int64_t(1));
+  bool powerOfTwo = o.shards > 0 && (o.shards & (o.shards - 1)) == 0;
+  if (stage.kind == "train" && (!powerOfTwo || rows % o.shards))
+    return Status::error("stage `" + stage.name + "` has device(shards = " + std::to_string(o.shards) +
+                             "): " +
+                             (powerOfTwo ? "a batch of " + std::to_string(rows) +
+                                               " rows does not split into that many equal parts"
+                                         : "the number of shards is 1, 2, 4, 8, …") ,
+                         ExitClass::program);
+  if (stage.kind != "train")
+    o.shards = 1;
   if (session.options.target == "cuda-emu")
     o.target = TargetKind::cudaEmu;
   if (session.options.target == "cuda") {
@@ -181,7 +194,7 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   R1RT_ASSIGN(r1rt::Device * dev, device(s));
   MemoryWatch watch(*compiled->module, dev->threads());
   R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
-  r1rt::StageContext ctx{*dev, data(s), report, where};
+  r1rt::StageContext ctx{*dev, data(s), report, where, ranks};
   // Held here, so that the training finds it: the peak is predicted before the first step.
   R1RT_ASSIGN(r1rt::PackedPtr rows, r1rt::openPacked(s.spec.value("data", json()), ctx.data));
   r1rt::PackedPtr validRows;

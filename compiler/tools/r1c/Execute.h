@@ -13,6 +13,8 @@ public:
   Runner(Session &session, r1rt::Store &store, r1rt::Reporter &report)
       : session(session), store(store), report(report) {}
 
+  r1rt::Ranks *ranks = nullptr; // who trains together; null: this process alone
+
   /// Makes the artifact of a planned stage in `dir`; returns the result for its manifest.
   r1rt::Result<nlohmann::json> execute(const PlannedStage &p, const std::string &dir);
   /// Samples from the finished stage.

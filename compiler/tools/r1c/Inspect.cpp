@@ -13,18 +13,15 @@ namespace r1::tool {
 
 namespace {
 
-int fail(const r1rt::Status &st) {
-  std::fprintf(stderr, "r1c inspect: %s\n", st.message().c_str());
-  return st.exitCode();
-}
+int fail(const Options &o, const r1rt::Status &st) { return Session(o).fail("inspect", st); }
 
 int showTensors(const std::string &path, const Options &o) {
   std::error_code ec;
   if (!fs::exists(path, ec))
-    return fail(r1rt::Status::error("there is no file `" + path + "`", r1rt::ExitClass::commandLine));
+    return fail(o, r1rt::Status::error("there is no file `" + path + "`", r1rt::ExitClass::commandLine));
   auto file = r1rt::SafetensorsFile::open(path);
   if (!file)
-    return fail(file.status());
+    return fail(o, file.status());
   uint64_t bytes = 0;
   json list = json::array();
   for (const r1rt::TensorView &t : file->index().tensors) {
@@ -35,7 +32,7 @@ int showTensors(const std::string &path, const Options &o) {
       std::printf("%-5s %-20s %s\n", t.dtype.c_str(), r1rt::shapeText(t.shape).c_str(), t.name.c_str());
   }
   if (o.json)
-    std::printf("%s\n", json{{"tensors", list}, {"metadata", file->index().metadata}}.dump().c_str());
+    printEvent("tensors", {{"file", path}, {"tensors", list}, {"metadata", file->index().metadata}});
   else {
     for (auto &[key, value] : file->index().metadata)
       std::printf("%s = %s\n", key.c_str(), value.c_str());
@@ -47,7 +44,7 @@ int showTensors(const std::string &path, const Options &o) {
 int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Options &o) {
   auto manifest = store.manifest(fingerprint);
   if (!manifest)
-    return fail(manifest.status());
+    return fail(o, manifest.status());
   std::string dir = store.dir(fingerprint);
   json files = json::object();
   for (const char *kind : {"model", "state"})
@@ -56,8 +53,11 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
   const char *states[] = {"absent", "interrupted", "finished"};
   const char *state = states[int(store.state(fingerprint))];
   if (o.json) {
-    std::printf("%s\n", json{{"fingerprint", fingerprint}, {"state", state}, {"dir", dir},
-                             {"files", files}, {"manifest", *manifest}}.dump().c_str());
+    json event = {{"stage", manifest->value("stage", "")}, {"fingerprint", fingerprint},
+                  {"state", state}, {"dir", dir}, {"files", files}, {"manifest", *manifest}};
+    if (std::string damage = store.damage(fingerprint); !damage.empty())
+      event["damage"] = damage;
+    printEvent("artifact", std::move(event));
     return Done;
   }
   std::printf("%s %s of pipeline %s: %s\n", manifest->value("kind", "").c_str(),
@@ -68,14 +68,12 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
   const json listed = manifest->value("files", json::object());
   // What the stage reported stands beside what the store wrote.
   static const std::set<std::string> own = {"stage", "pipeline", "kind", "spec", "components", "reads",
-                                            "overrides", "numerics", "target", "version", "time", "v",
+                                            "overrides", "numerics", "target", "shards", "version", "time", "v",
                                             "fingerprint", "state", "files"};
   for (auto &[name, fp] : reads.items())
     std::printf("  reads     %-12s %s\n", name.c_str(), fp.get<std::string>().c_str());
   for (auto &[key, value] : spec.items()) {
-    std::string text = value.dump();
-    std::printf("  argument  %-12s %s\n", key.c_str(),
-                text.size() > 100 ? (text.substr(0, 97) + "...").c_str() : text.c_str());
+    std::printf("  argument  %-12s %s\n", key.c_str(), argumentText(value).c_str());
   }
   for (auto &[key, value] : manifest->items())
     if (!own.count(key))
@@ -92,9 +90,9 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
 int inspectCommand(const Options &o) {
   if (o.file.ends_with(".safetensors"))
     return showTensors(o.file, o);
-  auto store = r1rt::Store::open(o.store);
+  auto store = r1rt::Store::look(o.store);
   if (!store)
-    return fail(store.status());
+    return fail(o, store.status());
   auto [file, name] = splitFileAndName(o.file);
   if (name.empty()) {
     // A fingerprint, or the beginning of one.
@@ -102,12 +100,12 @@ int inspectCommand(const Options &o) {
     for (const std::string &fp : (*store)->list())
       if (fp.starts_with(o.file)) {
         if (!found.empty())
-          return fail(r1rt::Status::error("`" + o.file + "` begins several fingerprints",
+          return fail(o, r1rt::Status::error("`" + o.file + "` begins several fingerprints",
                                           r1rt::ExitClass::commandLine));
         found = fp;
       }
     if (found.empty())
-      return fail(r1rt::Status::error("`" + o.file + "` is neither FILE.r1:STAGE, nor a .safetensors file, "
+      return fail(o, r1rt::Status::error("`" + o.file + "` is neither FILE.r1:STAGE, nor a .safetensors file, "
                                       "nor a fingerprint in " + o.store, r1rt::ExitClass::commandLine));
     return showArtifact(found, **store, o);
   }
@@ -116,15 +114,15 @@ int inspectCommand(const Options &o) {
     return session.exit;
   auto plan = planStages(*session.elaboration, store->get(), o);
   if (!plan)
-    return fail(plan.status());
+    return fail(o, plan.status());
   for (const PlannedStage &p : *plan)
     if (p.stage->name == name) {
       if (p.state == r1rt::ArtifactState::absent)
-        return fail(r1rt::Status::error("stage `" + name + "` has no artifact with these settings" +
+        return fail(o, r1rt::Status::error("stage `" + name + "` has no artifact with these settings" +
                                         (p.why.empty() ? "" : ": " + p.why)));
       return showArtifact(p.fingerprint, **store, o);
     }
-  return fail(r1rt::Status::error("no stage `" + name + "` in " + file, r1rt::ExitClass::commandLine));
+  return fail(o, r1rt::Status::error("no stage `" + name + "` in " + file, r1rt::ExitClass::commandLine));
 }
 
 } // namespace r1::tool

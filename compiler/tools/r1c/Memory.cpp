@@ -1,8 +1,10 @@
 #include "compiler/tools/r1c/Memory.h"
+#include "runtime/device/Executor.h"
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <unistd.h>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -30,6 +32,19 @@ uint64_t statusLine(const char *name) {
 uint64_t residentBytes() { return statusLine("VmRSS:"); }
 uint64_t peakResidentBytes() { return statusLine("VmHWM:"); }
 
+uint64_t machineBytes() {
+  long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGE_SIZE);
+  uint64_t bytes = pages > 0 && page > 0 ? uint64_t(pages) * uint64_t(page) : 0;
+  // A container's limit, where it has one ("max": none).
+  if (FILE *f = std::fopen("/sys/fs/cgroup/memory.max", "r")) {
+    unsigned long long limit = 0;
+    if (std::fscanf(f, "%llu", &limit) == 1 && limit && (!bytes || limit < bytes))
+      bytes = limit;
+    std::fclose(f);
+  }
+  return bytes;
+}
+
 bool forgetPeak() {
   FILE *f = std::fopen("/proc/self/clear_refs", "w");
   if (!f)
@@ -45,7 +60,7 @@ void returnFreeMemory() {
 }
 
 MemoryWatch::MemoryWatch(const r1_module &module, int threads)
-    : arena(module.arena_bytes), scratch(module.scratch_bytes * uint64_t(threads)) {
+    : arena(module.arena_bytes), scratch(module.scratch_bytes * uint64_t(threads) + r1rt::shardBytes(module)) {
   returnFreeMemory();
   known = forgetPeak();
   begin = residentBytes();

@@ -10,6 +10,8 @@ namespace r1::tool {
 uint64_t residentBytes();
 /// The most bytes resident since the start or the last forgetPeak; 0 where /proc does not tell.
 uint64_t peakResidentBytes();
+/// The memory of this machine, or what of it this process may have; 0 where the system does not tell.
+uint64_t machineBytes();
 /// Starts the peak anew from what is resident now. False if the system does not allow it.
 bool forgetPeak();
 /// Gives memory that was freed back to the system, so that it does not hide what comes next.

@@ -71,16 +71,99 @@ r1rt::Result<json> componentsOf(const Stage &s, const std::map<std::string, std:
   return c;
 }
 
-std::string shortText(const json &v) {
-  std::string s = v.dump();
-  return s.size() > 80 ? s.substr(0, 77) + "..." : s;
+/// Does this value stand as the program's text, or as a number with a unit? It is told as a whole.
+bool isText(const json &v) {
+  if (!v.is_object())
+    return false;
+  auto source = v.find("source");
+  if (source != v.end())
+    return source->is_string();
+  return v.size() == 1 && v.begin()->is_number() &&
+         (v.contains("steps") || v.contains("epochs") || v.contains("tokens") || v.contains("seconds"));
 }
+
+/// Is this a function of the program, or a record of some? Their canonical text is for fingerprints.
+bool isFunction(const json &v) {
+  if (!isText(v) || !v.contains("source"))
+    return false;
+  return v.contains("fn") || v.contains("row_fn") ||
+         v["source"].get_ref<const std::string &>().find("=>") != std::string::npos;
+}
+
+std::vector<std::string> splitFields(const std::string &text) {
+  std::vector<std::string> out;
+  for (size_t at = 0, next; at < text.size(); at = next + 2) {
+    next = std::min(text.find(", ", at), text.size());
+    out.push_back(text.substr(at, next - at));
+  }
+  return out;
+}
+
+/// A function's canonical text: its body, and the values it captured, "from = 0.01".
+struct FunctionText {
+  std::string body;
+  std::vector<std::string> captured;
+
+  explicit FunctionText(const json &v) : body(v["source"]) {
+    size_t where = body.find(" where ");
+    if (where == std::string::npos)
+      return;
+    std::string rest = body.substr(where + 7), end;
+    for (; rest.ends_with('}'); rest.pop_back())
+      end += '}'; // of a record with this function in it
+    if (rest.find_first_of("$({[") != std::string::npos || rest.find(" where ") != std::string::npos)
+      return; // it captured more than numbers and words
+    body = body.substr(0, where) + end;
+    captured = splitFields(rest);
+  }
+};
+
+std::string joined(const std::vector<std::string> &words) {
+  std::string out;
+  for (const std::string &w : words)
+    out += (out.empty() ? "" : ", ") + w;
+  return out;
+}
+
+std::string anyText(const json &v) {
+  if (isFunction(v)) {
+    FunctionText f(v);
+    return f.captured.empty() ? "a function" : "a function with " + joined(f.captured);
+  }
+  if (v.is_array()) {
+    std::vector<std::string> all;
+    for (const json &e : v)
+      all.push_back(anyText(e));
+    return "[" + joined(all) + "]";
+  }
+  if (!v.is_object())
+    return v.dump(-1, ' ', false, json::error_handler_t::replace);
+  for (const char *word : {"source", "stage"})
+    if (auto it = v.find(word); it != v.end() && it->is_string())
+      return it->get<std::string>();
+  if (isText(v))
+    return v.begin()->dump() + v.begin().key();
+  auto op = v.find("op");
+  bool tree = op != v.end() && op->is_string();
+  std::vector<std::string> fields;
+  for (auto &[key, value] : v.items())
+    if (!tree || (key != "op" && !value.is_null() && !(key == "in" && value.is_object())))
+      fields.push_back(key + " = " + anyText(value));
+  if (!tree)
+    return "{" + joined(fields) + "}";
+  std::string in = v.contains("in") && v["in"].is_object() ? anyText(v["in"]) + " |> " : "";
+  return in + op->get<std::string>() + "(" + joined(fields) + ")";
+}
+
+std::string shortText(const json &v) { return argumentText(v, 80); }
 
 /// The innermost place where two values differ: moves both there and appends to `path` what leads
 /// to it, e.g. ".in.path".
 void descend(const json *&a, const json *&b, std::string &path) {
   for (bool deeper = true; deeper;) {
     deeper = false;
+    if (isText(*a) || isText(*b))
+      return;
     if (a->is_object() && b->is_object()) {
       for (auto &[key, value] : b->items())
         if (auto it = a->find(key); it != a->end() && *it != value) {
@@ -100,6 +183,55 @@ void descend(const json *&a, const json *&b, std::string &path) {
   }
 }
 
+/// The only field that differs between two lists of "name = value": ".from: 0.01 -> 0.001", or "".
+std::string fieldDifference(const std::vector<std::string> &before, const std::vector<std::string> &now) {
+  std::string found;
+  for (size_t i = 0; before.size() == now.size() && i < now.size(); ++i) {
+    if (before[i] == now[i])
+      continue;
+    size_t name = now[i].find(" = ");
+    if (!found.empty() || name == std::string::npos || !before[i].starts_with(now[i].substr(0, name + 3)))
+      return "";
+    found = "." + now[i].substr(0, name) + ": " + before[i].substr(name + 3) + " -> " + now[i].substr(name + 3);
+  }
+  return found;
+}
+
+/// What differs between two texts of the program, after the name of what they are.
+std::string textDifference(const json &before, const json &now) {
+  std::string field;
+  bool functions = isFunction(before) && isFunction(now);
+  if (functions) {
+    FunctionText a(before), b(now);
+    if (a.body == b.body)
+      field = fieldDifference(a.captured, b.captured);
+  } else if (isText(before) && isText(now) && before.contains("source") && now.contains("source")) {
+    // Two calls of one constructor: GPT(V = 300, D = 16).
+    const std::string a = before["source"], b = now["source"];
+    size_t open = a.find('(');
+    if (open != std::string::npos && a.substr(0, open) == b.substr(0, open) && a.ends_with(')') &&
+        b.ends_with(')'))
+      field = fieldDifference(splitFields(a.substr(open + 1, a.size() - open - 2)),
+                              splitFields(b.substr(open + 1, b.size() - open - 2)));
+  }
+  if (!field.empty())
+    return field;
+  return functions ? " changed (a function)" : ": " + shortText(before) + " -> " + shortText(now);
+}
+
+/// The same for a parameter's component: [dims, distribution, a, b, trainable, stage].
+std::string parameterDifference(const json &before, const json &now) {
+  if (!before.is_array() || !now.is_array() || before.size() != now.size() || now.size() != 6)
+    return " changed";
+  if (before[0] != now[0])
+    return ": " + before[0].dump() + " -> " + now[0].dump();
+  if (before[5] != now[5])
+    return " starts from other weights";
+  if (before[4] != now[4])
+    return now[4] == true ? " is now trained" : " is no longer trained";
+  return " starts from another distribution";
+}
+
 /// "argument lr: A -> B": the first difference between two sets of components.
 std::string firstDifference(const json &before, const json &now) {
   for (auto &[key, value] : now.items()) {
@@ -115,8 +247,10 @@ std::string firstDifference(const json &before, const json &now) {
         return key + " is another artifact";
       const json *was = &before[key], *is = &value;
       std::string path = key;
+      if (key.starts_with("parameter "))
+        return key + parameterDifference(*was, *is);
       descend(was, is, path);
-      return path + ": " + shortText(*was) + " -> " + shortText(*is);
+      return path + textDifference(*was, *is);
     }
   }
   for (auto &[key, value] : before.items())
@@ -126,6 +260,16 @@ std::string firstDifference(const json &before, const json &now) {
 }
 
 } // namespace
+
+std::string argumentText(const json &value, size_t most) {
+  std::string s = anyText(value);
+  if (s.size() <= most)
+    return s;
+  size_t end = most - 3;
+  while (end > 0 && (static_cast<unsigned char>(s[end]) & 0xC0) == 0x80)
+    --end; // between two characters
+  return s.substr(0, end) + "...";
+}
 
 uint64_t fileBytes(const Stage &stage) {
   std::set<std::string> paths;

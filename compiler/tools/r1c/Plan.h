@@ -26,6 +26,12 @@ struct PlannedStage {
 /// The size of all files that a stage reads; what is not there counts as nothing.
 uint64_t fileBytes(const Stage &stage);
 
+/// The most characters of an argument in a line for people.
+constexpr size_t shownCharacters = 100;
+/// An argument of a stage's spec, for people: what was written where the spec still says it. A
+/// function is told by what it captured: "a function with from = 0.01, to = 1e-04".
+std::string argumentText(const nlohmann::json &value, size_t most = shownCharacters);
+
 /// Fingerprints every stage of the pipeline and looks it up. `store` may be null (nothing stored).
 /// Fails when a file cannot be read or an option names no stage.
 r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r1rt::Store *store,

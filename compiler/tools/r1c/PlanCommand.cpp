@@ -2,6 +2,7 @@
 #include "compiler/tools/r1c/Execute.h"
 #include "compiler/tools/r1c/Files.h"
 #include "compiler/tools/r1c/Memory.h"
+#include <algorithm>
 #include <cstdio>
 
 using nlohmann::json;
@@ -38,15 +39,7 @@ std::string amount(uint64_t bytes) {
   return b;
 }
 
-/// "lr = cosine(...)": the arguments of a stage, one line each.
-std::string argumentText(const json &value) {
-  if (value.is_object() && value.contains("source"))
-    return value["source"].get<std::string>();
-  if (value.is_object() && value.contains("stage"))
-    return value["stage"].get<std::string>();
-  std::string s = value.dump();
-  return s.size() > 90 ? s.substr(0, 87) + "..." : s;
-}
+std::string trimmed(const std::string &s) { return s.substr(std::min(s.find_first_not_of(' '), s.size())); }
 
 } // namespace
 
@@ -56,21 +49,23 @@ int planCommand(const Options &o) {
   if (!session.load(file) || !session.elaborate(name, o.seed))
     return session.exit;
   auto fail = [&](const r1rt::Status &st) { return session.fail("plan", st); };
-  auto store = r1rt::Store::open(o.store);
+  auto store = r1rt::Store::look(o.store);
   if (!store)
     return fail(store.status());
   auto planned = planStages(*session.elaboration, store->get(), o);
   if (!planned)
     return fail(planned.status());
   const Elaboration &program = *session.elaboration;
-  r1rt::Reporter report;
+  r1rt::Reporter::Options ro;
+  ro.json = o.json;
+  r1rt::Reporter report(ro);
   Runner runner(session, **store, report);
 
   json out = {{"pipeline", program.pipeline},
               {"parameters", program.parameters}, {"stages", json::array()}};
   std::string head = program.pipeline;
   for (auto &[key, value] : program.parameters)
-    head += "  " + key + "=" + value.dump();
+    head += "  " + key + "=" + argumentText(value);
   if (!o.json)
     std::printf("%s\n\n", head.c_str());
 
@@ -104,6 +99,7 @@ int planCommand(const Options &o) {
         for (auto &[key, value] : s.spec.items())
           std::printf("      %-10s = %s\n", key.c_str(), argumentText(value).c_str());
     }
+    uint64_t peak = 0;
     // Memory of what would run, from a plan of its programs (no code is generated).
     if (runs && s.kind == "train") {
       auto placed = runner.compileOptions(s);
@@ -115,7 +111,6 @@ int planCommand(const Options &o) {
       auto compiled = runner.compile(s, entriesFor(s), co);
       if (!compiled)
         return fail(compiled.status());
-      uint64_t total = 0;
       json memory = json::object();
       auto dev = runner.device(s);
       if (!dev)
@@ -127,7 +122,7 @@ int planCommand(const Options &o) {
       (*compiled)->memory.push_back({"data, about", MemoryWatch::estimateData(fileBytes(s))});
       (*compiled)->memory.push_back({"logs and stacks", MemoryWatch::reserve});
       for (const MemoryLine &line : (*compiled)->memory) {
-        total += line.bytes;
+        peak += line.bytes;
         memory[line.what] = line.bytes;
       }
       js["memory"] = memory;
@@ -136,15 +131,21 @@ int planCommand(const Options &o) {
       if (!o.json) {
         for (const MemoryLine &line : (*compiled)->memory)
           std::printf("        %-28s %s\n", line.what.c_str(), amount(line.bytes).c_str());
-        std::printf("        %-28s %s\n", "peak", amount(total).c_str());
+        std::printf("        %-28s %s\n", "peak", amount(peak).c_str());
         if (uint64_t limit = (*compiled)->memoryLimit)
           std::printf("        %-28s %s (of the peak all but data, logs and stacks)\n", "limit",
                       amount(limit).c_str());
-        int64_t batch = s.spec.value("batch", int64_t(0)), micro = (*compiled)->micro;
-        std::printf("        micro-batch %lld x accumulate %lld = batch %lld;  %d launches of %d kernels\n",
-                    static_cast<long long>(batch / micro), static_cast<long long>(micro),
-                    static_cast<long long>(batch), (*compiled)->launches, (*compiled)->distinctKernels);
+        long long batch = s.spec.value("batch", int64_t(0)), micro = (*compiled)->micro, shards = co.shards;
+        std::string parts = shards > 1 ? " x shards " + std::to_string(shards) : "";
+        std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld;  %d launches of %d kernels\n",
+                    batch / micro / shards, micro, parts.c_str(), batch, (*compiled)->launches,
+                    (*compiled)->distinctKernels);
       }
+    }
+    if (uint64_t machine = machineBytes(); o.target != "cuda" && machine && peak > machine) {
+      std::fflush(stdout);
+      report.warning(s.name, "its peak of " + trimmed(amount(peak)) + " does not fit: this machine has " +
+                                 trimmed(amount(machine)) + " of memory");
     }
     out["stages"].push_back(js);
   }

@@ -1,11 +1,15 @@
 // r1c run: stages in order; what is finished is reused, what was interrupted goes on.
-#include "compiler/tools/r1c/Execute.h"
+#include "compiler/tools/r1c/World.h"
 #include "compiler/tools/r1c/Files.h"
+#include "runtime/stages/Checkpoint.h"
 #include "runtime/state/Files.h"
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <unistd.h>
+#include <utility>
 
 using nlohmann::json;
 using r1rt::ArtifactState;
@@ -16,6 +20,10 @@ namespace {
 
 double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+int64_t shardsOf(const Stage &s) {
+  return s.on.is_object() ? s.on.value("shards", int64_t(1)) : 1;
 }
 
 json manifestInfo(const Session &session, const PlannedStage &p,
@@ -29,7 +37,8 @@ json manifestInfo(const Session &session, const PlannedStage &p,
           {"kind", p.stage->kind},     {"spec", p.stage->spec},
           {"components", p.components}, {"reads", reads},
           {"overrides", session.options.sets}, {"numerics", numerics},
-          {"target", session.options.target}, {"version", R1C_VERSION},    {"time", now()}};
+          {"target", session.options.target},
+          {"shards", shardsOf(*p.stage)}, {"version", R1C_VERSION},    {"time", now()}};
 }
 
 /// The gate of an evaluate stage: why `require` says no, or "" if it does not.
@@ -69,7 +78,166 @@ json planEvent(const Session &session, const std::vector<PlannedStage> &plan) {
           {"stages", stages}};
 }
 
+/// Is there room on the store's disk for what the training stages of the plan will write? A stage
+/// needs three times its weights and optimiser state while it trains, as checkpoints are replaced
+/// whole, and keeps them once.
+r1rt::Status foreseeDisk(const std::vector<PlannedStage> &plan, const r1rt::Store &store) {
+  uint64_t kept = 0, most = 0;
+  std::string names;
+  int stages = 0;
+  for (const PlannedStage &p : plan) {
+    const Stage &s = *p.stage;
+    if (!p.runs() || s.kind != "train")
+      continue;
+    uint64_t leaves = 0, trained = 0, states = 0;
+    for (const Leaf &leaf : s.leaves) {
+      uint64_t n = 1;
+      for (auto &d : leaf.type.dims)
+        n *= uint64_t(d.size);
+      leaves += n;
+      trained += leaf.trainable ? n : 0;
+    }
+    for (const auto &entry : s.entries)
+      if (entry->name == "update")
+        states = uint64_t(std::count_if(entry->inputs.begin(), entry->inputs.end(), [](const Node *n) {
+          return n->name == "s" || n->name.starts_with("s.");
+        }));
+    uint64_t bytes = 4 * (leaves + states * trained);
+    uint64_t there = r1rt::checkpointBytes(store.dir(p.fingerprint));
+    if (p.fresh) { // removed before it begins
+      std::error_code ec;
+      there = 0;
+      for (const auto &file : std::filesystem::directory_iterator(store.dir(p.fingerprint), ec)) {
+        uintmax_t n = file.file_size(ec);
+        there += ec ? 0 : n;
+      }
+    }
+    most = std::max(most, kept + 3 * bytes + (1 << 20) - std::min(there, 3 * bytes));
+    kept += bytes;
+    names += (names.empty() ? "`" : ", `") + s.name + "`";
+    ++stages;
+  }
+  if (!stages || !store.writable())
+    return r1rt::Status::ok(); // a store that is read-only is named where it is to be written
+  return r1rt::requireSpace(store.root(), most, "training " + names);
+}
+
 } // namespace
+
+/// Ranks share the shards of a batch: every stage that trains needs enough of them.
+static r1rt::Status enoughShards(const std::vector<PlannedStage> &plan, int ranks) {
+  for (const PlannedStage &p : plan) {
+    int64_t shards = shardsOf(*p.stage);
+    if (p.runs() && p.stage->kind == "train" && shards % ranks)
+      return r1rt::Status::error(
+          std::to_string(ranks) + " ranks were started, and stage `" + p.stage->name + "` has " +
+              std::to_string(shards) + (shards == 1 ? " shard" : " shards") +
+              "; help: device(shards = " + std::to_string(ranks) + "), or a multiple of it",
+          r1rt::ExitClass::commandLine);
+  }
+  return r1rt::Status::ok();
+}
+
+/// Runs what the plan says, stage by stage; `world` joins in those that train.
+static int runStages(const Options &o, Session &session, r1rt::Store &store,
+                     std::vector<PlannedStage> &plan, r1rt::Reporter &report, Runner &runner,
+                     World &world) {
+  auto fail = [&](const r1rt::Status &st) { return session.fail("run", st); };
+  // What a gate that says no leaves undone.
+  auto stop = [&](const PlannedStage &gate, const std::string &why) {
+    report.stage(gate.stage->name, "failed", {{"message", why}});
+    for (const PlannedStage *p = &gate + 1; p != plan.data() + plan.size(); ++p)
+      if (p->runs())
+        report.note(p->stage->name + "  not started");
+    return GateFailed;
+  };
+
+  for (PlannedStage &p : plan) {
+    const Stage &s = *p.stage;
+    if (!p.selected)
+      continue;
+    if (!p.runs()) {
+      report.stage(s.name, "cached", {{"fingerprint", p.fingerprint}});
+      runner.finished(s.name, store.dir(p.fingerprint));
+      // A finished gate that had said no says no again.
+      auto m = store.manifest(p.fingerprint);
+      if (!m)
+        return fail(m.status());
+      auto no = gateSaysNo(s, *m);
+      if (!no)
+        return fail(no.status());
+      if (!no->empty())
+        return stop(p, *no);
+      continue;
+    }
+    if (auto m = store.manifest(p.fingerprint);
+        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty() &&
+        m->value("numerics", numerics) != numerics)
+      return fail(r1rt::Status::error(
+          "stage `" + s.name + "` was interrupted by an r1c with numerics " +
+              m->value("numerics", json()).dump() + ", this one has " + std::to_string(numerics) +
+              ": going on would mix two arithmetics; --fresh " + s.name + " begins it again",
+          r1rt::ExitClass::commandLine));
+    if (auto m = store.manifest(p.fingerprint);
+        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty()) {
+      json mine = {{"target", o.target}, {"shards", shardsOf(s)}};
+      json then = {{"target", m->value("target", "cpu")}, {"shards", m->value("shards", 1)}};
+      for (auto &[what, value] : mine.items())
+        if (then[what] != value)
+          return fail(r1rt::Status::error(
+              "stage `" + s.name + "` was interrupted with " + what + " " + then[what].dump() +
+                  ", this run has " + value.dump() + ": going on would mix two arithmetics; the old " +
+                  what + " goes on, --fresh " + s.name + " begins it again",
+              r1rt::ExitClass::commandLine));
+    }
+    if (!p.why.empty() && p.state == ArtifactState::interrupted)
+      report.warning(s.name, "the artifact " + p.fingerprint + " is damaged and made again: " + p.why);
+    auto lease = store.begin(
+        p.fingerprint, manifestInfo(session, p, plan),
+        [&](const std::string &text) { report.note(s.name + "  " + text); }, p.fresh);
+    if (!lease)
+      return fail(lease.status().withContext("stage `" + s.name + "`"));
+    if (lease->state() == ArtifactState::finished) {
+      report.stage(s.name, "cached", {{"fingerprint", p.fingerprint}});
+      runner.finished(s.name, lease->dir());
+      auto m = store.manifest(p.fingerprint);
+      auto no = m ? gateSaysNo(s, *m) : r1rt::Result<std::string>(m.status());
+      if (!no)
+        return fail(no.status());
+      if (!no->empty())
+        return stop(p, *no);
+      continue;
+    }
+    json started = {{"resumes", lease->state() == ArtifactState::interrupted}};
+    if (!p.why.empty())
+      started["message"] = p.why;
+    report.stage(s.name, "started", started);
+    bool together = world.size() > 1 && s.kind == "train";
+    if (together)
+      if (auto st = world.announce(size_t(&p - plan.data()), lease->dir()); !st)
+        return fail(st);
+    auto result = runner.execute(p, lease->dir());
+    if (!result) {
+      bool interrupted = result.status().exitCode() == Interrupted;
+      if (together && !interrupted)
+        world.abort(result.status().withContext("stage `" + s.name + "`"));
+      report.stage(s.name, interrupted ? "interrupted" : "failed");
+      return fail(result.status().withContext("stage `" + s.name + "`"));
+    }
+    if (auto st = store.finish(*lease, *result); !st)
+      return fail(st.withContext("stage `" + s.name + "`"));
+    runner.finished(s.name, lease->dir());
+    report.stage(s.name, "done", *result);
+    report.artifact(s.name, p.fingerprint, lease->dir());
+    auto no = gateSaysNo(s, *result);
+    if (!no)
+      return fail(no.status());
+    if (!no->empty())
+      return stop(p, *no);
+  }
+  return Done;
+}
+
 
 int runCommand(const Options &o) {
   auto [file, name] = splitFileAndName(o.file);
@@ -84,9 +252,17 @@ int runCommand(const Options &o) {
   if (!plan)
     return fail(plan.status());
 
+  auto world = World::join();
+  if (!world)
+    return fail(world.status());
+  if (auto st = (*world)->sameProgram(*plan); !st)
+    return fail(st);
+  if (auto st = enoughShards(*plan, (*world)->size()); !st)
+    return fail(st);
+  bool first = (*world)->rank() == 0; // the one that people see
   r1rt::Reporter::Options ro;
-  ro.json = o.json;
-  ro.quiet = o.quiet;
+  ro.json = o.json && first;
+  ro.quiet = o.quiet || !first;
   r1rt::Reporter report(ro);
   if (o.failOnChange)
     for (const PlannedStage &p : *plan)
@@ -98,95 +274,19 @@ int runCommand(const Options &o) {
   for (const PlannedStage &p : *plan)
     if (p.runs())
       report.stage(p.stage->name, "queued");
-  // What a gate that says no leaves undone.
-  auto stop = [&](const PlannedStage &gate, const std::string &why) {
-    report.stage(gate.stage->name, "failed", {{"message", why}});
-    for (const PlannedStage *p = &gate + 1; p != plan->data() + plan->size(); ++p)
-      if (p->runs())
-        report.note(p->stage->name + "  not started");
-    return GateFailed;
-  };
-
   Runner runner(session, **store, report);
+  runner.ranks = (*world)->size() > 1 ? world->get() : nullptr;
   // A device that is not there is known before anything runs.
   if (std::any_of(plan->begin(), plan->end(), [](const PlannedStage &p) { return p.runs(); }))
     if (auto device = runner.accelerator(); !device)
       return fail(device.status());
-  for (PlannedStage &p : *plan) {
-    const Stage &s = *p.stage;
-    if (!p.selected)
-      continue;
-    if (!p.runs()) {
-      report.stage(s.name, "cached", {{"fingerprint", p.fingerprint}});
-      runner.finished(s.name, (*store)->dir(p.fingerprint));
-      // A finished gate that had said no says no again.
-      auto m = (*store)->manifest(p.fingerprint);
-      if (!m)
-        return fail(m.status());
-      auto no = gateSaysNo(s, *m);
-      if (!no)
-        return fail(no.status());
-      if (!no->empty())
-        return stop(p, *no);
-      continue;
-    }
-    if (auto m = (*store)->manifest(p.fingerprint);
-        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty() &&
-        m->value("numerics", numerics) != numerics)
-      return fail(r1rt::Status::error(
-          "stage `" + s.name + "` was interrupted by an r1c with numerics " +
-              m->value("numerics", json()).dump() + ", this one has " + std::to_string(numerics) +
-              ": going on would mix two arithmetics; --fresh " + s.name + " begins it again",
-          r1rt::ExitClass::commandLine));
-    if (auto m = (*store)->manifest(p.fingerprint);
-        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty() &&
-        m->value("target", "cpu") != o.target)
-      return fail(r1rt::Status::error("stage `" + s.name + "` was interrupted on the target " +
-                                          m->value("target", "cpu") + ", this run is for " + o.target +
-                                          ": going on would mix two arithmetics; --target " +
-                                          m->value("target", "cpu") + " goes on, --fresh " + s.name +
-                                          " begins it again",
-                                      r1rt::ExitClass::commandLine));
-    if (!p.why.empty() && p.state == ArtifactState::interrupted)
-      report.warning(s.name, "the artifact " + p.fingerprint + " is damaged and made again: " + p.why);
-    auto lease = (*store)->begin(
-        p.fingerprint, manifestInfo(session, p, *plan),
-        [&](const std::string &text) { report.note(s.name + "  " + text); }, p.fresh);
-    if (!lease)
-      return fail(lease.status().withContext("stage `" + s.name + "`"));
-    if (lease->state() == ArtifactState::finished) {
-      report.stage(s.name, "cached", {{"fingerprint", p.fingerprint}});
-      runner.finished(s.name, lease->dir());
-      auto m = (*store)->manifest(p.fingerprint);
-      auto no = m ? gateSaysNo(s, *m) : r1rt::Result<std::string>(m.status());
-      if (!no)
-        return fail(no.status());
-      if (!no->empty())
-        return stop(p, *no);
-      continue;
-    }
-    json started = {{"resumes", lease->state() == ArtifactState::interrupted}};
-    if (!p.why.empty())
-      started["message"] = p.why;
-    report.stage(s.name, "started", started);
-    auto result = runner.execute(p, lease->dir());
-    if (!result) {
-      bool interrupted = result.status().exitCode() == Interrupted;
-      report.stage(s.name, interrupted ? "interrupted" : "failed");
-      return fail(result.status().withContext("stage `" + s.name + "`"));
-    }
-    if (auto st = (*store)->finish(*lease, *result); !st)
-      return fail(st.withContext("stage `" + s.name + "`"));
-    runner.finished(s.name, lease->dir());
-    report.stage(s.name, "done", *result);
-    report.artifact(s.name, p.fingerprint, lease->dir());
-    auto no = gateSaysNo(s, *result);
-    if (!no)
-      return fail(no.status());
-    if (!no->empty())
-      return stop(p, *no);
-  }
-  return Done;
+  if (auto st = foreseeDisk(*plan, **store); !st)
+    return fail(st);
+  if (!first)
+    return (*world)->follow(runner, *plan, **store);
+  int code = runStages(o, session, **store, *plan, report, runner, **world);
+  (*world)->end(code);
+  return code;
 }
 
 int generateCommand(const Options &o) {
@@ -197,7 +297,7 @@ int generateCommand(const Options &o) {
   auto fail = [&](const std::string &text, int code) {
     return session.fail("generate", r1rt::Status::error(text, r1rt::ExitClass(code)));
   };
-  auto store = r1rt::Store::open(o.store);
+  auto store = r1rt::Store::look(o.store);
   if (!store)
     return fail(store.status().message(), store.status().exitCode());
   auto plan = planStages(*session.elaboration, store->get(), o);
@@ -230,14 +330,23 @@ int generateCommand(const Options &o) {
     if (p.state == ArtifactState::finished)
       runner.finished(p.stage->name, (*store)->dir(p.fingerprint));
   auto answer = [&](const std::string &prompt, bool echo) -> int {
-    if (!o.json && echo)
-      report.text(prompt);
-    auto result = runner.generate(*target, prompt, [&](const std::string &piece) {
+    if (size_t bad = r1rt::findBadUtf8(prompt); bad != std::string::npos) {
+      char byte[8];
+      std::snprintf(byte, sizeof byte, "0x%02x", unsigned(static_cast<unsigned char>(prompt[bad])));
+      return fail("the prompt is not UTF-8: byte " + std::to_string(bad) + " is " + byte, CommandWrong);
+    }
+    // The prompt is echoed when there is something to go on with.
+    bool echoed = o.json || !echo;
+    auto print = [&](const std::string &piece) {
+      if (!std::exchange(echoed, true))
+        report.text(prompt);
       if (!o.json)
         report.text(piece);
-    });
+    };
+    auto result = runner.generate(*target, prompt, print);
     if (!result)
       return fail(result.status().message(), result.status().exitCode());
+    print("");
     if (o.json)
       report.event("text", {{"stage", target->stage->name}, {"prompt", prompt}, {"result", *result}});
     else

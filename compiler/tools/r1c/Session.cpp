@@ -40,11 +40,6 @@ void Session::printDiags() {
   }
 }
 
-/// Is this a place in the expression of a --set?
-static bool inSet(Span s, const SourceManager &sources) {
-  return sources.has(s.file) && sources.file(s.file).path.starts_with("--set");
-}
-
 bool Session::load(const std::string &file) {
   LoadOptions load;
   load.stdlib = stdlibDir();
@@ -82,9 +77,8 @@ Elaboration *Session::elaborate(const std::string &pipeline, long seed) {
   }
   printDiags();
   // A wrong --set is a wrong command line, not a wrong program.
-  for (const Diag &d : diags.all())
-    if (d.severity == Severity::Error && (d.code == "E0601" || inSet(d.primary.span, sources)))
-      exit = CommandWrong;
+  if (analysis->setIsWrong)
+    exit = CommandWrong;
   if (diags.hasErrors())
     elaboration.reset();
   return elaboration.get();

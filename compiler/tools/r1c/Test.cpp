@@ -16,8 +16,7 @@ int r1::tool::testCommand(const Options &o) {
     for (const TestResult &r : session.analysis->runTests(library)) {
       (r.passed ? passed : failed)++;
       if (o.json)
-        std::printf("%s\n", nlohmann::json{{"v", 1}, {"event", "test"}, {"name", r.name}, {"passed", r.passed}}
-                                .dump().c_str());
+        printEvent("test", {{"name", r.name}, {"passed", r.passed}});
       else if (!o.quiet || !r.passed)
         std::printf("%s  %s\n", r.passed ? "ok  " : "FAIL", r.name.c_str());
     }

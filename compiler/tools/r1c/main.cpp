@@ -2,6 +2,7 @@
 #include "compiler/diag/Diag.h"
 #include "compiler/tools/r1c/Options.h"
 #include <CLI/CLI.hpp>
+#include <cstdlib>
 
 using namespace r1::tool;
 
@@ -9,6 +10,23 @@ namespace {
 
 std::string seedCheck(const std::string &text) {
   return text.starts_with("-") ? "a seed is 0 or more, not " + text : "";
+}
+
+/// A count of at least `least`; CLI11 checks that it is a number.
+CLI::Validator atLeast(long least) {
+  return CLI::Validator(
+      [least](const std::string &text) {
+        char *end = nullptr;
+        double v = std::strtod(text.c_str(), &end);
+        return *end || v >= double(least) ? "" : "it is " + std::to_string(least) + " or more, not " + text;
+      },
+      "", "");
+}
+
+std::string probabilityCheck(const std::string &text) {
+  char *end = nullptr;
+  double p = std::strtod(text.c_str(), &end);
+  return *end || (p > 0 && p <= 1) ? "" : "it is more than 0 and at most 1, not " + text;
 }
 
 void addCommon(CLI::App *app, Options &o) {
@@ -44,7 +62,7 @@ void addPlan(CLI::App *app, Options &o) {
       ->check(seedCheck);
   app->add_option("--micro", o.micro,
                   "micro-batches of a step, for tests of equality; 0 = as few as fit in memory")
-      ->check(CLI::NonNegativeNumber);
+      ->check(atLeast(0));
   app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
 }
 
@@ -101,7 +119,7 @@ int main(int argc, char **argv) {
   run->add_flag("--dry-run", o.dryRun, "only the plan");
   run->add_option("--checkpoint-every", o.checkpointEvery,
                   "STEPS between checkpoints, besides one every 30 s; 0 = by time alone")
-      ->check(CLI::NonNegativeNumber);
+      ->check(atLeast(0));
 
   auto *plan = app.add_subcommand("plan", "what would run and why, parameters, memory");
   plan->add_option("FILE", o.file, "FILE.r1[:pipeline]")->required();
@@ -146,10 +164,10 @@ int main(int argc, char **argv) {
   generate->add_option("--temperature", o.temperature, "0 = always the likeliest")
       ->check(CLI::Range(0.0, 100.0))
       ->capture_default_str();
-  generate->add_option("--top-k", o.topK, "the k likeliest only; 0 = all")->check(CLI::NonNegativeNumber);
+  generate->add_option("--top-k", o.topK, "the k likeliest only; 0 = all")->check(atLeast(0));
   generate->add_option("--top-p", o.topP, "the likeliest that hold this much probability")
-      ->check(CLI::Range(0.0, 1.0));
-  generate->add_option("--max-new", o.maxNew, "tokens to add")->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(probabilityCheck);
+  generate->add_option("--max-new", o.maxNew, "tokens to add")->check(atLeast(1))->capture_default_str();
   generate->add_option("--seed", o.seed, "seed of the draws")->check(seedCheck);
 
   auto *inspect = app.add_subcommand("inspect", "an artifact, a checkpoint or a run");

@@ -8,6 +8,13 @@ store
 r1c run "$file" --store "$dir/store" --until gpt; echo "exit $?"
 umount "$dir"
 
+echo two stages
+mount -t tmpfs -o size=1376k none "$dir" || exit 1
+store
+r1c run test/cli/Inputs/gate.r1 --store "$dir/store"; echo "exit $?"
+r1c run test/cli/Inputs/gate.r1 --store "$dir/store" --until first; echo "exit $?"
+umount "$dir"
+
 echo not foreseeable
 set -- --until gpt --set budget=2000steps --checkpoint-every 1
 mount -t tmpfs -o size=6m none "$dir" || exit 1

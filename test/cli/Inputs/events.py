@@ -12,6 +12,9 @@ FIELDS = {
     "kernel": ["stage", "kernels", "cached"],
     "diagnostic": ["severity", "message"],
     "text": [],
+    "tensors": ["file", "tensors", "metadata"],
+    "check": ["files", "ok"],
+    "test": ["name", "passed"],
 }
 STATES = ["queued", "cached", "started", "done", "failed", "interrupted", "waiting"]
 seen = set()

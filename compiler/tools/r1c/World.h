@@ -1,0 +1,37 @@
+// Several processes that run one pipeline: rank 0 plans, runs and writes; the others join it in the
+// stages that train.
+#pragma once
+#include "compiler/tools/r1c/Execute.h"
+#include "runtime/comm/Comm.h"
+
+namespace r1::tool {
+
+class World final : public r1rt::Ranks {
+public:
+  /// As the environment says (mpirun, srun); one rank otherwise.
+  static r1rt::Result<std::unique_ptr<World>> join();
+
+  int rank() const override { return comm->rank(); }
+  int size() const override { return comm->size(); }
+  r1rt::Status sum(float *data, uint64_t n) override { return comm->reduceTree(data, n); }
+  r1rt::Status fromFirst(void *data, uint64_t bytes) override {
+    return comm->broadcast(data, bytes, 0);
+  }
+
+  /// Do all ranks mean the same program? Compares the fingerprints of the plan's stages.
+  r1rt::Status sameProgram(const std::vector<PlannedStage> &plan);
+  /// What rank 0 says before it trains stage number `stage` of the plan in `dir`, and at the end.
+  r1rt::Status announce(size_t stage, const std::string &dir);
+  void end(int code);
+  /// The life of the other ranks: trains what rank 0 announces; returns the code it ends with.
+  int follow(Runner &runner, const std::vector<PlannedStage> &plan, const r1rt::Store &store);
+  /// This rank cannot go on; the others are told why, and end.
+  void abort(const r1rt::Status &why);
+
+private:
+  explicit World(std::unique_ptr<r1rt::Comm> comm) : comm(std::move(comm)) {}
+  std::unique_ptr<r1rt::Comm> comm;
+  bool ended = false;
+};
+
+} // namespace r1::tool
