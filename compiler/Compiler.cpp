@@ -471,7 +471,7 @@ private:
                giga ? "GB" : mega ? "MB" : "KB");
       return std::string(buffer);
     };
-    uint64_t needed = t.total + workspace, fixed = needed - t.activations;
+    uint64_t needed = t.total + workspace, fixed = t.total - t.activations;
     std::string text = "error[E0501]: does not fit: " + amount(needed) + " needed, " + amount(limit) +
                        " allowed\n   = with " + std::to_string(micro) + " of at most " +
                        std::to_string(rows) + " micro-batches\n   = parameters, gradients, optimiser " +
@@ -481,7 +481,8 @@ private:
     text += fixed >= limit
                 ? "   = help: what does not shrink with the batch alone needs " + amount(fixed) +
                       ": a smaller model, an optimiser with less state, or memory = " + amount(needed) + "\n"
-                : "   = help: memory = " + amount(needed) + ", or a shorter sequence\n";
+                : options.micro ? "   = help: memory = " + amount(needed) + ", or more micro-batches than --micro says\n"
+                            : "   = help: memory = " + amount(needed) + ", or a shorter sequence\n";
     error = {text, 5};
   }
 
