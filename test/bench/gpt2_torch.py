@@ -1,6 +1,6 @@
 """One training step of GPT-2 124M in PyTorch: prints the time of each step as JSON lines.
 
-    gpt2_torch.py --batch 4 --seq 64 --steps 10 --mode eager|compile --threads 2
+    gpt2_torch.py --batch 4 --seq 64 --steps 10 --mode eager|compile --threads 2 [--device cuda] [--bf16]
 
 f32, AdamW (fused), gradient clipping at 1.0, no dropout, tied head; the model is written the plain
 way that PyTorch is fastest with (F.scaled_dot_product_attention, cross_entropy over all logits).
@@ -37,7 +37,7 @@ class GPT2(nn.Module):
         nn.init.normal_(self.pos.weight, std=0.02)
 
     def forward(self, x, y):
-        h = self.tok(x) + self.pos(torch.arange(x.shape[1]))
+        h = self.tok(x) + self.pos(torch.arange(x.shape[1], device=x.device))
         for b in self.blocks:
             h = b(h)
         z = self.head(self.norm(h))
@@ -51,17 +51,20 @@ def main():
     p.add_argument("--steps", type=int, default=10)
     p.add_argument("--mode", default="eager", choices=["eager", "compile"])
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--bf16", action="store_true", help="autocast, f32 parameters")
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.manual_seed(0)
-    model = GPT2()
+    model = GPT2().to(a.device)
     opt = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1,
                             fused=True)
     f = torch.compile(model) if a.mode == "compile" else model
-    x = torch.randint(0, 50257, (a.batch, a.seq + 1))
+    x = torch.randint(0, 50257, (a.batch, a.seq + 1), device=a.device)
     for step in range(a.steps):
         t0 = time.perf_counter()
-        loss = f(x[:, :-1], x[:, 1:])
+        with torch.autocast(a.device, torch.bfloat16, enabled=a.bf16):
+            loss = f(x[:, :-1], x[:, 1:])
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()

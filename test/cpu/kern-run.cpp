@@ -8,13 +8,16 @@
 //   --team 1,2,3 (threads)   --lanes 8   --cpu haswell (code of another x86 machine)   --cache DIR
 //   --print   --no-oracle   --emit cpu|llvm|asm   --tolerance T (of kernels that name none)
 //   --target cuda-emu: CUDA text under the emulator, each kernel in three orders of its threads
+//   --target cuda: on the GPU of this machine, each kernel twice
 //   --break 'FROM=>TO': replaces text in the prelude and the kernels, for tests of what is caught
 //   --block-k N --block-m N --block-n N   --bench [--reps N]: GFLOP/s of products and attention,
 //   GB/s of other kernels, beside the FMA peak of the same run
 #include "compiler/cpu/Cpu.h"
 #include "compiler/cuda/Emulate.h"
 #include "dialects/kern/Kern.h"
+#include "runtime/device/Accelerator.h"
 #include "runtime/emu/Emu.h"
+#include "runtime/nvrtc/Nvrtc.h"
 #include "mlir/Parser/Parser.h"
 #include "test/cpu/Bench.h"
 #include "test/cpu/KernInterp.h"
@@ -129,6 +132,9 @@ Run prepare(ArrayRef<Argument> arguments, ArrayRef<int64_t> bounds, double scale
   return r;
 }
 
+/// Runs one kernel on the arguments; an error in words.
+using Launcher = std::function<std::string(Run &, ArrayRef<Argument>, int threads)>;
+
 void launch(const CompiledKernels::Kernel &k, Run &r, int threads) {
   std::vector<std::thread> pool;
   for (int t = 0; t < threads; ++t)
@@ -144,7 +150,7 @@ void launch(const CompiledKernels::Kernel &k, Run &r, int threads) {
 }
 
 // Checks one kernel; prints a line. True: all is well.
-bool check(Operation *op, const CompiledKernels::Kernel &k) {
+bool check(Operation *op, StringRef name, const Launcher &launcher) {
   std::vector<Argument> arguments;
   for (MemRefType t : memrefTypes(op))
     arguments.push_back({t.getElementType(), elementCount(t)});
@@ -160,17 +166,17 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
   bool emulated = targetName == "cuda-emu";
   std::vector<int> counts(threadCounts.begin(), threadCounts.end());
   if (counts.empty())
-    counts = emulated ? std::vector<int>{1, 2, 1} : std::vector<int>{1, 2, 3, 7};
+    counts = emulated                ? std::vector<int>{1, 2, 1}
+             : targetName == "cuda" ? std::vector<int>{1, 1}
+                                    : std::vector<int>{1, 2, 3, 7};
   Run first;
   uint64_t checksum = 0;
   for (auto [turn, threads] : llvm::enumerate(counts)) {
     Run r = prepare(arguments, bounds, scale);
     if (emulated)
       r1emu_schedule(r1emu_order(turn % 3), turn + 1);
-    launch(k, r, threads);
-    if (const char *fault = emulated ? r1emu_fault() : nullptr) {
-      llvm::outs() << "FAIL @" << k.name << ": " << fault << "\n";
-      r1emu_clear();
+    if (std::string wrong = launcher(r, arguments, threads); !wrong.empty()) {
+      llvm::outs() << "FAIL @" << name << ": " << wrong << "\n";
       return false;
     }
     uint64_t sum = 0;
@@ -180,7 +186,7 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
       checksum = sum;
       first = std::move(r);
     } else if (sum != checksum) {
-      llvm::outs() << "FAIL @" << k.name << ": other bits with " << threads << " threads "
+      llvm::outs() << "FAIL @" << name << ": other bits with " << threads << " threads "
                    << (emulated ? "and another order than with " : "than with ") << counts[0] << "\n";
       return false;
     }
@@ -189,7 +195,7 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
   if (!noOracle) {
     Run oracle = prepare(arguments, bounds, scale);
     if (auto e = interpret(op, oracle.args)) {
-      llvm::outs() << "FAIL @" << k.name << ": " << llvm::toString(std::move(e)) << "\n";
+      llvm::outs() << "FAIL @" << name << ": " << llvm::toString(std::move(e)) << "\n";
       return false;
     }
     for (auto [i, a] : llvm::enumerate(arguments))
@@ -203,13 +209,13 @@ bool check(Operation *op, const CompiledKernels::Kernel &k) {
         double diff = std::fabs(got - want) / std::max(1.0, std::fabs(want));
         worst = std::max(worst, std::isnan(diff) ? INFINITY : diff);
         if (tolerance == 0 || !(diff <= tolerance)) {
-          llvm::outs() << "FAIL @" << k.name << ": argument " << i << " element " << n << " is "
+          llvm::outs() << "FAIL @" << name << ": argument " << i << " element " << n << " is "
                        << llvm::format("%.9g, expected %.9g\n", got, want);
           return false;
         }
       }
   }
-  llvm::outs() << "ok @" << k.name << llvm::format(" %016llx", (unsigned long long)checksum);
+  llvm::outs() << "ok @" << name << llvm::format(" %016llx", (unsigned long long)checksum);
   if (worst > 0)
     llvm::outs() << llvm::format(" within %.1e", worst);
   llvm::outs() << "\n";
@@ -257,8 +263,72 @@ int emulateAll(ModuleOp module) {
   for (Operation &op : *module.getBody())
     if (isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op)) {
       StringRef name = SymbolTable::getSymbolName(&op);
-      good &= check(&op, {name.str(), kernels->find(name)->fn, 0, false});
+      CompiledKernels::Kernel k = {name.str(), kernels->find(name)->fn, 0, false};
+      good &= check(&op, name, [&](Run &r, ArrayRef<Argument>, int threads) -> std::string {
+        launch(k, r, threads);
+        const char *fault = r1emu_fault();
+        std::string text = fault ? fault : "";
+        r1emu_clear();
+        return text;
+      });
     }
+  return good ? 0 : 1;
+}
+
+// Every kernel of the module on the GPU.
+int gpuAll(ModuleOp module) {
+  auto stop = [](const std::string &text) {
+    llvm::errs() << "kern-run: " << text << "\n";
+    return 1;
+  };
+  auto api = r1rt::loadCuda();
+  if (!api)
+    return stop(api.status().message());
+  auto gpu = r1rt::Accelerator::open(*api);
+  if (!gpu)
+    return stop(gpu.status().message());
+  auto sources = cuda::emitModule(module);
+  if (!sources)
+    return stop(llvm::toString(sources.takeError()));
+  std::vector<r1rt::CudaSource> texts;
+  for (const cuda::Source &s : *sources)
+    texts.push_back({s.name, s.text});
+  r1rt::CudaOptions options;
+  options.arch = (*gpu)->info().arch;
+  options.headers = cuda::prelude();
+  options.cacheDir = cacheDir;
+  auto binaries = r1rt::compileCuda(texts, options);
+  if (!binaries)
+    return stop(binaries.status().message());
+  bool good = true;
+  size_t next = 0;
+  for (Operation &op : *module.getBody()) {
+    if (!isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op))
+      continue;
+    const cuda::Source &s = (*sources)[next];
+    const r1rt::CudaBinary &binary = (*binaries)[next++];
+    r1_kernel k = {s.name.c_str(), nullptr, 0, s.name.c_str(), binary.cubin.data(),
+                   binary.cubin.size(), uint32_t(s.blocks), uint32_t(s.threads)};
+    auto once = [&](Run &r, ArrayRef<Argument> arguments) -> r1rt::Status {
+      R1RT_ASSIGN(const void *function, (*gpu)->load(k));
+      std::vector<uint64_t> addresses;
+      for (auto [a, p] : llvm::zip(arguments, r.args)) {
+        R1RT_ASSIGN(uint64_t at, (*gpu)->alloc(uint64_t(std::max<int64_t>(a.bytes(), 1))));
+        addresses.push_back(at);
+        R1RT_TRY((*gpu)->copyIn(at, p, uint64_t(a.bytes())));
+      }
+      r1_accelerator_op launch = {function, addresses.data(), uint32_t(addresses.size()), k.blocks,
+                                  k.block_threads, 0};
+      R1RT_ASSIGN(void *program, (*gpu)->program(&launch, 1));
+      R1RT_TRY((*gpu)->run(program));
+      for (auto [a, p, at] : llvm::zip(arguments, r.args, addresses))
+        R1RT_TRY((*gpu)->copyOut(p, at, uint64_t(a.bytes())));
+      return r1rt::Status::ok();
+    };
+    good &= check(&op, s.kernel, [&](Run &r, ArrayRef<Argument> arguments, int) {
+      return once(r, arguments).message();
+    });
+  }
   return good ? 0 : 1;
 }
 
@@ -302,6 +372,8 @@ int main(int argc, char **argv) {
   }
   if (targetName == "cuda-emu")
     return emulateAll(*module);
+  if (targetName == "cuda")
+    return gpuAll(*module);
   auto start = std::chrono::steady_clock::now();
   auto compiled = compileKernels(*module, options);
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -324,6 +396,9 @@ int main(int argc, char **argv) {
     if (const auto *k = isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op)
                             ? compiled->find(SymbolTable::getSymbolName(&op))
                             : nullptr)
-      good &= check(&op, *k);
+      good &= check(&op, k->name, [&](Run &r, ArrayRef<Argument>, int threads) {
+        launch(*k, r, threads);
+        return std::string();
+      });
   return good ? 0 : 1;
 }
