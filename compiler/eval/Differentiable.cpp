@@ -38,6 +38,8 @@ private:
       d = d || dependsOn(o);
     for (auto *c : n->captures)
       d = d || dependsOn(c);
+    if (n->kind == Node::Grad)
+      d = d || dependsOn(n->fn->results[0]);
     if (n->kind == Node::StopGrad)
       d = false;
     if (n->body)
@@ -60,6 +62,14 @@ private:
       leaves.insert(n->leaf);
     if (n->kind == Node::StopGrad)
       return;
+    if (n->kind == Node::GradResult && n->index > 0) {
+      ev.err("E0311", n->span, "the loss depends on a gradient, which has no gradient itself")
+          .help("return it beside the loss: {loss = …, norm = …}; or stop it: stop_grad(…)");
+      ok = false;
+      return;
+    }
+    if (n->kind == Node::Grad)
+      node(n->fn->results[0]);
     for (auto *o : n->operands)
       node(o);
     for (auto *c : n->captures)

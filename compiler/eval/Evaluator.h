@@ -150,7 +150,7 @@ public:
   Value binary(const Expr &e, const Value &a, const Value &b);
   Value hostBinary(BinOp op, const Value &a, const Value &b, Span span, const Expr *e);
   Value unary(const Expr &e, const Value &a);
-  std::string text(const Value &v); // as interpolation writes it; no more than `longestText`
+  std::string text(const Value &v);        // as interpolation writes it; stops after `longestText`
   Value bounded(std::string s, Span span); // a string, or E0213
   static constexpr size_t longestText = 16 << 20;
   static constexpr int64_t longestList = 10'000'000;

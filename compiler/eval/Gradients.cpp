@@ -2,6 +2,7 @@
 // parameters of the stage's model.
 #include "compiler/eval/Builtins.h"
 #include "compiler/eval/Models.h"
+#include <algorithm>
 
 namespace r1 {
 
@@ -10,11 +11,14 @@ namespace r1 {
 Value gradientOf(Evaluator &ev, BuiltinCall &c) {
   if (ev.testMode) {
     ev.err("E0403", c.span, "`grad` needs the model of a stage, and a test has none")
-        .note("its place is the loss of a `train` stage: loss = (m, b) => … grad(() => …, wrt = …)");
+        .note(
+            "its place is the loss of a `train` stage: loss = (m, b) => … grad(() => …, wrt = …)");
     return {};
   }
   if (!ev.g || ev.loopDepth)
     return ev.fail("E0214", c.span, "`grad` stands in graph functions, outside of `for`");
+  if (ev.g->ownParams)
+    return ev.fail("E0311", c.span, "a `grad` inside of another: a gradient has no gradient");
   if (!c[0].is(Value::Fn))
     return ev.fail("E0206", c.args[0].span,
                    "`grad` takes a function without parameters, () => …, this is " +
@@ -73,11 +77,20 @@ Value gradientOf(Evaluator &ev, BuiltinCall &c) {
     ElemType f32;
     grads.push_back(ev.tensor(r, f32, obj->dims));
   }
+  // What was computed outside of the function comes in as a constant.
+  bool depends = false;
+  for (auto &x : fn->nodes)
+    depends |= x.kind == Node::Param && std::count(n->wrt.begin(), n->wrt.end(), x.leaf);
   root.fn.fns.push_back(std::move(fn));
   if (!why.empty())
     return ev.fail("E0403", c.args[1].span, "`wrt` is not a path pattern: " + why);
   if (grads.empty() && !ev.symbolic)
     return ev.fail("E0403", c.args[1].span, "`wrt` selects no parameter of the stage's model");
+  if (!depends && !ev.symbolic) {
+    ev.err("E0311", c.args[0].span, "what `grad` is of depends on no parameter that `wrt` selects")
+        .note("values from outside of () => … count as constants; compute them inside");
+    return {};
+  }
   Node *value = b.node(Node::GradResult, n->type, c.span);
   value->operands = {n};
   ElemType f32;

@@ -42,9 +42,7 @@ std::string Evaluator::text(const Value &v) {
     static const char *const units[] = {"steps", "epochs", "tokens", "s"};
     auto &b = v.as<BudgetObj>();
     bool whole = b.amount == std::floor(b.amount) && b.amount < 9e15;
-    return Json(whole ? Json((int64_t)b.amount) : Json(b.amount))
-               .dump() +
-           units[b.unit];
+    return Json(whole ? Json((int64_t)b.amount) : Json(b.amount)).dump() + units[b.unit];
   }
   case Value::DType:
     return v.i < 0 ? "real" : elemName((Elem)v.i);

@@ -147,6 +147,9 @@ Value replace(Evaluator &ev, BuiltinCall &c) {
     return {};
   std::string s = c[0].string();
   if (c[1].is(Value::Regex)) {
+    // Each match may become as much as `to`, and its groups may stand there many times.
+    if (!ev.rowMode && uint64_t(s.size() + 1) * c[2].string().size() > uint64_t(1) << 32)
+      return ev.fail("E0213", c.span, "the replacement may be a string of more than 4 GiB");
     re2::RE2::GlobalReplace(&s, *c[1].as<RegexObj>().re, c[2].string());
     return ev.bounded(std::move(s), c.span);
   }
@@ -157,8 +160,11 @@ Value replace(Evaluator &ev, BuiltinCall &c) {
     return Value::str(std::move(s));
   std::string r;
   size_t at = 0;
-  for (size_t hit; (hit = s.find(from, at)) != std::string::npos; at = hit + from.size())
+  for (size_t hit; (hit = s.find(from, at)) != std::string::npos; at = hit + from.size()) {
     r.append(s, at, hit - at).append(to);
+    if (r.size() > Evaluator::longestText && !ev.rowMode)
+      break;
+  }
   r.append(s, at, std::string::npos);
   return ev.bounded(std::move(r), c.span);
 }

@@ -29,7 +29,8 @@ Span spanOf(const BuiltinCall &c, std::string_view name) {
 /// of two in 64.
 constexpr int64_t mostIds = 1 << 24;
 
-/// The int argument `name`, of 1 to mostIds; false after E0213. `what`: "a row has", `of`: "tokens".
+/// The int argument `name`, of 1 to mostIds; false after E0213, which says that `what` ("a row
+/// has") so many `of` ("tokens").
 bool countOf(Evaluator &ev, const BuiltinCall &c, std::string_view name, int64_t &n,
              const char *what, const char *of) {
   if (arg(c, name).asInt(n) && n >= 1 && n <= mostIds)
@@ -269,8 +270,10 @@ bool budgetIsSome(Evaluator &ev, const BuiltinCall &c) {
     return true;
   ev.err("E0213", spanOf(c, "budget"),
          std::string("a budget is ") +
-             (b.amount > 1 ? "below 9e15" : whole ? "at least 1" : "more than 0") + ", this is " +
-             ev.text(arg(c, "budget")));
+             (b.amount > 1 ? "below 9e15"
+              : whole      ? "at least 1"
+                           : "more than 0") +
+             ", this is " + ev.text(arg(c, "budget")));
   return false;
 }
 

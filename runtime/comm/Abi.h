@@ -29,7 +29,8 @@ typedef struct {
    * number, 0 or more. */
   int (*send)(const void *data, uint64_t bytes, int to, int tag, int *request);
   int (*receive)(void *data, uint64_t capacity, int from, int tag, int *request);
-  /** Whether it is done; if so, `*bytes` is the size of what was received, and the request is gone. */
+  /** Whether it is done; if so, `*bytes` is the size of what was received, and the request is gone.
+   */
   int (*test)(int request, int *done, uint64_t *bytes);
   /** Ends MPI, together with all ranks. */
   int (*close)(void);

@@ -1,5 +1,5 @@
-// What the communication thread does for each collective. Every wait in here also sends heartbeats and
-// ends when the world is broken (Engine::service).
+// What the communication thread does for each collective. Every wait in here also sends heartbeats
+// and ends when the world is broken (Engine::service).
 #include "runtime/comm/Engine.h"
 #include <algorithm>
 #include <bit>
@@ -41,15 +41,15 @@ Status Engine::perform(CommOp &op) {
   return Status::error("unknown collective");
 }
 
-Status Engine::post(Request &sending, int to, Request &receiving, int from, int tag, const void *out,
-                    uint64_t outBytes, void *in, uint64_t inBytes) {
+Status Engine::post(Request &sending, int to, Request &receiving, int from, int tag,
+                    const void *out, uint64_t outBytes, void *in, uint64_t inBytes) {
   R1RT_ASSIGN(receiving.id, wire->receive(from, tag, in, inBytes));
   R1RT_ASSIGN(sending.id, wire->send(to, tag, out, outBytes));
   return Status::ok();
 }
 
-// One header to the first of each pair, one from its second; `heard` are those that came. They have to
-// be the same, but for the size of a text.
+// One header to the first of each pair, one from its second; `heard` are those that came. They have
+// to be the same, but for the size of a text.
 Status Engine::agree(const CommOp &op, const std::vector<std::pair<int, int>> &toFrom) {
   mine = {op.kind, op.root, op.number, op.bytes};
   std::vector<Request> sending(toFrom.size()), receiving(toFrom.size());
@@ -121,7 +121,7 @@ Status Engine::gather(CommOp &op) {
   op.texts.assign(size_t(count), op.text);
   for (int step = 1; step < count; ++step) {
     int to = (self + step) % count, from = (self - step + count) % count;
-      R1RT_TRY(agree(op, {{to, from}}));
+    R1RT_TRY(agree(op, {{to, from}}));
     std::string &in = op.texts[size_t(from)];
     in.resize(heard[0].bytes);
     for (uint64_t at = 0; at < std::max(op.text.size(), in.size()); at += pieceBytes) {
@@ -146,23 +146,32 @@ Status Engine::gather(CommOp &op) {
 
 // out = low + high. One function for both partners, so that even the bits of a NaN, which depend on
 // the order in which the compiler puts two operands, are the same on both.
+// `out` may be one of the two.
 [[gnu::noinline]] static void add(float *out, const float *low, const float *high, uint64_t n) {
-  // `out` may be one of the two: no element depends on another.
-#pragma clang loop vectorize(assume_safety)
-  for (uint64_t i = 0; i < n; ++i)
+  using Lanes [[gnu::vector_size(64)]] = float;
+  constexpr uint64_t lanes = sizeof(Lanes) / sizeof(float);
+  uint64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    Lanes a, b;
+    memcpy(&a, low + i, sizeof a);
+    memcpy(&b, high + i, sizeof b);
+    a = a + b;
+    memcpy(out + i, &a, sizeof a);
+  }
+  for (; i < n; ++i)
     out[i] = low[i] + high[i];
 }
 
 Status Engine::beginRound(Slot &slot, int tag) {
   int partner = self ^ (1 << slot.round);
   uint64_t bytes = slot.n * sizeof(float);
-  return post(slot.sending, partner, slot.receiving, partner, tag, slot.at, bytes, slot.buffer.data(),
-              bytes);
+  return post(slot.sending, partner, slot.receiving, partner, tag, slot.at, bytes,
+              slot.buffer.data(), bytes);
 }
 
-// Recursive doubling: in round r each rank exchanges what it has with the rank that differs in bit r,
-// and both form the same sum, the lower rank's first. Two pieces are on their way at once, so that one
-// is added while the other one is moved.
+// Recursive doubling: in round r each rank exchanges what it has with the rank that differs in bit
+// r, and both form the same sum, the lower rank's first. Two pieces are on their way at once, so
+// that one is added while the other one is moved.
 Status Engine::reduce(const CommOp &op) {
   const unsigned rounds = unsigned(std::countr_zero(unsigned(count)));
   std::vector<std::pair<int, int>> partners;

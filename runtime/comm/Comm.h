@@ -45,16 +45,18 @@ public:
   /// The texts of all ranks, in their order; for comparing fingerprints. At most 64 MiB each.
   virtual Result<std::vector<std::string>> gatherText(const std::string &text) = 0;
 
-  /// data[i] = the sum of all ranks' data[i] in the order of the tree, in f32. The size must be a power
-  /// of two. Beside the data it takes 2 MiB, whatever n is.
+  /// data[i] = the sum of all ranks' data[i] in the order of the tree, in f32. The size must be a
+  /// power of two. Beside the data it takes 2 MiB, whatever n is.
   Status reduceTree(float *data, uint64_t n) { return reduceTreeFinish(reduceTreeStart(data, n)); }
-  /// The same in two halves: sums run in the background in the order of their starts. The data is not
-  /// touched in between, and each handle is finished once, with the error of its start if there is one.
+  /// The same in two halves: sums run in the background in the order of their starts. The data is
+  /// not touched in between, and each handle is finished once, with the error of its start if there
+  /// is one.
   virtual ReduceHandle reduceTreeStart(float *data, uint64_t n) = 0;
   virtual Status reduceTreeFinish(ReduceHandle handle) = 0;
 
-  /// Tells the other ranks why this one gives up; each of their calls returns an error with the text.
-  /// Under MPI the job then ends with the exit code, and this does not return; otherwise it does.
+  /// Tells the other ranks why this one gives up; each of their calls returns an error with the
+  /// text. Under MPI the job then ends with the exit code, and this does not return; otherwise it
+  /// does.
   virtual void abort(int code, const std::string &text) = 0;
 };
 
@@ -69,15 +71,16 @@ struct InProcess {
 };
 InProcess inProcess(int size, const CommOptions &options = {});
 
-/// What the process was started as: one rank, unless mpirun or srun says otherwise in the environment.
-/// Then MPI is needed; its absence is an error that says how to mend it. Once in a process.
+/// What the process was started as: one rank, unless mpirun or srun says otherwise in the
+/// environment. Then MPI is needed; its absence is an error that says how to mend it. Once in a
+/// process.
 Result<std::unique_ptr<Comm>> worldFromEnvironment(const CommOptions &options = {});
 
 /// What the environment says about the start of this process.
 struct Launch {
-  bool several = false;      // MPI is needed
-  int rank = -1, size = -1;  // -1: not said
-  std::string by;            // "mpirun (OMPI_COMM_WORLD_SIZE)"
+  bool several = false;     // MPI is needed
+  int rank = -1, size = -1; // -1: not said
+  std::string by;           // "mpirun (OMPI_COMM_WORLD_SIZE)"
 };
 Result<Launch> launchFromEnvironment(const std::function<const char *(const char *)> &getenv);
 

@@ -51,7 +51,9 @@ void Engine::pauseFor(unsigned idle) {
   if (idle < 300)
     std::this_thread::yield();
   else
-    std::this_thread::sleep_for(std::chrono::microseconds(idle < 2000 ? 20 : 200));
+    std::this_thread::sleep_for(std::chrono::microseconds(idle < 2000   ? 20
+                                                          : idle < 6000 ? 200
+                                                                        : 1000));
 }
 
 Status Engine::await(std::initializer_list<Request *> requests) {
@@ -99,8 +101,8 @@ Status Engine::receiveNotes(Clock::time_point now) {
   return told;
 }
 
-// Called often: all that has to happen in the background, at its time. An error means that the world is
-// broken, and says by whom.
+// Called often: all that has to happen in the background, at its time. An error means that the
+// world is broken, and says by whom.
 Status Engine::service() {
   turns.fetch_add(1, std::memory_order_relaxed);
   if (aborting) {
@@ -134,8 +136,8 @@ Status Engine::service() {
       continue;
     if (peer.left && current && peer.leftAfter < current->number)
       return Status::error(describe(k) + " has left after its collective " +
-                           std::to_string(peer.leftAfter) + "; " + describe(self) + " is at number " +
-                           std::to_string(current->number));
+                           std::to_string(peer.leftAfter) + "; " + describe(self) +
+                           " is at number " + std::to_string(current->number));
     if (!peer.left && now - peer.heard > Seconds(options.silenceSeconds))
       return Status::error(describe(k) + " has not answered for " +
                            inSeconds(options.silenceSeconds));
@@ -162,8 +164,8 @@ static void keepForever(std::shared_ptr<Engine> engine) {
   kept.push_back(std::move(engine));
 }
 
-// The world is broken: the others are told, and given the time to hear it and to say so. Only then do
-// the calls of this rank return, since the first process that ends may take the others with it.
+// The world is broken: the others are told, and given the time to hear it and to say so. Only then
+// do the calls of this rank return, since the first process that ends may take the others with it.
 void Engine::fail(const Status &why) {
   {
     std::lock_guard lock(mutex);
@@ -247,7 +249,8 @@ void Engine::run(const WireOpener &open) {
     bool broken = false;
     {
       std::unique_lock lock(mutex);
-      changed.wait_for(lock, tick, [&] { return !queue.empty() || closing || (aborting && !aborted); });
+      changed.wait_for(lock, tick,
+                       [&] { return !queue.empty() || closing || (aborting && !aborted); });
       if (!queue.empty()) {
         op = queue.front();
         queue.pop_front();
@@ -275,6 +278,8 @@ void Engine::run(const WireOpener &open) {
     }
     current = nullptr;
     if (aborting && !aborted) {
+      // The others have heard it; now they say it, before they are ended.
+      std::this_thread::sleep_for(std::chrono::milliseconds(200));
       wire->abort(abortCode);
       std::lock_guard lock(mutex);
       aborted = true;
@@ -321,7 +326,8 @@ Result<CommOp> Engine::finish(uint64_t number) {
   std::unique_lock lock(mutex);
   auto it = ops.find(number);
   if (it == ops.end())
-    return Status::error("no collective with the handle " + std::to_string(number) + " is unfinished");
+    return Status::error("no collective with the handle " + std::to_string(number) +
+                         " is unfinished");
   std::shared_ptr<CommOp> op = it->second;
   ops.erase(it);
   uint64_t seen = 0;
@@ -329,8 +335,9 @@ Result<CommOp> Engine::finish(uint64_t number) {
   while (!op->done) {
     if (changed.wait_for(lock, look) == std::cv_status::timeout && threadIsStuck(seen, still)) {
       if (failure)
-        failure = Status::error(std::string(wire->name()) + " has not returned to " + describe(self) +
-                                " for " + inSeconds(options.silenceSeconds * 1.25));
+        failure =
+            Status::error(std::string(wire->name()) + " has not returned to " + describe(self) +
+                          " for " + inSeconds(options.silenceSeconds * 1.25));
       return failure;
     }
   }
@@ -353,6 +360,8 @@ bool Engine::requestLeave() {
   std::unique_lock lock(mutex);
   closing = true;
   changed.notify_all();
+  if (!started)
+    return false;
   uint64_t seen = 0;
   int still = 0;
   while (!ended)

@@ -48,7 +48,8 @@ public:
     finished.erase(it);
     bytes = size;
     if (!fits)
-      return Status::error("a message of " + std::to_string(size) + " bytes is longer than expected");
+      return Status::error("a message of " + std::to_string(size) +
+                           " bytes is longer than expected");
     return true;
   }
 
@@ -95,8 +96,8 @@ private:
 
   std::mutex mutex;
   int nextId = 0;
-  std::map<std::tuple<int, int, int>, Box> boxes;       // (from, to, tag)
-  std::map<int, std::pair<uint64_t, bool>> finished;    // size, whether it was short enough
+  std::map<std::tuple<int, int, int>, Box> boxes;    // (from, to, tag)
+  std::map<int, std::pair<uint64_t, bool>> finished; // size, whether it was short enough
   std::vector<bool> silent;
 };
 
@@ -104,7 +105,6 @@ class HubWire final : public Wire {
 public:
   HubWire(std::shared_ptr<Hub> hub, int rank, int size)
       : hub(std::move(hub)), self(rank), count(size) {}
-  ~HubWire() override { hub->forget(self); }
   int rank() const override { return self; }
   int size() const override { return count; }
   const char *name() const override { return "the world in this process"; }
@@ -118,7 +118,10 @@ public:
   Result<bool> test(int request, uint64_t &bytes) override { return hub->test(request, bytes); }
 
   bool closesTogether() const override { return false; }
-  Status close() override { return Status::ok(); }
+  Status close() override {
+    hub->forget(self);
+    return Status::ok();
+  }
   bool forget() override {
     hub->forget(self);
     return true;

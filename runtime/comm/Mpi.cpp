@@ -9,9 +9,9 @@
 namespace r1rt {
 
 static constexpr PluginKind kind = {
-    "libr1_mpi.so",           "r1_mpi_get_api", "MPI",
-    "several ranks need",     "libmpi.so",
-    "install Open MPI (on Debian: apt-get install libopenmpi-dev openmpi-bin)"};
+    "libr1_mpi.so", "r1_mpi_get_api",
+    "MPI",          "several ranks need",
+    "libmpi.so",    "install Open MPI (on Debian: apt-get install libopenmpi-dev openmpi-bin)"};
 
 //===--- how this process was started -----------------------------------------------===//
 
@@ -35,13 +35,13 @@ Result<Launch> launchFromEnvironment(const std::function<const char *(const char
     const char *size, *rank, *by;
   };
   Launch launch;
-  for (const Way &way : {Way{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "mpirun"},
-                         Way{"PMI_SIZE", "PMI_RANK", "mpirun"},
-                         Way{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "srun"},
-                         Way{"SLURM_NTASKS", "SLURM_PROCID", "srun"}}) {
+  for (const Way &way :
+       {Way{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "mpirun"},
+        Way{"PMI_SIZE", "PMI_RANK", "mpirun"}, Way{"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "srun"},
+        Way{"SLURM_NTASKS", "SLURM_PROCID", "srun"}}) {
     bool slurm = !strcmp(way.by, "srun");
-    // A batch script is told of its tasks as well; only srun's steps are ranks. The numbers at the upper
-    // end of 32 bits stand for the script itself and for an interactive shell.
+    // A batch script is told of its tasks as well; only srun's steps are ranks. The numbers at the
+    // upper end of 32 bits stand for the script itself and for an interactive shell.
     if (const char *step = slurm ? getenv("SLURM_STEP_ID") : "";
         !step || (slurm && strtoull(step, nullptr, 10) >= 0xfffffff0ull))
       continue;
@@ -105,8 +105,8 @@ public:
 
 private:
   Status failed(const std::string &what, int code) {
-    return Status::error("MPI, rank " + std::to_string(self) + " of " + std::to_string(count) + ", " +
-                         what + ": " + api->error_text(code));
+    return Status::error("MPI, rank " + std::to_string(self) + " of " + std::to_string(count) +
+                         ", " + what + ": " + api->error_text(code));
   }
   const r1_mpi_api *api;
   int self, count;

@@ -1,4 +1,5 @@
-// The plugin libr1_mpi: the only code that sees MPI's header and is linked with it. MPI's C interface.
+// The plugin libr1_mpi: the only code that sees MPI's header and is linked with it. MPI's C
+// interface.
 #include "runtime/comm/Abi.h"
 #include <cstdio>
 #include <cstring>
