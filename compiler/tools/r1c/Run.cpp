@@ -361,7 +361,12 @@ int generateCommand(const Options &o) {
   }
   // No prompt: each line of standard input is one, until it ends.
   bool person = isatty(0) && !o.json;
-  for (std::string line; person && (report.text("> "), true), std::getline(std::cin, line);)
+  auto ask = [&](std::string &line) {
+    if (person)
+      report.text("> ");
+    return bool(std::getline(std::cin, line));
+  };
+  for (std::string line; ask(line);)
     if (int code = answer(line, !person))
       return code;
   if (person)
