@@ -1,5 +1,6 @@
 // The pipeline, from a stage's graph functions to callable programs, in the order in which it runs.
 #include "compiler/Compiler.h"
+#include "compiler/Messages.h"
 #include "compiler/cpu/Cpu.h"
 #include "compiler/cuda/Emulate.h"
 #include "compiler/fuse/Fuse.h"
@@ -66,81 +67,6 @@ std::unique_ptr<MLIRContext> makeContext() {
   return context;
 }
 
-/// What MLIR reports while a stage is compiled, shown as every other diagnostic: at the innermost
-/// .r1 place, with its line. A text that begins "E0314: " carries its code.
-class Messages {
-public:
-  Messages(MLIRContext &context, const SourceManager *sources)
-      : sources(sources), handler(&context, [this](Diagnostic &d) {
-          if (d.getSeverity() == DiagnosticSeverity::Remark)
-            return success();
-          std::string title = d.str(), code;
-          if (title.size() > 7 && title[0] == 'E' && title.compare(5, 2, ": ") == 0) {
-            code = title.substr(0, 5);
-            title = title.substr(7);
-          }
-          std::vector<std::string> notes;
-          for (Diagnostic &n : d.getNotes())
-            notes.push_back(n.str());
-          Span at = span(d.getLocation());
-          if (!at.valid())
-            if (std::string where = place(d.getLocation()); !where.empty())
-              title = where + ": " + title;
-          Diag &out = d.getSeverity() == DiagnosticSeverity::Error ? diags.error(code, at, title)
-                                                                  : diags.warning(code, at, title);
-          out.notes = notes;
-          return success();
-        }) {}
-
-  std::string text() const {
-    static const SourceManager none;
-    std::string all;
-    for (const Diag &d : diags.all())
-      all += render(d, sources ? *sources : none);
-    return all + extra;
-  }
-  std::string extra; // what did not come through MLIR
-
-  /// "std/layers.r1:29:3", or "".
-  static std::string place(Location loc) {
-    FileLineColLoc f = leaf(loc);
-    return f ? f.getFilename().str() + ":" + std::to_string(f.getLine()) + ":" +
-                   std::to_string(f.getColumn())
-             : "";
-  }
-
-private:
-  static FileLineColLoc leaf(Location loc) {
-    FileLineColLoc found;
-    loc->walk([&](Location l) {
-      found = dyn_cast<FileLineColLoc>(l);
-      return found ? WalkResult::interrupt() : WalkResult::advance();
-    });
-    return found;
-  }
-  /// The word at a location, if its file is one of the sources.
-  Span span(Location loc) const {
-    FileLineColLoc f = leaf(loc);
-    if (!f || !sources || f.getLine() == 0)
-      return {};
-    for (uint32_t id = 1; sources->has(id); ++id) {
-      const SourceFile &file = sources->file(id);
-      if (file.path != f.getFilename() || f.getLine() > file.lineStarts.size())
-        continue;
-      uint32_t begin = file.lineStarts[f.getLine() - 1] + std::max(1u, f.getColumn()) - 1;
-      uint32_t end = begin;
-      while (end < file.text.size() && (isalnum(uint8_t(file.text[end])) || file.text[end] == '_'))
-        ++end;
-      return {id, begin, std::max(end, begin + 1)};
-    }
-    return {};
-  }
-
-  const SourceManager *sources;
-  DiagEngine diags;
-  ScopedDiagnosticHandler handler;
-};
-
 std::string print(ModuleOp module) {
   std::string text;
   llvm::raw_string_ostream os(text);
@@ -204,7 +130,7 @@ public:
       uint64_t team = options.threads ? uint64_t(options.threads)
                                       : llvm::hardware_concurrency().compute_thread_count();
       uint64_t workspace = limit ? workspaceOf(*trial) * team : 0;
-      workspace += treeBytes(*trial);
+      workspace += treeBytes(table);
       uint64_t needed = table.total + workspace, fixed = table.total - table.activations;
       bool fits = !limit || needed <= limit;
       if (fits) {
@@ -240,7 +166,7 @@ public:
                       {"optimiser state", table.state},
                       {"inputs and outputs", table.inputs},
                       {"activations and workspace", table.activations}};
-    if (uint64_t bytes = treeBytes(*module))
+    if (uint64_t bytes = treeBytes(table))
       result->memory.push_back({"sums of shards", bytes});
     module->walk([&](Operation *op) {
       result->launches += isa<kern::LaunchOp>(op);
@@ -261,12 +187,12 @@ public:
       }
       result->dumps[phase] = *text;
     }
+    if (options.report)
+      listKernels(*module);
     if (llvm::Error e = cudaLevels(*module)) {
       messages->extra += llvm::toString(std::move(e)) + "\n";
       return fail();
     }
-    if (options.report)
-      listKernels(*module);
     if (options.workspace)
       result->scratchBytes = workspaceOf(*module);
     if (options.dump.empty() && !options.report) {
@@ -302,62 +228,72 @@ private:
                     (options.report && options.target == TargetKind::cuda);
     if (!compiles && !wants(Phase::cuda))
       return llvm::Error::success();
-    auto emitted = cuda::emitModule(module);
-    if (!emitted)
-      return emitted.takeError();
-    std::vector<r1rt::CudaSource> sources;
-    for (const cuda::Source &s : *emitted) {
-      if (!options.kernel.empty() && options.kernel != s.kernel)
-        continue;
-      sources.push_back({s.name, s.text});
-      KernelReport r;
-      r.name = s.kernel, r.how = s.how, r.blocks = s.blocks, r.threads = s.threads;
-      result->report.push_back(r);
+    auto sources = cuda::emitModule(module);
+    if (!sources)
+      return sources.takeError();
+    llvm::erase_if(*sources, [&](const cuda::Source &s) {
+      return !options.kernel.empty() && options.kernel != s.kernel;
+    });
+    std::string &text = result->dumps[Phase::cuda];
+    for (const cuda::Source &s : *sources)
       if (wants(Phase::cuda))
-        result->dumps[Phase::cuda] += (sources.size() > 1 ? "\n" : "") + s.text;
-    }
+        text += (text.empty() ? "" : "\n") + s.text;
     if (!compiles)
       return llvm::Error::success();
-    auto binaries = r1rt::compileCuda(sources, cudaOptions());
+    auto binaries = compileForNvidia(*sources);
     if (!binaries)
-      return llvm::createStringError(binaries.status().message());
-    for (auto [i, b] : llvm::enumerate(*binaries)) {
-      KernelReport &r = result->report[i];
-      r.registers = b.resources.registers;
-      r.spillBytes = b.resources.spillStores + b.resources.spillLoads;
-      r.sharedBytes = b.resources.sharedBytes;
-      r.seconds = b.seconds;
-      result->cachedKernels += b.cached;
+      return binaries.takeError();
+    for (auto [s, b] : llvm::zip(*sources, *binaries)) {
+      for (KernelReport &r : result->report)
+        if (r.name == s.kernel) {
+          r.how = s.how, r.blocks = s.blocks, r.threads = s.threads;
+          r.registers = b.resources.registers;
+          r.spillBytes = b.resources.spillStores + b.resources.spillLoads;
+          r.sharedBytes = b.resources.sharedBytes;
+          r.seconds = b.seconds;
+        }
       if (wants(Phase::ptx))
         result->dumps[Phase::ptx] += b.ptx;
       if (wants(Phase::cubin))
-        result->cubins[sources[i].name] = b.cubin;
+        result->cubins[s.name] = b.cubin;
     }
     return llvm::Error::success();
   }
 
-  /// Where each kernel comes from, and how often it is launched.
+  llvm::Expected<std::vector<r1rt::CudaBinary>>
+  compileForNvidia(const std::vector<cuda::Source> &sources) {
+    std::vector<r1rt::CudaSource> texts;
+    for (const cuda::Source &s : sources)
+      texts.push_back({s.name, s.text});
+    r1rt::CudaOptions o;
+    o.arch = options.arch;
+    o.headers = cuda::prelude();
+    o.cacheDir = options.cacheDir.empty() ? "" : options.cacheDir + "/cuda";
+    o.threads = unsigned(options.threads);
+    auto binaries = r1rt::compileCuda(texts, o);
+    if (!binaries)
+      return llvm::createStringError(binaries.status().message());
+    for (const r1rt::CudaBinary &b : *binaries)
+      result->cachedKernels += b.cached;
+    return std::move(*binaries);
+  }
+
+  /// The kernels for the report: where each comes from, and how often it is launched.
   void listKernels(ModuleOp module) {
     llvm::StringMap<int> launches;
     module.walk([&](kern::LaunchOp op) { ++launches[op.getKernel()]; });
-    llvm::StringMap<KernelReport> known;
-    for (KernelReport &r : result->report)
-      known[r.name] = r;
-    result->report.clear();
     for (Operation &op : *module.getBody()) {
       if (!isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op))
         continue;
       llvm::StringRef name = SymbolTable::getSymbolName(&op);
       if (!options.kernel.empty() && options.kernel != name)
         continue;
-      KernelReport r = known.lookup(name);
+      KernelReport &r = result->report.emplace_back();
       r.name = name;
-      r.kind = op.getName().stripDialect();
-      if (auto intrinsic = dyn_cast<kern::IntrinsicOp>(op))
-        r.kind = intrinsic.getName();
+      auto intrinsic = dyn_cast<kern::IntrinsicOp>(op);
+      r.kind = intrinsic ? intrinsic.getName() : op.getName().stripDialect();
       r.from = Messages::place(op.getLoc());
       r.launches = launches.lookup(name);
-      result->report.push_back(r);
     }
   }
 
@@ -380,9 +316,8 @@ private:
     auto sources = cuda::emitModule(module);
     if (!sources)
       return sources.takeError();
-    auto add = [&](const cuda::Source &s, r1_kernel_fn fn, llvm::StringRef image, bool cached) {
+    auto add = [&](const cuda::Source &s, r1_kernel_fn fn, llvm::StringRef image) {
       owner->code[s.kernel] = {fn, 0, s.name, image, uint32_t(s.blocks), uint32_t(s.threads)};
-      result->cachedKernels += cached;
     };
     if (options.target == TargetKind::cudaEmu) {
       cuda::EmulateOptions o;
@@ -394,29 +329,18 @@ private:
       owner->emulated = std::move(*kernels);
       for (const cuda::Source &s : *sources) {
         const auto *k = owner->emulated.find(s.kernel);
-        add(s, k->fn, "", k->cached);
+        add(s, k->fn, "");
+        result->cachedKernels += k->cached;
       }
       return llvm::Error::success();
     }
-    std::vector<r1rt::CudaSource> texts;
-    for (const cuda::Source &s : *sources)
-      texts.push_back({s.name, s.text});
-    auto binaries = r1rt::compileCuda(texts, cudaOptions());
+    auto binaries = compileForNvidia(*sources);
     if (!binaries)
-      return llvm::createStringError(binaries.status().message());
+      return binaries.takeError();
     owner->binaries = std::move(*binaries);
     for (auto [s, binary] : llvm::zip(*sources, owner->binaries))
-      add(s, nullptr, binary.cubin, binary.cached);
+      add(s, nullptr, binary.cubin);
     return llvm::Error::success();
-  }
-
-  r1rt::CudaOptions cudaOptions() const {
-    r1rt::CudaOptions o;
-    o.arch = options.arch;
-    o.headers = cuda::prelude();
-    o.cacheDir = options.cacheDir.empty() ? "" : options.cacheDir + "/cuda";
-    o.threads = unsigned(options.threads);
-    return o;
   }
 
   bool wants(Phase p) const {
@@ -427,22 +351,9 @@ private:
       result->dumps[p] = print(module);
   }
 
-  /// Bytes in which the sums of shards wait for each other: see Executor.cpp.
-  uint64_t treeBytes(ModuleOp module) const {
-    uint64_t bytes = 0, levels = llvm::Log2_64(uint64_t(std::max<int64_t>(options.shards, 1)));
-    llvm::StringMap<uint64_t> sizes;
-    for (auto buffer : module.getOps<kern::BufferOp>()) {
-      auto type = cast<MemRefType>(buffer.getType());
-      sizes[buffer.getSymName()] = uint64_t(type.getNumElements()) * 4;
-    }
-    module.walk([&](kern::LoopOp loop) {
-      uint64_t sums = 0;
-      if (ArrayAttr partials = loop.getPartialsAttr())
-        for (Attribute a : partials.getValue())
-          sums += sizes.lookup(cast<FlatSymbolRefAttr>(a).getValue());
-      bytes = std::max(bytes, sums);
-    });
-    return levels * bytes;
+  /// Bytes in which the sums of shards wait for each other: one set for each level of their tree.
+  uint64_t treeBytes(const MemoryTable &table) const {
+    return llvm::Log2_64(uint64_t(options.shards)) * table.sums;
   }
 
   /// Bytes of workspace that the kernels of `module` need, for each thread.

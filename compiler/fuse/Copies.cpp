@@ -38,10 +38,6 @@ Type roundsTo(ir::MapOp map) {
   return to.isBF16() || to.isF16() ? to : Type();
 }
 
-Value rounded(OpBuilder &b, Location loc, Value pool, Type elem) {
-  return ir::buildCast(b, loc, pool, elem);
-}
-
 /// `update` yields the rounded pool beside the new one.
 void roundInUpdate(func::FuncOp update, Type elem) {
   Operation *ret = update.getBody().front().getTerminator();
@@ -51,7 +47,7 @@ void roundInUpdate(func::FuncOp update, Type elem) {
     if (!role || role.getValue() != "param")
       continue;
     Value next = ret->getOperand(i);
-    Value copy = rounded(b, next.getLoc(), next, elem);
+    Value copy = ir::buildCast(b, next.getLoc(), next, elem);
     unsigned at = ret->getNumOperands();
     ret->insertOperands(at, copy);
     (void)update.insertResult(at, copy.getType(), b.getDictionaryAttr({}));
@@ -84,7 +80,7 @@ void addRefresh(ModuleState &state, ArrayRef<Type> elems) {
   b.setInsertionPointToEnd(body);
   SmallVector<Value> values;
   for (auto [input, elem] : results)
-    values.push_back(rounded(b, loc, body->getArgument(input), elem));
+    values.push_back(ir::buildCast(b, loc, body->getArgument(input), elem));
   func::ReturnOp::create(b, loc, values);
   for (auto [i, role] : llvm::enumerate(roles))
     func.setArgAttr(i, "r1.role", b.getStringAttr(role));

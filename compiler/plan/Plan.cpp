@@ -192,6 +192,13 @@ LogicalResult planModule(ModuleOp module, MemoryTable *out) {
       buffer.setOffset(*outer.getOffset() + offset);
   }
   table.total = top + table.activations;
+  module.walk([&](kern::LoopOp loop) {
+    uint64_t sums = 0;
+    if (ArrayAttr partials = loop.getPartialsAttr())
+      for (Attribute a : partials.getValue())
+        sums += bytesOf(buffers.lookup(cast<FlatSymbolRefAttr>(a).getValue()));
+    table.sums = std::max(table.sums, sums);
+  });
   module->setAttr("kern.arena_bytes",
                   IntegerAttr::get(IntegerType::get(module.getContext(), 64), table.total));
   if (out)

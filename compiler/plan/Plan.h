@@ -19,6 +19,7 @@ struct MemoryTable {
   uint64_t inputs = 0;      // global batches, host numbers, outputs, constants
   uint64_t activations = 0; // the work region: the peak over programs
   uint64_t total = 0;
+  uint64_t sums = 0; // of that, sums over rows that a loop over micro-batches continues
   /// The work region that each program needs.
   std::vector<std::pair<std::string, uint64_t>> programs;
 };

@@ -1,6 +1,7 @@
 #include "runtime/device/Plugin.h"
 #include <dlfcn.h>
 #include <filesystem>
+#include <vector>
 
 namespace fs = std::filesystem;
 
@@ -32,19 +33,31 @@ static Result<void *> open(const PluginKind &kind, const std::string &file) {
   return Status::error(std::string("cannot load the plugin for ") + kind.name + ": " + why + help);
 }
 
+/// Where plugins are looked for before the loader's path; empty if the system does not tell.
+static std::vector<fs::path> folders() {
+  std::error_code ec;
+  fs::path bin = fs::read_symlink("/proc/self/exe", ec).parent_path();
+  if (ec)
+    return {};
+  return {bin.parent_path() / "lib", bin / "lib", bin};
+}
+
+std::string pluginBeside(const char *file) {
+  std::error_code ec;
+  for (const fs::path &dir : folders())
+    if (fs::exists(dir / file, ec))
+      return (dir / file).string();
+  return "";
+}
+
 Result<void *> pluginSymbol(const PluginKind &kind, const std::string &file) {
   if (!file.empty())
     return open(kind, file);
-  std::error_code ec;
-  fs::path bin = fs::read_symlink("/proc/self/exe", ec).parent_path();
+  if (std::string here = pluginBeside(kind.file); !here.empty())
+    return open(kind, here);
   std::string looked;
-  if (!ec)
-    for (fs::path dir : {bin.parent_path() / "lib", bin / "lib", bin}) {
-      fs::path here = dir / kind.file;
-      if (fs::exists(here, ec))
-        return open(kind, here.string());
-      looked += "`" + dir.string() + "`, ";
-    }
+  for (const fs::path &dir : folders())
+    looked += "`" + dir.string() + "`, ";
   if (void *library = dlopen(kind.file, RTLD_NOW | RTLD_LOCAL))
     return symbolOf(library, kind, kind.file);
   return Status::error(std::string(kind.need) + " the plugin " + kind.file + ", which is not in " +

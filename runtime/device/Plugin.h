@@ -26,6 +26,9 @@ struct PluginKind {
 /// is tried anew each time. The error says what is missing and how to mend it.
 Result<void *> pluginSymbol(const PluginKind &kind, const std::string &file = "");
 
+/// The plugin's file beside this program (../lib, lib, the executable's folder), or "".
+std::string pluginBeside(const char *file);
+
 /// The error for a plugin that was built from other sources.
 Status wrongPluginVersion(const PluginKind &kind, unsigned has, unsigned wanted);
 

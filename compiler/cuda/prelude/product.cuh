@@ -45,6 +45,10 @@ template <class P> constexpr int align_of(long) { return 16; }
 /// Where the running block stands.
 struct Place {
   int b0, b1, b2, g, m, n;
+  /// How far an operand with these batch strides has moved.
+  R1_FN i64 batch(int s0, int s1, int s2) const {
+    return static_cast<i64>(b0) * s0 + static_cast<i64>(b1) * s1 + static_cast<i64>(b2) * s2;
+  }
 };
 template <class P, class T> R1_FN Place place() {
   constexpr int down = (P::M + T::M - 1) / T::M, across = (P::N + T::N - 1) / T::N;
@@ -200,12 +204,9 @@ R1_FN void product(TA A, TB B, TC C, E e R1_AT) {
   // Rows and columns of the tile that are there.
   const int ms = P::M % T::M == 0 ? T::M : P::M - at_.m;
   const int ns = P::N % T::N == 0 ? T::N : P::N - at_.n;
-  auto a = A + (static_cast<i64>(at_.b0) * P::AB0 + static_cast<i64>(at_.b1) * P::AB1 +
-                static_cast<i64>(at_.b2) * P::AB2 + static_cast<i64>(at_.m) * P::AM);
-  auto b = B + (static_cast<i64>(at_.b0) * P::BB0 + static_cast<i64>(at_.b1) * P::BB1 +
-                static_cast<i64>(at_.b2) * P::BB2 + static_cast<i64>(at_.n) * P::BN);
-  auto c = C + (static_cast<i64>(at_.b0) * P::CB0 + static_cast<i64>(at_.b1) * P::CB1 +
-                static_cast<i64>(at_.b2) * P::CB2 + static_cast<i64>(at_.m) * P::CM +
+  auto a = A + (at_.batch(P::AB0, P::AB1, P::AB2) + static_cast<i64>(at_.m) * P::AM);
+  auto b = B + (at_.batch(P::BB0, P::BB1, P::BB2) + static_cast<i64>(at_.n) * P::BN);
+  auto c = C + (at_.batch(P::CB0, P::CB1, P::CB2) + static_cast<i64>(at_.m) * P::CM +
                 static_cast<i64>(at_.n) * P::CN);
 
   float acc[T::TM][T::TN];

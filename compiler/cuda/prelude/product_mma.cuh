@@ -84,12 +84,9 @@ R1_FN void product_mma(TA A, TB B, TC C, E e R1_AT) {
   R1_SHARED(H, bs, stages * StageB::size);
   const auto at_ = product_::place<P, tile<M, N, K, 8, 8>>();
   const int ms = P::M % M == 0 ? M : P::M - at_.m, ns = P::N % N == 0 ? N : P::N - at_.n;
-  auto a = A + (static_cast<i64>(at_.b0) * P::AB0 + static_cast<i64>(at_.b1) * P::AB1 +
-                static_cast<i64>(at_.b2) * P::AB2 + static_cast<i64>(at_.m) * P::AM);
-  auto b = B + (static_cast<i64>(at_.b0) * P::BB0 + static_cast<i64>(at_.b1) * P::BB1 +
-                static_cast<i64>(at_.b2) * P::BB2 + static_cast<i64>(at_.n) * P::BN);
-  auto c = C + (static_cast<i64>(at_.b0) * P::CB0 + static_cast<i64>(at_.b1) * P::CB1 +
-                static_cast<i64>(at_.b2) * P::CB2 + static_cast<i64>(at_.m) * P::CM +
+  auto a = A + (at_.batch(P::AB0, P::AB1, P::AB2) + static_cast<i64>(at_.m) * P::AM);
+  auto b = B + (at_.batch(P::BB0, P::BB1, P::BB2) + static_cast<i64>(at_.n) * P::BN);
+  auto c = C + (at_.batch(P::CB0, P::CB1, P::CB2) + static_cast<i64>(at_.m) * P::CM +
                 static_cast<i64>(at_.n) * P::CN);
   // This warp's part of the tile, and this lane's places in it: of the rows that it points ldmatrix
   // to, and of its sums.

@@ -238,7 +238,6 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
   return Done;
 }
 
-
 int runCommand(const Options &o) {
   auto [file, name] = splitFileAndName(o.file);
   Session session(o);

@@ -1,5 +1,6 @@
 // r1c --version: the build, the instruction set, the f32 rate measured here, the plugins found.
 #include "compiler/tools/r1c/Options.h"
+#include "runtime/device/Plugin.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/TargetParser/Host.h"
 #include <algorithm>
@@ -124,6 +125,10 @@ int r1::tool::versionCommand() {
               set.empty() ? "baseline" : set.c_str());
   std::printf("peak     %.0f GFLOP/s f32 multiply-add on %d threads, measured now\n",
               measurePeak(cores), cores);
-  std::printf("plugins  none (this build has the CPU target)\n");
+  std::string plugins;
+  for (const char *name : {"nvrtc", "cuda", "mpi"})
+    if (!r1rt::pluginBeside(("libr1_" + std::string(name) + ".so").c_str()).empty())
+      plugins += std::string(plugins.empty() ? "" : " ") + name;
+  std::printf("plugins  %s\n", plugins.empty() ? "none" : plugins.c_str());
   return Done;
 }
