@@ -115,6 +115,9 @@ public:
     int64_t micro = options.micro ? options.micro : 1;
     FuseOptions fuseOptions;
     fuseOptions.intrinsics = {"flash_attention", "flash_attention_bwd"}; // scheduled by cpu/
+    // A GPU wants more rows at once than a CPU's caches hold.
+    if (options.target != TargetKind::cpu)
+      fuseOptions.chunkBytes = int64_t(256) << 20;
     for (int attempt = 0; attempt < 3; ++attempt) {
       OwningOpRef<ModuleOp> trial = module->clone();
       if (failed(shardModule(*trial, micro * options.shards)))

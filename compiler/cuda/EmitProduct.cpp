@@ -17,12 +17,12 @@ Tile tileOf(int64_t m, int64_t n, int64_t batches) {
   return large ? Tile{128, 128, 256} : Tile{64, 64, 256};
 }
 
-/// Can 8 neighbours of an operand always be copied at once, as product_mma.cuh asks? `sizes` and
-/// `strides` of the two dims, then of the batch.
-bool byEights(ArrayRef<int64_t> sizes, ArrayRef<int64_t> strides, ArrayRef<int64_t> batch,
+/// Do 8 neighbours of an operand always lie as one access of 16 bytes, as product_mma.cuh asks?
+/// `strides` of the two dims, then of the batch. The end of a row may be ragged.
+bool byEights(ArrayRef<int64_t> strides, ArrayRef<int64_t> batch,
               ArrayRef<int64_t> batchStrides) {
   unsigned along = strides[1] == 1 ? 1 : 0;
-  bool ok = strides[along] == 1 && sizes[along] % 8 == 0 && strides[1 - along] % 8 == 0;
+  bool ok = strides[along] == 1 && strides[1 - along] % 8 == 0;
   for (auto [n, stride] : llvm::zip(batch, batchStrides))
     ok &= n == 1 || stride % 8 == 0;
   return ok;
@@ -38,8 +38,8 @@ bool tensorCores(kern::ProductOp op, const Kernel &k) {
   for (unsigned i = 0; i < 3; ++i)
     if (k.args[i].align % 16)
       return false;
-  return byEights({s[0], s[2]}, sa.drop_front(n), op.getBatch(), sa.take_front(n)) &&
-         byEights({s[1], s[2]}, {sb[n + 1], sb[n]}, op.getBatch(), sb.take_front(n));
+  return byEights(sa.drop_front(n), op.getBatch(), sa.take_front(n)) &&
+         byEights({sb[n + 1], sb[n]}, op.getBatch(), sb.take_front(n));
 }
 
 } // namespace

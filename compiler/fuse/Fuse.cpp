@@ -126,6 +126,7 @@ LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
   for (Operation &op : llvm::make_early_inc_range(*module.getBody()))
     if (isa<func::FuncOp, ir::LeafOp>(op))
       op.erase();
+  padRows(module);
   WalkResult left = module.walk([](Operation *op) {
     if (!isa_and_nonnull<ir::R1Dialect>(op->getDialect()))
       return WalkResult::advance();

@@ -413,8 +413,25 @@ LogicalResult Program::emitGroup(Group &g) {
   return failure();
 }
 
+/// Does a kernel store only what it has loaded from the same place? A copy whose source was computed
+/// where it belongs is such a kernel.
+static bool doesNothing(Operation *op) {
+  auto kernel = dyn_cast<kern::KernelOp>(op);
+  if (!kernel || !kernel.getBlock()->getOps<kern::SweepOp>().empty())
+    return false;
+  return llvm::all_of(kernel.getBlock()->getOps<memref::StoreOp>(), [](memref::StoreOp store) {
+    auto load = store.getValue().getDefiningOp<memref::LoadOp>();
+    return load && load.getMemRef() == store.getMemRef() &&
+           load.getIndices() == store.getIndices();
+  });
+}
+
 void Program::launch(Operation *kernel, const Group &g, ArrayRef<Value> args,
                      ArrayRef<int64_t> chunkSteps) {
+  if (doesNothing(kernel)) {
+    kernel->erase();
+    return;
+  }
   Location loc = g.ops.back()->getLoc();
   StringAttr symbol = state.uniqueKernel(kernel, kernelName(g));
   SmallVector<Attribute> buffers;

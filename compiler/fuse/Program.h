@@ -83,6 +83,8 @@ void tidyKernel(kern::KernelOp kernel);
 void simplifyModule(mlir::ModuleOp module);
 /// Parameters that are read rounded are read from a pool that is kept rounded (Copies.cpp).
 void introduceCopies(ModuleState &state);
+/// Rows that products read in 16 bits become whole lines of memory (Pad.cpp).
+void padRows(mlir::ModuleOp module);
 /// What a function's result is called that such a pool takes: "copy:bf16", "frozen copy:f16".
 std::string copyRole(mlir::Type elem, bool trainable);
 /// Copies a lambda of r1.kernel as one of kern.intrinsic.

@@ -230,3 +230,8 @@ TEST(TensorCores, OddRowsAndColumns) {
   check(mma({131, 129, 40, {}, "NT"}));
   check(mma({16, 8, 16, {2, 3}, "NN", true}));
 }
+TEST(TensorCores, RaggedRows) { // no size is a multiple of 8, each row's place is
+  for (const char *layout : {"NN", "NT", "TN", "TT"})
+    check(mma({133, 133, 69, {}, layout, false, Type::bf16, Type::bf16, Type::f32,
+               "r1::tile<64,64,16,4,4>", 3}));
+}

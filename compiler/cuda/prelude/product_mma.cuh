@@ -17,11 +17,9 @@ namespace mma_ {
 constexpr int M = 128, N = 128, K = 32, stages = 3, threads = 256;
 
 constexpr bool eights(int size, int stride) { return size == 1 || stride % 8 == 0; }
-/// Can 8 neighbours of an operand always be copied at once?
-constexpr bool fits(int along, int step, int other, int n0, int s0, int n1, int s1, int n2,
-                    int s2) {
-  return step == 1 && along % 8 == 0 && other % 8 == 0 && eights(n0, s0) && eights(n1, s1) &&
-         eights(n2, s2);
+/// Do 8 neighbours of an operand always lie as one access of 16 bytes? `other` is the stride of its rows.
+constexpr bool fits(int step, int other, int n0, int s0, int n1, int s1, int n2, int s2) {
+  return step == 1 && other % 8 == 0 && eights(n0, s0) && eights(n1, s1) && eights(n2, s2);
 }
 
 /// 128 x 32 elements (w, k) of an operand in shared memory, in chunks of 8 that are neighbours in
@@ -33,17 +31,18 @@ template <bool Along> struct Stage {
   R1_FN static int chunk(int w, int k) {
     return Along ? (w * 4 + ((k / 8) ^ (w / 2 % 4))) * 8 : (k * 16 + ((w / 8) ^ (k % 8))) * 8;
   }
-  /// Copies the chunks that are there, of w < ws and k < ks; the others become zero.
+  /// Copies what is there, of w < ws and k < ks; the rest becomes zero, also of a ragged last chunk.
   template <int SW, int SK, class S, class G>
   R1_FN static void fetch(S to, G from, int ws, int ks R1_AT) {
     R1_UNROLL
     for (int r = 0; r < size / 8 / threads; ++r) {
       int i = thread() + r * threads;
       int w = Along ? i / 4 : i % 16 * 8, k = Along ? i % 4 * 8 : i / 16;
-      bool there = w < ws && k < ks;
+      const int left = Along ? ks - k : ws - w; // neighbours from here to the end
+      const bool there = w < ws && k < ks;
       async_copy16(to + chunk(w, k),
                    from + (there ? static_cast<i64>(w) * SW + static_cast<i64>(k) * SK : 0),
-                   there ? 16 : 0 R1_PASS);
+                   there ? (left < 8 ? left * 2 : 16) : 0 R1_PASS);
     }
   }
 };
@@ -52,11 +51,11 @@ template <bool Along> struct Stage {
 
 template <class P> constexpr bool product_mma_fits() {
   constexpr bool a =
-      P::AK == 1 ? mma_::fits(P::K, P::AK, P::AM, P::B0, P::AB0, P::B1, P::AB1, P::B2, P::AB2)
-                 : mma_::fits(P::M, P::AM, P::AK, P::B0, P::AB0, P::B1, P::AB1, P::B2, P::AB2);
+      P::AK == 1 ? mma_::fits(P::AK, P::AM, P::B0, P::AB0, P::B1, P::AB1, P::B2, P::AB2)
+                 : mma_::fits(P::AM, P::AK, P::B0, P::AB0, P::B1, P::AB1, P::B2, P::AB2);
   constexpr bool b =
-      P::BK == 1 ? mma_::fits(P::K, P::BK, P::BN, P::B0, P::BB0, P::B1, P::BB1, P::B2, P::BB2)
-                 : mma_::fits(P::N, P::BN, P::BK, P::B0, P::BB0, P::B1, P::BB1, P::B2, P::BB2);
+      P::BK == 1 ? mma_::fits(P::BK, P::BN, P::B0, P::BB0, P::B1, P::BB1, P::B2, P::BB2)
+                 : mma_::fits(P::BN, P::BK, P::B0, P::BB0, P::B1, P::BB1, P::B2, P::BB2);
   return a && b && product_::align_of<P>(0) % 16 == 0;
 }
 template <class P> constexpr int product_mma_blocks() {

@@ -1,0 +1,40 @@
+// RUN: r1-opt %s --r1-fuse --mlir-print-local-scope | FileCheck %s
+// RUN: fuse-run %s --tolerance 1e-2
+// The evaluator does not round to 16 bits, so it agrees to some thousandths of the largest value.
+// Rows of 70 bf16 that products read are 128 elements apart, whole cache lines: wherever they are written and read. Rows
+// that no product reads, f32, and rows of 72, which are whole accesses of 16 bytes, stay as they are.
+
+// CHECK: kern.buffer @t : memref<32x128xbf16> {pool = "work"}
+// CHECK: kern.buffer @t_2 : memref<32x72xbf16> {pool = "work"}
+// CHECK: affine_map<(d0, d1) -> (d0 * 128 + d1)>
+// CHECK: kern.product @{{.*}} sizes [32, 24, 70] batch [] a [128, 1]
+// CHECK: kern.product @{{.*}} sizes [70, 24, 32] batch [] a [1, 128]
+// CHECK: kern.product @{{.*}} sizes [32, 24, 72] batch [] a [72, 1]
+#rv = affine_map<(r, v) -> (r, v)>
+#r = affine_map<(r, v) -> (r)>
+func.func @head(%z: tensor<32x70xf32> {r1.name = "z"}, %w: tensor<70x24xbf16> {r1.name = "w"},
+                %h: tensor<32x24xbf16> {r1.name = "h"}, %y: tensor<32x72xf32> {r1.name = "y"},
+                %u: tensor<72x24xbf16> {r1.name = "u"})
+    -> (tensor<32x24xf32> {r1.name = "dh"}, tensor<70x24xf32> {r1.name = "dw"}, tensor<32x24xf32> {r1.name = "e"}) {
+  %n = r1.logsumexp %z axis 1 : tensor<32x70xf32> -> tensor<32xf32>
+  %p = r1.map ins(%z, %n : tensor<32x70xf32>, tensor<32xf32>) maps [#rv, #r] {
+  ^bb0(%a: f32, %b: f32):
+    %s = arith.subf %a, %b : f32
+    %x = math.exp %s : f32
+    %t = arith.truncf %x : f32 to bf16
+    r1.yield %t : bf16
+  } -> tensor<32x70xbf16>
+  %q = r1.map ins(%y : tensor<32x72xf32>) maps [#rv] {
+  ^bb0(%a: f32):
+    %x = math.tanh %a : f32
+    %t = arith.truncf %x : f32 to bf16
+    r1.yield %t : bf16
+  } -> tensor<32x72xbf16>
+  %dh = r1.contract %p, %w maps [affine_map<(r, d, v) -> (r, v)>, affine_map<(r, d, v) -> (v, d)>, affine_map<(r, d, v) -> (r, d)>]
+    : tensor<32x70xbf16>, tensor<70x24xbf16> -> tensor<32x24xf32>
+  %dw = r1.contract %p, %h maps [affine_map<(v, d, r) -> (r, v)>, affine_map<(v, d, r) -> (r, d)>, affine_map<(v, d, r) -> (v, d)>]
+    : tensor<32x70xbf16>, tensor<32x24xbf16> -> tensor<70x24xf32>
+  %e = r1.contract %q, %u maps [affine_map<(r, d, v) -> (r, v)>, affine_map<(r, d, v) -> (v, d)>, affine_map<(r, d, v) -> (r, d)>]
+    : tensor<32x72xbf16>, tensor<72x24xbf16> -> tensor<32x24xf32>
+  return %dh, %dw, %e : tensor<32x24xf32>, tensor<70x24xf32>, tensor<32x24xf32>
+}
