@@ -74,6 +74,34 @@ bool reduceToReshape(ir::ReduceOp op) {
   return true;
 }
 
+/// A map that ends by widening a 16-bit value it has computed becomes two: where its result is
+/// stored, that is the narrow one, and readers widen it.
+void splitWidening(ir::MapOp map) {
+  auto yield = cast<ir::YieldOp>(map.getBlock()->getTerminator());
+  auto widen = yield.getValues()[0].getDefiningOp<arith::ExtFOp>();
+  if (!widen || isa<BlockArgument>(widen.getIn()) || map->hasAttr("r1.stored"))
+    return;
+  OpBuilder b(map);
+  b.setInsertionPointAfter(map);
+  Location loc = map.getLoc();
+  RankedTensorType wide = tensorOf(map.getResult());
+  auto narrow = RankedTensorType::get(wide.getShape(), widen.getIn().getType(), wide.getEncoding());
+  auto identity = AffineMap::getMultiDimIdentityMap(wide.getRank(), b.getContext());
+  auto after = ir::MapOp::create(b, loc, wide, ValueRange{map.getResult()}, ValueRange{},
+                                 b.getAffineMapArrayAttr({identity}));
+  Block *block = new Block;
+  after.getBody().push_back(block);
+  block->addArgument(narrow.getElementType(), loc);
+  b.setInsertionPointToEnd(block);
+  Value out = arith::ExtFOp::create(b, loc, wide.getElementType(), block->getArgument(0));
+  ir::YieldOp::create(b, loc, ValueRange{out});
+  map.getResult().replaceAllUsesExcept(after.getResult(), after);
+  yield->setOperand(0, widen.getIn());
+  map.getResult().setType(narrow);
+  if (widen->use_empty())
+    widen->erase();
+}
+
 } // namespace
 
 void simplifyModule(ModuleOp module) {
@@ -85,6 +113,10 @@ void simplifyModule(ModuleOp module) {
   module.walk([&](ir::ScatterAddOp op) { scatters.push_back(op); });
   for (ir::ScatterAddOp op : scatters)
     scatterToMap(op);
+  SmallVector<ir::MapOp> maps;
+  module.walk([&](ir::MapOp op) { maps.push_back(op); });
+  for (ir::MapOp op : maps)
+    splitWidening(op);
 }
 
 } // namespace r1::fuse

@@ -62,6 +62,15 @@ void Grouping::countUses() {
       llvm::erase(users[list.values->resolve(stop.getResult())], op);
 }
 
+/// Does a map only widen 16-bit floats? What is stored is then the narrow value.
+static bool onlyWidens(ir::MapOp map) {
+  Block *block = map.getBlock();
+  if (block->getOperations().size() != 2 || block->getNumArguments() != 1)
+    return false;
+  auto widen = dyn_cast<arith::ExtFOp>(block->front());
+  return widen && widen.getIn() == block->getArgument(0);
+}
+
 /// A map that reads a product's result element by element, and nothing else reads it, is the end
 /// of the product.
 void Grouping::chooseEpilogues() {
@@ -75,7 +84,7 @@ void Grouping::chooseEpilogues() {
       if (inMemory(v) || users[v].size() != 1)
         break;
       auto map = dyn_cast<ir::MapOp>(users[v].front());
-      if (!map || segments[map] != segment || taken.contains(map) ||
+      if (!map || segments[map] != segment || taken.contains(map) || onlyWidens(map) ||
           shapeOf(map.getResult()) != shapeOf(v))
         break;
       bool direct =
