@@ -2,7 +2,9 @@
 #include "compiler/Compiler.h"
 #include "compiler/Messages.h"
 #include "compiler/cpu/Cpu.h"
+#include "compiler/cuda/Disassemble.h"
 #include "compiler/cuda/Emulate.h"
+#include "compiler/cuda/Library.h"
 #include "compiler/fuse/Fuse.h"
 #include "compiler/grad/Grad.h"
 #include "compiler/irgen/IRGen.h"
@@ -18,6 +20,7 @@
 #include "llvm/Support/Threading.h"
 #include <cmath>
 #include <algorithm>
+#include <deque>
 
 using namespace mlir;
 
@@ -52,7 +55,8 @@ struct Owner {
   cpu::CompiledKernels kernels;
   cuda::EmulatedKernels emulated;
   std::vector<r1rt::CudaBinary> binaries;
-  llvm::StringMap<KernelCode> code; // by kernel; points into the three above
+  std::deque<r1_product> products;
+  llvm::StringMap<KernelCode> code; // by kernel; points into the four above
   std::unique_ptr<ExportedModule> exported;
 };
 
@@ -171,8 +175,15 @@ public:
                       {"activations and workspace", table.activations}};
     if (uint64_t bytes = treeBytes(table))
       result->memory.push_back({"sums of shards", bytes});
+    llvm::StringMap<bool> products; // does the library do it?
+    for (auto product : module->getOps<kern::ProductOp>())
+      products[product.getSymName()] = emitOptions().library && cuda::libraryProduct(product);
     module->walk([&](Operation *op) {
-      result->launches += isa<kern::LaunchOp>(op);
+      if (auto launch = dyn_cast<kern::LaunchOp>(op)) {
+        ++result->launches;
+        result->products += products.contains(launch.getKernel());
+        result->libraryProducts += products.lookup(launch.getKernel());
+      }
       result->distinctKernels += isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op);
     });
     OwningOpRef<ModuleOp> subset;
@@ -227,11 +238,11 @@ public:
 private:
   /// Texts and machine code for NVIDIA, of all kernels or of the one that --only names.
   llvm::Error cudaLevels(ModuleOp module) {
-    bool compiles = wants(Phase::ptx) || wants(Phase::cubin) ||
+    bool compiles = wants(Phase::ptx) || wants(Phase::cubin) || wants(Phase::sass) ||
                     (options.report && options.target == TargetKind::cuda);
     if (!compiles && !wants(Phase::cuda))
       return llvm::Error::success();
-    auto sources = cuda::emitModule(module);
+    auto sources = cuda::emitModule(module, emitOptions());
     if (!sources)
       return sources.takeError();
     llvm::erase_if(*sources, [&](const cuda::Source &s) {
@@ -257,17 +268,30 @@ private:
         }
       if (wants(Phase::ptx))
         result->dumps[Phase::ptx] += b.ptx;
-      if (wants(Phase::cubin))
+      if (wants(Phase::sass) && !s.product) {
+        auto sass = cuda::disassemble(b.cubin);
+        if (!sass)
+          return sass.takeError();
+        result->dumps[Phase::sass] += *sass;
+      }
+      if (wants(Phase::cubin) && !s.product)
         result->cubins[s.name] = b.cubin;
     }
     return llvm::Error::success();
   }
 
+  /// A library serves GPUs only.
+  cuda::EmitOptions emitOptions() const {
+    return {.library = options.target == TargetKind::cuda && !options.exact};
+  }
+
+  /// Machine code for each source, empty where the library does its work.
   llvm::Expected<std::vector<r1rt::CudaBinary>>
   compileForNvidia(const std::vector<cuda::Source> &sources) {
     std::vector<r1rt::CudaSource> texts;
     for (const cuda::Source &s : sources)
-      texts.push_back({s.name, s.text});
+      if (!s.product)
+        texts.push_back({s.name, s.text});
     r1rt::CudaOptions o;
     o.arch = options.arch;
     o.headers = cuda::prelude();
@@ -276,9 +300,14 @@ private:
     auto binaries = r1rt::compileCuda(texts, o);
     if (!binaries)
       return llvm::createStringError(binaries.status().message());
-    for (const r1rt::CudaBinary &b : *binaries)
+    std::vector<r1rt::CudaBinary> all(sources.size());
+    size_t next = 0;
+    for (auto [s, b] : llvm::zip(sources, all)) {
+      if (!s.product)
+        b = std::move((*binaries)[next++]);
       result->cachedKernels += b.cached;
-    return std::move(*binaries);
+    }
+    return all;
   }
 
   /// The kernels for the report: where each comes from, and how often it is launched.
@@ -316,11 +345,14 @@ private:
       }
       return llvm::Error::success();
     }
-    auto sources = cuda::emitModule(module);
+    auto sources = cuda::emitModule(module, emitOptions());
     if (!sources)
       return sources.takeError();
     auto add = [&](const cuda::Source &s, r1_kernel_fn fn, llvm::StringRef image) {
-      owner->code[s.kernel] = {fn, 0, s.name, image, uint32_t(s.blocks), uint32_t(s.threads)};
+      KernelCode &code = owner->code[s.kernel];
+      code = {fn, 0, s.name, image, uint32_t(s.blocks), uint32_t(s.threads)};
+      if (s.product)
+        code.product = &owner->products.emplace_back(*s.product);
     };
     if (options.target == TargetKind::cudaEmu) {
       cuda::EmulateOptions o;
@@ -428,6 +460,17 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
     limit = stage.on["memory"].get<uint64_t>();
   int64_t rows = stage.spec.value("batch", int64_t(1));
   return compiler.fromGraph(std::move(module), rows, limit);
+}
+
+std::unique_ptr<CompiledStage> compileFunctions(const std::vector<const GraphFn *> &functions,
+                                                const SourceManager &sources,
+                                                const CompileOptions &options, CompileError &error) {
+  StageCompiler compiler(options, error, &sources);
+  OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&compiler.context()));
+  for (const GraphFn *fn : functions)
+    if (!irgenFunction(*fn, *module, fn->name, true, sources))
+      return compiler.fail();
+  return compiler.fromGraph(std::move(module), 1, options.memory);
 }
 
 std::string emitPipeline(const Elaboration &program, const SourceManager &sources,

@@ -42,6 +42,7 @@ struct CompileOptions {
   int threads = 2;          // for code generation
   uint64_t memory = 0;      // bytes the arena and the kernels' workspace may take; 0: no limit
   int64_t micro = 0;        // force this many micro-batches of a shard; 0: as few as fit
+  bool exact = false;       // bits = "exact": no product by a library
   int64_t shards = 1;       // parts of a batch whose sums meet in a tree: a power of two
   std::string kernel;       // dumps show this kernel only
   bool report = false;      // fill CompiledStage::report
@@ -75,6 +76,7 @@ struct CompiledStage {
   uint64_t scratchBytes = 0;           // workspace of the kernels, for each thread
   uint64_t memoryLimit = 0;            // what arena and workspace together may take; 0: no limit
   int distinctKernels = 0, cachedKernels = 0, launches = 0;
+  int products = 0, libraryProducts = 0; // launches of products; of them by a device's library
   std::map<Phase, std::string> dumps;
   std::map<std::string, std::string> cubins; // machine code by kernel, if Phase::cubin is wanted
   std::vector<KernelReport> report;
@@ -94,6 +96,11 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
                                             const std::vector<std::string> &entries,
                                             const SourceManager &sources,
                                             const CompileOptions &options, CompileError &error);
+
+/// Compiles graph functions without inputs, each of them a program of its name.
+std::unique_ptr<CompiledStage> compileFunctions(const std::vector<const GraphFn *> &functions,
+                                                const SourceManager &sources,
+                                                const CompileOptions &options, CompileError &error);
 
 /// The level irgen of a whole program: its stages as operations, whose operands and results are
 /// artifacts, and the module of each. On failure returns "" and fills `error`.

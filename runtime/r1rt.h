@@ -26,6 +26,19 @@ typedef enum r1_dtype {
  * of r1_kernel.scratch_bytes bytes, 64-byte aligned, for this thread. */
 typedef void (*r1_kernel_fn)(void *const *args, void *scratch, int64_t tid, int64_t threads);
 
+/* A matrix product that a device's library may do instead of a kernel: C = A B, or C += A B, plus a bias.
+ * Strides in elements. The arguments of its launches are A, B, C, then what `bias` numbers. */
+typedef struct r1_product {
+  int64_t m, n, k, batch;
+  int64_t a[3];        /* of the batch, of m, of k: of the last two one is 1 */
+  int64_t b[3];        /* of the batch, of k, of n: of the last two one is 1 */
+  int64_t c[3];        /* of the batch, of m, of n; the last is 1 */
+  r1_dtype in, out;    /* of A and B: f32, bf16 or f16; of C: f32 or `in`. Sums are f32 */
+  int32_t accumulate;  /* 1: C += A B */
+  int32_t bias;        /* number of the argument with n values of f32 that are added to each row; or -1 */
+  uint32_t align;      /* bytes that the addresses of A, B and C are multiples of */
+} r1_product;
+
 typedef struct r1_kernel {
   const char *name;       /* named after its source line, unique within the module */
   r1_kernel_fn fn;
@@ -36,6 +49,8 @@ typedef struct r1_kernel {
   const void *image;
   uint64_t image_bytes;
   uint32_t blocks, block_threads;
+  /* For the device's library of products; there is no image then. Null: none. */
+  const r1_product *product;
 } r1_kernel;
 
 /* One argument of a launch: arena + offset + loop0 * stride0 + loop1 * stride1, where

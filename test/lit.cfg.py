@@ -24,6 +24,7 @@ config.environment["PATH"] = os.pathsep.join(
 config.environment["R1_UPDATE"] = os.environ.get("R1_UPDATE", "")
 config.substitutions.append(("%golden", os.path.join(root, "test", "tools", "golden")))
 config.substitutions.append(("%root", root))
+config.substitutions.append(("%bin", tools))
 
 
 def found(*names):

@@ -1,6 +1,7 @@
 // A module's kernels as texts.
 #include "compiler/cuda/Cuda.h"
 #include "compiler/cuda/Emit.h"
+#include "compiler/cuda/Library.h"
 #include "compiler/pch.h"
 #include <numeric>
 
@@ -97,13 +98,38 @@ std::string assemble(Operation *op, Kernel &k, MLIRContext *context, bool &faile
 
 } // namespace
 
-llvm::Expected<std::vector<Source>> emitModule(ModuleOp module) {
+/// What stands in the place of a kernel's text where the library does its work.
+static Source forLibrary(kern::ProductOp op, r1_product p, const Alignments &alignments) {
+  Source s;
+  s.kernel = op.getSymName().str();
+  s.name = identifier(s.kernel);
+  auto [file, line] = placeOf(op.getLoc());
+  static const char *const names[] = {"f64", "f32", "f16", "bf16"};
+  s.how = std::string("cuBLASLt, ") + names[p.in] + " to " + names[p.out] +
+          (p.accumulate ? ", added to the result" : p.bias >= 0 ? ", with its bias" : "");
+  s.text = "// " + s.name + ": product" + (line ? ", " + file + ":" + std::to_string(line) : "") + "; " + s.how +
+           ": " + std::to_string(p.m) + " x " + std::to_string(p.n) + ", sums of " + std::to_string(p.k) +
+           (p.batch > 1 ? ", " + std::to_string(p.batch) + " times" : "") + "\n";
+  s.blocks = s.threads = 0;
+  p.align = 256;
+  for (unsigned i = 0; i < 3; ++i)
+    p.align = std::gcd(p.align, uint32_t(alignments.of(s.kernel, i)));
+  s.product = p;
+  return s;
+}
+
+llvm::Expected<std::vector<Source>> emitModule(ModuleOp module, const EmitOptions &options) {
   Alignments alignments(module);
   std::vector<Source> all;
   for (Operation &op : *module.getBody()) {
     if (!isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op))
       continue;
     StringRef symbol = SymbolTable::getSymbolName(&op);
+    if (auto product = dyn_cast<kern::ProductOp>(op); product && options.library)
+      if (auto p = libraryProduct(product)) {
+        all.push_back(forLibrary(product, *p, alignments));
+        continue;
+      }
     Kernel k;
     k.name = identifier(symbol);
     LogicalResult done = failure();

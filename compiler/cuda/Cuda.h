@@ -11,24 +11,31 @@
 #include "runtime/r1rt.h"
 #include "llvm/Support/Error.h"
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace r1::cuda {
 
+struct EmitOptions {
+  bool library = false; // cuBLASLt does the products that it can; the device's bits are then its own
+};
+
 /// One kernel as text, and how it is launched: `blocks` blocks of `threads` threads, arguments in
-/// the order of kern.launch.
+/// the order of kern.launch. Or, where `product` is set, what the library is to do: there is then no
+/// kernel, and the text says so.
 struct Source {
   std::string kernel; // the symbol in the module
   std::string name;   // the function in the text
   std::string text;
   std::string how; // how the work is divided, in words
   int64_t blocks = 1, threads = 1;
+  std::optional<r1_product> product = {};
 };
 
 /// Every kern.kernel, kern.product and kern.intrinsic of `module`, in the order in which they
 /// stand. What the target cannot do is emitted as a diagnostic of the module's context.
-llvm::Expected<std::vector<Source>> emitModule(mlir::ModuleOp module);
+llvm::Expected<std::vector<Source>> emitModule(mlir::ModuleOp module, const EmitOptions &options = {});
 
 /// The prelude's files, by the names that they are included under.
 const std::vector<std::pair<std::string, std::string>> &prelude();

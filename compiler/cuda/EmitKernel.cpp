@@ -83,13 +83,14 @@ private:
         text += " / " + std::to_string(below);
       if (i)
         text = (below > 1 ? "(" + text + ")" : text) + " % " + std::to_string(sizes[i]);
+      bool last = i + 1 == sizes.size() && width > 1;
       if (sizes[i] == 1)
         text = "0";
-      bool last = i + 1 == sizes.size() && width > 1;
-      if (last)
+      else if (last)
         text = (StringRef(text).contains(' ') ? "(" + text + ")" : text) + " * " +
                std::to_string(width);
-      Term t = sizes[i] == 1 ? Term::constant(0) : Term::index(text);
+      // One unit of several rows still has a row for each lane.
+      Term t = sizes[i] == 1 && !last ? Term::constant(0) : Term::index(text);
       if (last) {
         t.align = width;
         t.stride = 1;

@@ -356,6 +356,8 @@ bool Evaluator::evaluateTensor(const Value &v, std::vector<double> &out, Span sp
     err("E0299", span, e.error);
     return false;
   }
+  if (measured)
+    measured->push_back({v.as<TensorObj>().node, out});
   return true;
 }
 

@@ -314,20 +314,31 @@ std::vector<TestResult> Analysis::runTests(bool library) {
   impl->forceGlobals();
   const Module *m = library ? sh.program.prelude.get() : sh.program.main;
   for (auto *t : m->tests) {
-    GraphFn fn;
-    GraphBuilder g(fn);
+    TestResult r;
+    r.graph = std::make_shared<GraphFn>();
+    r.graph->name = "test" + std::to_string(results.size());
+    GraphBuilder g(*r.graph);
     Evaluator ev(sh);
+    std::vector<std::pair<Node *, std::vector<double>>> measured;
     ev.g = &g;
     ev.testMode = true;
+    ev.measured = &measured;
     size_t before = sh.diags.all().size();
     auto sc = std::make_shared<Scope>();
     sc->parent = sh.moduleScopes[m];
     sc->frame = sh.dims.newFrame();
     ev.eval(*t->value, sc);
-    TestResult r;
     r.name = t->text;
     r.span = t->span;
     r.passed = sh.diags.all().size() == before;
+    for (auto &[node, elements] : measured) {
+      auto &results = r.graph->results;
+      if (std::find(results.begin(), results.end(), node) != results.end())
+        continue;
+      r.graph->resultNames.push_back("result" + std::to_string(results.size()));
+      results.push_back(node);
+      r.elements.push_back(elements);
+    }
     results.push_back(std::move(r));
   }
   return results;

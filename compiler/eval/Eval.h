@@ -8,10 +8,16 @@
 
 namespace r1 {
 
+struct GraphFn;
+
 struct TestResult {
   std::string name;
   Span span;
   bool passed = false;
+  /// The tensors whose elements the test asked for, as the results of a graph function without
+  /// inputs called "test0", "test1", ..., and their elements in f64; for running the same on a target.
+  std::shared_ptr<GraphFn> graph;
+  std::vector<std::vector<double>> elements;
 };
 
 struct ElaborateOptions {

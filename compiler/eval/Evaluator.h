@@ -118,6 +118,8 @@ public:
   GraphBuilder *g = nullptr;
   StageBuilder *stages = nullptr; // while a pipeline is elaborated
   bool symbolic = false, rowMode = false, testMode = false;
+  /// In tests: takes every tensor whose elements were asked for, with them.
+  std::vector<std::pair<Node *, std::vector<double>>> *measured = nullptr;
   std::string rowError;
 
   // ── errors ──

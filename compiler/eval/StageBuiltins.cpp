@@ -488,6 +488,12 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
 Value device(Evaluator &ev, BuiltinCall &c) {
   auto h = handle("device", c, "device");
   h->spec = Json::object();
+  if (std::string bits = arg(c, "bits").string(); bits != "run" && bits != "exact") {
+    auto &d = ev.err("E0206", spanOf(c, "bits"), "`bits` is \"run\" or \"exact\", not \"" + bits + "\"");
+    if (auto near = nearest(bits, {"run", "exact"}); !near.empty())
+      d.help("\"" + near + "\"");
+    return {};
+  }
   for (auto &a : c.args)
     if (!a.value.is(Value::None))
       h->spec[std::string(a.name)] = toJson(ev, a.value);

@@ -1,4 +1,4 @@
-// Rows of 16-bit operands of products are padded to whole cache lines where their length does not
+// Rows of 16-bit operands and results of products are padded to whole cache lines where their length does not
 // divide into 16 bytes (a vocabulary of 50257): tensor cores and asynchronous copies then reach them. No number
 // changes, only where it lies; what lies between rows is never read.
 #include "compiler/fuse/Index.h"
@@ -43,7 +43,8 @@ private:
     unsigned arg;
   };
 
-  /// The length of the rows of `buffer` if a product reads it and cannot copy 16 bytes of each; or 0.
+  /// The length of the rows of `buffer` if a product reads or writes it and 16 bytes do not divide
+  /// it; or 0.
   int64_t wantsPadding(kern::BufferOp buffer) {
     auto type = cast<MemRefType>(buffer.getType());
     if (buffer.getPool() != "work" || type.getRank() < 2 || !type.getElementType().isFloat() ||
@@ -53,7 +54,7 @@ private:
     if (width < 64 || width * 2 % accessBytes == 0)
       return 0;
     for (Use &use : launches[buffer.getSymName()])
-      if (use.arg < 2 && isa<kern::ProductOp>(symbols[use.launch.getKernel()]))
+      if (use.arg < 3 && isa<kern::ProductOp>(symbols[use.launch.getKernel()]))
         return width;
     return 0;
   }

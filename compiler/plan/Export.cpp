@@ -42,13 +42,20 @@ public:
       if (isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op)) {
         StringRef name = SymbolTable::getSymbolName(&op);
         KernelCode code = codeOf(name);
-        if (!code.fn && code.image.empty())
+        if (!code.fn && code.image.empty() && !code.product)
           return op.emitError("export: no code for kernel @") << name;
         kernelIndex[name] = out.kernels.size();
-        out.kernels.push_back({text(name), code.fn, code.scratchBytes,
-                               code.entry.empty() ? nullptr : text(code.entry),
-                               code.image.empty() ? nullptr : code.image.data(), code.image.size(),
-                               code.blocks, code.blockThreads});
+        r1_kernel &k = out.kernels.emplace_back();
+        k = {};
+        k.name = text(name);
+        k.fn = code.fn;
+        k.scratch_bytes = code.scratchBytes;
+        k.entry = code.entry.empty() ? nullptr : text(code.entry);
+        k.image = code.image.empty() ? nullptr : code.image.data();
+        k.image_bytes = code.image.size();
+        k.blocks = code.blocks;
+        k.block_threads = code.blockThreads;
+        k.product = code.product;
         out.module.scratch_bytes = std::max(out.module.scratch_bytes, code.scratchBytes);
       }
     for (auto buffer : planned.getOps<kern::BufferOp>()) {

@@ -11,13 +11,15 @@
 namespace r1 {
 
 /// Machine code of a kernel: a function of this process, `scratchBytes` per thread, or the function
-/// `entry` of an image for a device, with its grid (or both, where a device is emulated).
+/// `entry` of an image for a device, with its grid (or both, where a device is emulated); or none,
+/// where a device's library does the product.
 struct KernelCode {
   r1_kernel_fn fn = nullptr;
   uint64_t scratchBytes = 0;
   std::string entry = "";
   llvm::StringRef image = {}; // kept alive by the caller
   uint32_t blocks = 0, blockThreads = 0;
+  const r1_product *product = nullptr; // kept alive by the caller
 };
 
 /// `module` points into the other members.

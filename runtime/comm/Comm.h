@@ -53,6 +53,9 @@ public:
   /// is one.
   virtual ReduceHandle reduceTreeStart(float *data, uint64_t n) = 0;
   virtual Status reduceTreeFinish(ReduceHandle handle) = 0;
+  /// Seconds that sums have taken so far, each from its turn to its end: waiting for ranks that come
+  /// later is part of it.
+  virtual double reduceSeconds() const = 0;
 
   /// Tells the other ranks why this one gives up; each of their calls returns an error with the
   /// text. Under MPI the job then ends with the exit code, and this does not return; otherwise it

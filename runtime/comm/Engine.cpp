@@ -263,8 +263,11 @@ void Engine::run(const WireOpener &open) {
     Status status;
     if (!broken) {
       status = service();
+      Clock::time_point begin = Clock::now();
       if (status && op)
         status = perform(*op);
+      if (op && op->kind == CommKind::reduce)
+        reducing = reducing + Seconds(Clock::now() - begin).count();
       if (status && last)
         status = leave();
       if (!status)

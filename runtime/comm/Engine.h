@@ -65,6 +65,7 @@ public:
   bool requestLeave();
   int rank() const { return self; }
   int size() const { return count; }
+  double reduceSeconds() const { return reducing; }
 
 private:
   struct Request {
@@ -82,6 +83,8 @@ private:
     float *at = nullptr;
     uint64_t n = 0;
     unsigned round = 0;
+    bool halves = false;
+    uint64_t from = 0, count = 0; // what this round receives, counted from `at`
     Request sending, receiving;
     std::vector<float> buffer; // of at most 1 MiB
   };
@@ -110,6 +113,7 @@ private:
   Status gather(CommOp &op);
   Status reduce(const CommOp &op);
   Status beginRound(Slot &slot, int tag);
+  void endRound(Slot &slot);
 
   const CommOptions options;
   int self = 0, count = 1;
@@ -136,6 +140,7 @@ private:
   int abortCode = 0;
   std::atomic<bool> aborting{false};
   std::atomic<uint64_t> turns{0};
+  std::atomic<double> reducing{0};
 };
 
 } // namespace r1rt

@@ -45,6 +45,7 @@ public:
   }
   ReduceHandle reduceTreeStart(float *, uint64_t) override { return 1; }
   Status reduceTreeFinish(ReduceHandle) override { return Status::ok(); }
+  double reduceSeconds() const override { return 0; }
   void abort(int, const std::string &) override {}
 };
 
@@ -102,6 +103,7 @@ public:
     return engine->start(std::move(op));
   }
   Status reduceTreeFinish(ReduceHandle handle) override { return engine->finish(handle).status(); }
+  double reduceSeconds() const override { return engine->reduceSeconds(); }
 
   void abort(int code, const std::string &text) override { engine->requestAbort(code, text); }
 

@@ -1,7 +1,9 @@
 #include "runtime/device/Executor.h"
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cstring>
+#include <map>
 
 namespace r1rt {
 
@@ -61,6 +63,38 @@ static Status checkField(const r1_module &m, const r1_field &f, const std::strin
   return Status::ok();
 }
 
+static bool hasCode(const r1_kernel &k, bool elsewhere) {
+  return k.fn || (elsewhere && (k.image || k.product));
+}
+
+/// The loop over rows and its sums; that loops match is known.
+static Status checkRows(const r1_module &m, const r1_program &p, const std::string &name) {
+  auto broken = [&](const std::string &what) {
+    return Status::error("the compiled module is broken: program `" + name + "` " + what);
+  };
+  int depth = 0, before = 0;
+  uint32_t end = p.rows_begin;
+  if (p.rows_begin >= p.n_ops || p.ops[p.rows_begin].kind != R1_OP_LOOP)
+    return broken("has sums over rows without a loop over rows");
+  for (uint32_t i = 0; i < p.rows_begin; ++i)
+    before += (p.ops[i].kind == R1_OP_LOOP) - (p.ops[i].kind == R1_OP_END);
+  do
+    depth += (p.ops[end].kind == R1_OP_LOOP) - (p.ops[end].kind == R1_OP_END);
+  while (depth && ++end < p.n_ops);
+  uint64_t turns = p.ops[p.rows_begin].count, shards = std::max<uint32_t>(m.shards, 1);
+  if (before || end != p.rows_end)
+    return broken("has a loop over rows that lies in another one or ends elsewhere than it says");
+  if (turns < shards || turns % shards)
+    return broken("has " + std::to_string(turns) + " turns over rows for " + std::to_string(shards) +
+                  " shards");
+  for (uint32_t i = 0; i < p.n_partials; ++i) {
+    const r1_region &r = p.partials[i];
+    if (r.offset % 4 || r.bytes % 4 || r.bytes > m.arena_bytes || r.offset > m.arena_bytes - r.bytes)
+      return broken("has a sum over rows outside of the arena or unaligned");
+  }
+  return Status::ok();
+}
+
 static Status checkProgram(const r1_module &m, const r1_program &p, bool elsewhere) {
   std::string name = p.name ? p.name : "(unnamed)";
   auto broken = [&](uint32_t op, const char *what) {
@@ -83,7 +117,7 @@ static Status checkProgram(const r1_module &m, const r1_program &p, bool elsewhe
       counts[--depth] = 1;
       continue;
     case R1_OP_LAUNCH:
-      if (op.kernel >= m.n_kernels || !(m.kernels[op.kernel].fn || (elsewhere && m.kernels[op.kernel].image)))
+      if (op.kernel >= m.n_kernels || !hasCode(m.kernels[op.kernel], elsewhere))
         return broken(i, "launches a kernel that does not exist");
       break;
     case R1_OP_FILL_ZERO:
@@ -110,6 +144,8 @@ static Status checkProgram(const r1_module &m, const r1_program &p, bool elsewhe
   if (depth)
     return Status::error("the compiled module is broken: a loop of program `" + name +
                          "` has no end");
+  if (p.n_partials)
+    R1RT_TRY(checkRows(m, p, name));
   struct Group {
     const r1_field *fields;
     uint32_t n;
@@ -150,6 +186,90 @@ uint64_t shardBytes(const r1_module &module, int ranks) {
 
 namespace {
 
+/// Bytes from which sums over ranks are worth a message: small enough for the first to be under way
+/// early in the backward pass, large enough for the latency of a message not to matter.
+constexpr uint64_t kBucketBytes = 4 << 20;
+
+/// A part of a program's sums over rows.
+struct Piece {
+  uint64_t offset, bytes; // in the arena
+  uint64_t at;            // where it is kept in a level of the tree over shards
+};
+
+/// Pieces that are complete once op `after` of the last turn over rows is done.
+struct Bucket {
+  uint32_t after;
+  std::vector<Piece> pieces;
+};
+
+/// Cuts the sums over rows into buckets, in the order in which a turn completes them. An argument is
+/// the beginning of a buffer, or walks within one by strides; so what lies from one argument's
+/// beginning to the next one's belongs to the first, and is complete after its last op.
+std::vector<Bucket> bucketsOf(const r1_program &p) {
+  std::map<uint64_t, uint32_t> last; // by the beginning of a buffer
+  int depth = 0;
+  std::vector<uint32_t> open; // ops of an inner loop: complete at its end
+  for (uint32_t i = p.rows_begin + 1; i < p.rows_end; ++i) {
+    const r1_op &op = p.ops[i];
+    depth += op.kind == R1_OP_LOOP;
+    if (op.kind == R1_OP_LAUNCH || op.kind == R1_OP_FILL_ZERO)
+      open.push_back(i);
+    if (op.kind == R1_OP_END)
+      --depth;
+    if (depth)
+      continue;
+    for (uint32_t inner : open) {
+      const r1_op &o = p.ops[inner];
+      for (uint32_t a = 0, n = o.kind == R1_OP_FILL_ZERO ? 1 : o.n_args; a < n; ++a)
+        last[p.args[o.first_arg + a].offset] = i;
+    }
+    open.clear();
+  }
+  std::vector<std::pair<uint32_t, Piece>> pieces;
+  uint64_t at = 0;
+  for (uint32_t k = 0; k < p.n_partials; ++k) {
+    uint64_t begin = p.partials[k].offset, end = begin + p.partials[k].bytes;
+    for (uint64_t from = begin; from < end;) {
+      auto next = last.upper_bound(from);
+      uint64_t to = next == last.end() ? end : std::min(end, next->first);
+      auto here = last.find(from);
+      // What no op has as an argument is complete when the turn is.
+      pieces.push_back({here == last.end() ? p.rows_end - 1 : here->second,
+                        {from, to - from, at + (from - begin)}});
+      from = to;
+    }
+    at += end - begin;
+  }
+  std::sort(pieces.begin(), pieces.end(), [](const auto &x, const auto &y) {
+    return std::pair(x.first, x.second.offset) < std::pair(y.first, y.second.offset);
+  });
+  std::vector<Bucket> buckets;
+  uint64_t bytes = kBucketBytes;
+  for (const auto &[after, piece] : pieces) {
+    if (bytes >= kBucketBytes) {
+      buckets.emplace_back();
+      bytes = 0;
+    }
+    buckets.back().after = after;
+    buckets.back().pieces.push_back(piece);
+    bytes += piece.bytes;
+  }
+  // Neighbours are one message.
+  for (Bucket &b : buckets) {
+    std::sort(b.pieces.begin(), b.pieces.end(),
+              [](const Piece &x, const Piece &y) { return x.offset < y.offset; });
+    std::vector<Piece> merged;
+    for (const Piece &x : b.pieces)
+      if (!merged.empty() && merged.back().offset + merged.back().bytes == x.offset &&
+          merged.back().at + merged.back().bytes == x.at)
+        merged.back().bytes += x.bytes;
+      else
+        merged.push_back(x);
+    b.pieces = std::move(merged);
+  }
+  return buckets;
+}
+
 /// Runs programs with the threads of the CPU, in the arena that the host sees.
 class CpuExecutor final : public Executor {
 public:
@@ -162,14 +282,17 @@ private:
   struct Part {
     uint32_t from, to;
     uint64_t turn, last;
+    const std::vector<Bucket> *sums = nullptr; // to complete on the way, in the last turn
   };
   void walk(const r1_program &p, const Part &part, int tid);
   void runPart(const r1_program &p, const Part &part);
   Status runShards(const r1_program &p);
-  void meet(const r1_program &p, unsigned shard);
+  void joinTree(const std::vector<Piece> &pieces, unsigned shard, int tid);
 
   Ranks *ranks;            // null: one
   std::vector<Arena> tree; // sums of earlier shards, one for each level
+  std::map<const r1_program *, std::vector<Bucket>> buckets; // of programs with sums over rows
+  std::vector<uint64_t> underWay;                            // handles of sums over ranks
   Arena scratch;
   uint64_t scratchStride = 0;
   std::vector<void *> pointers; // threads × pointerStride: the arguments of a launch
@@ -240,6 +363,9 @@ Status CpuExecutor::prepare() {
       args = std::max(args, mod.programs[i].ops[k].n_args);
   pointerStride = (args + 7) / 8 * 8 + 8;
   pointers.resize(pointerStride * static_cast<uint64_t>(dev.threads()));
+  for (uint32_t i = 0; i < mod.n_programs; ++i)
+    if (mod.programs[i].n_partials)
+      buckets[&mod.programs[i]] = bucketsOf(mod.programs[i]);
   uint64_t sums = sumBytes(mod);
   for (uint64_t n = 1; n < localShards(mod, ranks ? ranks->size() : 1); n *= 2) {
     R1RT_ASSIGN(Arena level, Arena::create(sums));
@@ -263,6 +389,7 @@ void CpuExecutor::walk(const r1_program &p, const Part &part, int tid) {
   uint64_t counter[2] = {0, 0};
   uint32_t begin[2] = {0, 0};
   int depth = 0;
+  size_t complete = 0; // buckets
   auto address = [&](const r1_arg &a) {
     return base + a.offset + counter[0] * a.stride0 + counter[1] * a.stride1;
   };
@@ -316,6 +443,18 @@ void CpuExecutor::walk(const r1_program &p, const Part &part, int tid) {
         counter[--depth] = 0;
       break;
     }
+    // Every thread is past the op: there was a barrier.
+    while (part.sums && depth == 1 && counter[0] + 1 == part.last && complete < part.sums->size() &&
+           (*part.sums)[complete].after == i) {
+      const Bucket &b = (*part.sums)[complete++];
+      if (!tree.empty()) {
+        joinTree(b.pieces, unsigned(1 << tree.size()) - 1, tid);
+        dev.barrier();
+      }
+      for (const Piece &x : b.pieces)
+        if (ranks && tid == 0)
+          underWay.push_back(ranks->startSum(reinterpret_cast<float *>(base + x.offset), x.bytes / 4));
+    }
   }
 }
 
@@ -341,60 +480,61 @@ Status CpuExecutor::run(const r1_program &p) {
   return faulted(p);
 }
 
-/// Shard by shard, each from zero; their sums meet in a tree over shards, then over ranks.
+/// Shard by shard, each from zero; their sums meet in a tree over shards, then over ranks. While the
+/// last shard still computes, the sums it has completed are already on their way to other ranks.
 Status CpuExecutor::runShards(const r1_program &p) {
   uint64_t shards = std::max<uint32_t>(mod.shards, 1), turns = p.ops[p.rows_begin].count / shards;
   uint64_t size = ranks ? uint64_t(ranks->size()) : 1, local = shards / size;
   uint64_t first = ranks ? local * uint64_t(ranks->rank()) : 0;
+  const std::vector<Bucket> &sums = buckets.at(&p);
   runPart(p, {0, p.rows_begin, 0, 0});
   for (uint64_t s = 0; s < local; ++s) {
     for (uint32_t i = 0; s && i < p.n_partials; ++i)
       std::memset(memory.data() + p.partials[i].offset, 0, p.partials[i].bytes);
     uint64_t turn = (first + s) * turns;
-    runPart(p, {p.rows_begin, p.rows_end + 1, turn, turn + turns});
-    meet(p, unsigned(s));
+    bool last = s + 1 == local;
+    runPart(p, {p.rows_begin, p.rows_end + 1, turn, turn + turns, last ? &sums : nullptr});
+    struct Job {
+      CpuExecutor &e;
+      const std::vector<Bucket> &sums;
+      unsigned shard;
+    } job{*this, sums, unsigned(s)};
+    if (!last)
+      dev.parallel(
+          [](void *context, int tid) {
+            auto &[e, sums, shard] = *static_cast<Job *>(context);
+            for (const Bucket &b : sums)
+              e.joinTree(b.pieces, shard, tid);
+          },
+          &job);
   }
-  for (uint32_t i = 0; ranks && i < p.n_partials; ++i)
-    R1RT_TRY(ranks->sum(reinterpret_cast<float *>(memory.data() + p.partials[i].offset),
-                        p.partials[i].bytes / 4));
+  // What follows begins with the length of the whole gradient or changes all weights at once, so there
+  // is nothing to gain from waiting for one sum at a time.
+  Status broken;
+  for (uint64_t handle : underWay)
+    if (Status st = ranks->finishSum(handle); !st && broken)
+      broken = st;
+  underWay.clear();
+  R1RT_TRY(broken);
   runPart(p, {p.rows_end + 1, p.n_ops, 0, 0});
   return Status::ok();
 }
 
-/// The sums of shard number `shard` of this rank join those of the shards before it: a counter in
-/// binary, whose digits are the sums of 1, 2, 4, … shards.
-void CpuExecutor::meet(const r1_program &p, unsigned shard) {
-  struct Job {
-    CpuExecutor &e;
-    const r1_program &p;
-    float *level;
-    bool add;
-  };
-  auto step = [&](unsigned level, bool add) {
-    if (tree.size() <= level)
-      return;
-    Job job{*this, p, reinterpret_cast<float *>(tree[level].data()), add};
-    dev.parallel(
-        [](void *context, int tid) {
-          auto &[e, p, level, add] = *static_cast<Job *>(context);
-          uint64_t at = 0, threads = uint64_t(e.dev.threads());
-          for (uint32_t i = 0; i < p.n_partials; ++i) {
-            auto *x = reinterpret_cast<float *>(e.memory.data() + p.partials[i].offset);
-            uint64_t n = p.partials[i].bytes / 4, to = n * uint64_t(tid + 1) / threads;
-            for (uint64_t k = n * uint64_t(tid) / threads; k < to; ++k)
-              if (add)
-                x[k] = level[at + k] + x[k];
-              else
-                level[at + k] = x[k];
-            at += n;
-          }
-        },
-        &job);
-  };
-  unsigned level = 0;
-  for (; shard >> level & 1; ++level)
-    step(level, true);
-  step(level, false);
+/// Thread `tid`'s part of this: the sums of shard number `shard` of this rank join those of the shards
+/// before it. It is a counter in binary, whose digits are the sums of 1, 2, 4, … shards.
+void CpuExecutor::joinTree(const std::vector<Piece> &pieces, unsigned shard, int tid) {
+  unsigned carries = unsigned(std::countr_one(shard));
+  for (const Piece &piece : pieces) {
+    uint64_t n = piece.bytes / 4, threads = uint64_t(dev.threads());
+    uint64_t from = n * uint64_t(tid) / threads, to = n * uint64_t(tid + 1) / threads;
+    auto *x = reinterpret_cast<float *>(memory.data() + piece.offset);
+    auto digit = [&](unsigned l) { return reinterpret_cast<float *>(tree[l].data() + piece.at); };
+    for (unsigned l = 0; l < carries; ++l)
+      for (uint64_t k = from; k < to; ++k)
+        x[k] = digit(l)[k] + x[k];
+    if (carries < tree.size())
+      std::memcpy(digit(carries) + from, x + from, (to - from) * 4);
+  }
 }
 
 } // namespace r1rt

@@ -27,10 +27,21 @@ public:
   virtual ~Ranks() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  /// data[i] becomes its sum over all ranks, in a fixed tree; the same bits on every rank.
-  virtual Status sum(float *data, uint64_t n) = 0;
+  /// data[i] becomes its sum over all ranks, in a fixed tree; the same bits on every rank. It is done
+  /// in the background, in the order of the starts, which is the same on all ranks; until `finishSum`
+  /// of the handle, which is called once, nobody else touches the data.
+  virtual uint64_t startSum(float *data, uint64_t n) = 0;
+  virtual Status finishSum(uint64_t handle) = 0;
   /// `data` becomes what rank 0 has there.
   virtual Status fromFirst(void *data, uint64_t bytes) = 0;
+
+  /// What the sums have cost so far.
+  struct Clock {
+    uint64_t sums = 0, bytes = 0;
+    double busy = 0;   // seconds that they took in the background, waiting for later ranks included
+    double waited = 0; // of these, those in which nothing else was left to do
+  };
+  virtual Clock clock() const = 0;
 };
 
 /// Time spent in one kernel, as the first thread saw it: from its launch until all were done.

@@ -17,10 +17,11 @@ extern "C" {
 #endif
 
 /** Counts up with every change of this file. */
-#define R1EMU_ABI 1
+#define R1EMU_ABI 2
 
-/** What a block may have of static shared memory. */
+/** What a block may have of static shared memory, and of static and dynamic together (sm_90). */
 #define R1EMU_SHARED_BYTES 49152
+#define R1EMU_SHARED_BYTES_MOST 232448
 
 /** What one lane may hand to the others of its warp in one exchange. */
 #define R1EMU_LANE_BYTES 64
@@ -37,9 +38,25 @@ typedef struct {
   unsigned long long bytes;
 } r1emu_range;
 
+/** A tensor in global memory as bulk copies see it: innermost dim first, whose stride is an element. */
+typedef struct {
+  void *base;
+  unsigned rank, element;       /* 1 to 5; bytes of an element */
+  unsigned long long dims[5];   /* elements */
+  unsigned long long strides[5]; /* bytes */
+  unsigned box[5];              /* elements of one copy */
+  unsigned swizzle;             /* bytes of a swizzled row: 0 (none) or 128 */
+} r1emu_map;
+
+/** wgmma m64nNk16: matrix descriptors of PTX's manual; 1 for operands that lie along m or n, not k. */
+typedef struct {
+  unsigned long long a, b;
+  int n, f16, across_a, across_b;
+} r1emu_wgmma;
+
 typedef struct {
   const char *name;
-  int args, blocks, threads;
+  int args, blocks, threads, shared; /* shared: dynamic bytes */
   void (*body)(void *const *args); /* one CUDA thread */
 } r1emu_kernel;
 
@@ -74,6 +91,25 @@ typedef struct {
   void (*commit)(r1emu_block *);
   /** Until at most `groups` of this thread's committed groups are under way. */
   void (*wait)(r1emu_block *, int groups);
+  /** The dynamic shared memory of the block, a multiple of 1024 in the window of shared memory. */
+  r1emu_range (*dynamic)(r1emu_block *, r1emu_site);
+  /** The address of `p` in that window. */
+  unsigned (*address)(r1emu_block *, const void *p, r1emu_site);
+  /** mbarriers: a phase ends when all arrivals have come and as many bytes as were expected. `wait`
+   * is for the end of the phase of that parity. */
+  void (*barrier_init)(r1emu_block *, void *barrier, int count, r1emu_site);
+  void (*barrier_arrive)(r1emu_block *, void *barrier, unsigned expect_bytes, r1emu_site);
+  void (*barrier_wait)(r1emu_block *, void *barrier, unsigned parity, r1emu_site);
+  /** What this thread wrote to shared memory is seen by copies and wgmma from now on. */
+  void (*fence_async)(r1emu_block *);
+  /** The box at `at` (innermost first) to shared memory; its bytes then count for the barrier. */
+  void (*bulk_copy)(r1emu_block *, void *to, const r1emu_map *map, const int *at, void *barrier,
+                    r1emu_site);
+  /** `d` are the n / 2 sums of this thread, which are not to be touched before a wait. */
+  void (*wgmma)(r1emu_block *, const r1emu_wgmma *, float *d, r1emu_site);
+  void (*wgmma_fence)(r1emu_block *);
+  void (*wgmma_commit)(r1emu_block *);
+  void (*wgmma_wait)(r1emu_block *, int groups, r1emu_site);
   /** Records what is wrong (as printf does) and leaves the block. Does not return. */
   void (*fault)(r1emu_block *, r1emu_site, const char *format, ...);
 } r1emu_api;

@@ -6,9 +6,9 @@
 
 namespace r1rt::emu {
 
-static constexpr uint64_t kAlign = 128; // of a shared array
+static constexpr uint64_t kAlign = 1024; // of all shared memory
 
-Block::Block() : memory(new char[R1EMU_SHARED_BYTES + kAlign]) {
+Block::Block() : memory(new char[R1EMU_SHARED_BYTES_MOST + kAlign]) {
   auto p = reinterpret_cast<uintptr_t>(memory.get());
   sharedMemory = memory.get() + (kAlign - p % kAlign);
 }
@@ -60,7 +60,9 @@ void Block::run(int number) {
   warp = finished = waiting = 0;
   readyWarps = 0;
   arrays.clear();
-  sharedBytes = 0;
+  sharedBytes = static_cast<uint64_t>(kernel->shared);
+  memset(sharedMemory, 0xFF, sharedBytes);
+  startAsync();
   int n = head.threads;
   for (int t = 0; t < n; ++t) {
     threads[t].stack = -1;
@@ -95,6 +97,7 @@ void Block::threadMain() {
     int self = b.head.thread, next = -1;
     b.threads[self].waits = nullptr;
     ++b.finished;
+    b.threadEnds(self);
     if (b.finished == b.head.threads) {
       Fiber unused;
       switchFiber(&unused, b.host);
@@ -133,6 +136,8 @@ int Block::pickWarp() { return pickLane(readyWarps); }
 
 /// Takes the thread that runs next out of those that may.
 int Block::pick() {
+  if (schedule.order == R1EMU_RANDOM && !barriers.empty() && draw() % 4 == 0)
+    performSome();
   for (;;) {
     Warp *w = &warps[warp];
     if (!w->ready) {
@@ -147,8 +152,11 @@ int Block::pick() {
         continue;
       }
       if (!readyWarps) {
-        if (waiting != head.threads)
+        if (waiting != head.threads) {
+          if (performNext())
+            continue;
           stuck();
+        }
         waiting = 0;
         for (int i = 0; i * kWarp < head.threads; ++i) {
           warps[i].ready = warps[i].all;
@@ -264,6 +272,7 @@ void Block::stuck() {
           "%s, but thread %d %s; all lanes of a warp have to reach the same one", threads[t].waits,
           other, describe(other).c_str());
   }
+  stuckAtBarrier();
   int t = 0, other = 0;
   while (!threads[t].waits)
     ++t;
@@ -279,9 +288,10 @@ void *Block::shared(const void *key, const char *name, uint64_t bytes, r1emu_sit
     if (s.key == key)
       return const_cast<void *>(s.range.begin);
   uint64_t at = (sharedBytes + 15) / 16 * 16;
-  if (at + bytes > R1EMU_SHARED_BYTES)
+  auto most = static_cast<uint64_t>(kernel->shared ? R1EMU_SHARED_BYTES_MOST : R1EMU_SHARED_BYTES);
+  if (at + bytes > most)
     fault(head.thread, site, "with `%s` the block has %llu bytes of shared memory; it may have %d",
-          name, static_cast<unsigned long long>(at + bytes), R1EMU_SHARED_BYTES);
+          name, static_cast<unsigned long long>(at + bytes), static_cast<int>(most));
   sharedBytes = at + bytes;
   char *p = sharedMemory + at;
   memset(p, 0xFF, bytes);
@@ -306,7 +316,7 @@ r1emu_range Block::range(const void *p) {
   return {nullptr, 0};
 }
 
-static void perform(const Copy &c) {
+static void carryOut(const Copy &c) {
   if (c.bytes)
     memcpy(c.to, c.from, c.bytes);
   memset(static_cast<char *>(c.to) + c.bytes, 0, c.zeros);
@@ -316,7 +326,7 @@ void Block::copy(Copy c) {
   c.group = threads[head.thread].group;
   bool atOnce = schedule.order == R1EMU_REVERSE || (schedule.order == R1EMU_RANDOM && (draw() & 1));
   if (atOnce)
-    perform(c);
+    carryOut(c);
   else
     threads[head.thread].copies.push_back(c);
 }
@@ -328,7 +338,7 @@ void Block::wait(int groups) {
   auto done = [&](const Copy &c) {
     if (c.group >= t.group - groups)
       return false;
-    perform(c);
+    carryOut(c);
     return true;
   };
   t.copies.erase(std::remove_if(t.copies.begin(), t.copies.end(), done), t.copies.end());

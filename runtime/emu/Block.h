@@ -10,6 +10,7 @@
 #include "runtime/emu/Emu.h"
 #include "runtime/emu/Fiber.h"
 #include <cstdarg>
+#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,43 @@ struct Copy {
   int group;             // of the thread; committed when it is below Thread::group
 };
 
+/// An mbarrier of the block.
+struct Barrier {
+  const void *at;
+  int count, pending;  // arrivals of a phase; of these, still to come
+  int64_t bytes;       // expected, and not there yet
+  unsigned phase;      // number of the running one
+  int owner;           // the thread that initialised it
+  bool fenced;         // so that copies see it
+};
+
+/// A bulk copy under way.
+struct BulkCopy {
+  char *to;
+  r1emu_map map;
+  int at[5];
+  size_t barrier;  // number of it
+  unsigned phase;  // of the barrier, when the copy was issued
+  int thread;
+  r1emu_site site;
+};
+
+/// One warp's part of a wgmma under way: 16 x n x 16.
+struct Wgmma {
+  r1emu_wgmma what;
+  int group;
+  uint32_t lanes;                // that have issued it
+  float *d[kWarp];
+  std::vector<uint32_t> a, b;    // addresses of the operands' chunks of 16 bytes
+};
+
+/// Sums that wgmmas under way add to: the lanes' own registers hold NaNs meanwhile.
+struct Sums {
+  float *d;
+  int count, uses; // values; wgmmas under way
+  std::vector<float> values;
+};
+
 struct Thread {
   Fiber at = nullptr;          // where it is suspended
   int stack = -1;              // that it runs on; -1: not started
@@ -38,13 +76,21 @@ struct Thread {
   const char *waits = nullptr; // the operation that it waits in
   r1emu_site site{};           // of that operation
   std::vector<Copy> copies;
+  int barrier = -1;     // that it waits for
+  bool fenced = false;  // wgmma_fence since the last wait
+  int products = 0;     // wgmmas that it has issued
+  int productGroup = 0; // the open group of them
+  std::vector<Sums> sums;
 };
 
 struct Warp {
-  uint32_t all = 0, ready = 0, inExchange = 0, inBarrier = 0; // lanes
+  uint32_t all = 0, ready = 0, inExchange = 0, inBarrier = 0, inWgmma = 0; // lanes
   int first = -1; // lane that came first to this exchange
   int half = 0;   // of `given` that this exchange writes; the other one may still be read
   alignas(16) char given[2][kWarp][R1EMU_LANE_BYTES];
+  std::deque<Wgmma> products; // under way, in order
+  int done = 0;               // wgmmas before these
+  int awaited = 0;            // the lanes in inWgmma wait for the groups below this one
 };
 
 struct SharedArray {
@@ -76,6 +122,17 @@ public:
   void copy(Copy c);
   void commit();
   void wait(int groups);
+  r1emu_range dynamic(r1emu_site site);
+  unsigned address(const void *p, r1emu_site site);
+  void barrierInit(void *at, int count, r1emu_site site);
+  void barrierArrive(void *at, unsigned bytes, r1emu_site site);
+  void barrierWait(void *at, unsigned parity, r1emu_site site);
+  void fenceAsync();
+  void bulkCopy(void *to, const r1emu_map &map, const int *at, void *barrier, r1emu_site site);
+  void wgmma(const r1emu_wgmma &what, float *d, r1emu_site site);
+  void wgmmaFence();
+  void wgmmaCommit();
+  void wgmmaWait(int groups, r1emu_site site);
   [[noreturn]] void fault(int thread, r1emu_site site, const char *format, va_list more);
   [[noreturn]] void fault(int thread, r1emu_site site, const char *format, ...);
 
@@ -91,6 +148,21 @@ private:
   [[noreturn]] void stuck();
   uint64_t draw();
 
+  // Async.cpp: what goes on while threads run on.
+  void startAsync();
+  bool performNext();
+  void performSome();
+  void land(BulkCopy c);
+  void perform(int warp);
+  void endPhase(Barrier &b);
+  void wakeWgmma(int warp);
+  size_t barrierAt(const void *at, const char *what, r1emu_site site);
+  void checkMap(const r1emu_map &map, r1emu_site site);
+  std::vector<uint32_t> chunks(uint64_t descriptor, bool across, int first, int rows, char name,
+                               r1emu_site site);
+  void threadEnds(int thread);
+  void stuckAtBarrier();
+
   const r1emu_kernel *kernel = nullptr;
   void *const *args = nullptr;
   Schedule schedule;
@@ -104,8 +176,10 @@ private:
   std::vector<Warp> warps;
   std::vector<SharedArray> arrays;
   std::unique_ptr<char[]> memory;
-  char *sharedMemory = nullptr;
-  uint64_t sharedBytes = 0;
+  char *sharedMemory = nullptr; // the window of shared memory begins 1024 bytes below it
+  uint64_t sharedBytes = 0;     // that are taken
+  std::vector<Barrier> barriers;
+  std::deque<BulkCopy> bulkCopies;
   std::vector<r1emu_range> ranges;
 };
 

@@ -97,6 +97,26 @@ const r1emu_api *r1emu_get_api(void) {
       },
       [](r1emu_block *b) { Block::of(b).commit(); },
       [](r1emu_block *b, int groups) { Block::of(b).wait(groups); },
+      [](r1emu_block *b, r1emu_site site) { return Block::of(b).dynamic(site); },
+      [](r1emu_block *b, const void *p, r1emu_site site) { return Block::of(b).address(p, site); },
+      [](r1emu_block *b, void *barrier, int count, r1emu_site site) {
+        Block::of(b).barrierInit(barrier, count, site);
+      },
+      [](r1emu_block *b, void *barrier, unsigned bytes, r1emu_site site) {
+        Block::of(b).barrierArrive(barrier, bytes, site);
+      },
+      [](r1emu_block *b, void *barrier, unsigned parity, r1emu_site site) {
+        Block::of(b).barrierWait(barrier, parity, site);
+      },
+      [](r1emu_block *b) { Block::of(b).fenceAsync(); },
+      [](r1emu_block *b, void *to, const r1emu_map *map, const int *at, void *barrier,
+         r1emu_site site) { Block::of(b).bulkCopy(to, *map, at, barrier, site); },
+      [](r1emu_block *b, const r1emu_wgmma *what, float *d, r1emu_site site) {
+        Block::of(b).wgmma(*what, d, site);
+      },
+      [](r1emu_block *b) { Block::of(b).wgmmaFence(); },
+      [](r1emu_block *b) { Block::of(b).wgmmaCommit(); },
+      [](r1emu_block *b, int groups, r1emu_site site) { Block::of(b).wgmmaWait(groups, site); },
       reportFault};
   return &api;
 }

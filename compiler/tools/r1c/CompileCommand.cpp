@@ -81,7 +81,9 @@ void printReport(const CompiledStage &stage, const Options &o) {
   int spilled = 0;
   for (const KernelReport &r : stage.report) {
     std::printf("%-28s %-20s %-22s %6d", r.name.c_str(), r.kind.c_str(), r.from.c_str(), r.launches);
-    if (cuda) {
+    if (cuda && !r.blocks) { // a library's
+      std::printf(" %12s %5s %5s %7s  %s", "-", "-", "-", "-", r.how.c_str());
+    } else if (cuda) {
       std::string grid = std::to_string(r.blocks) + "x" + std::to_string(r.threads);
       std::printf(" %12s %5d %5d %7d  %s", grid.c_str(), r.registers, r.spillBytes, r.sharedBytes,
                   r.how.c_str());
@@ -96,6 +98,14 @@ void printReport(const CompiledStage &stage, const Options &o) {
   if (cuda)
     std::printf(", %d with spilled registers", spilled);
   std::printf("\n");
+}
+
+int writeAll(const CompiledStage &stage, const Options &o) {
+  if (int code = writeCubins(stage, o))
+    return code;
+  if (o.report)
+    printReport(stage, o);
+  return write(stage.dumps, o, "");
 }
 
 } // namespace
@@ -143,11 +153,7 @@ int compileCommand(const Options &o) {
     auto compiled = compileText(*text, o.file, co, error);
     if (!compiled)
       return fail(error.message, error.exit);
-    if (int code = writeCubins(*compiled, o))
-      return code;
-    if (o.report)
-      printReport(*compiled, o);
-    return write(compiled->dumps, o, "");
+    return writeAll(*compiled, o);
   }
 
   auto [file, name] = splitFileAndName(o.file);
@@ -161,6 +167,24 @@ int compileCommand(const Options &o) {
   bool checkToo = std::find(front.begin(), front.end(), Phase::check) != front.end();
   if (!checkToo && co.dump.empty() && !co.report)
     return write(dumps, o, "");
+
+  // A file of tests only: what they look at, a program for each.
+  const auto &decls = session.program->main->files[0]->decls;
+  if (name.empty() && !session.program->main->tests.empty() &&
+      std::none_of(decls.begin(), decls.end(), [](const Decl *d) { return d->kind == Decl::Pipeline; })) {
+    std::vector<TestResult> tests = session.analysis->runTests();
+    session.printDiags();
+    std::vector<const GraphFn *> functions;
+    for (const TestResult &t : tests) {
+      if (!t.passed)
+        return ProgramWrong;
+      if (!t.graph->results.empty())
+        functions.push_back(t.graph.get());
+    }
+    CompileError error;
+    auto compiled = compileFunctions(functions, session.sources, co, error);
+    return compiled ? writeAll(*compiled, o) : fail(error.message, error.exit);
+  }
 
   // FILE:NAME is a stage here; the pipeline is the only one or main.
   if (!session.elaborate(""))
@@ -188,6 +212,7 @@ int compileCommand(const Options &o) {
     if (!wanted(s))
       continue;
     CompileError error;
+    co.exact = s.on.is_object() && s.on.value("bits", "run") == "exact";
     auto compiled = compileStage(program, s, entriesFor(s), session.sources, co, error);
     if (!compiled)
       return fail(error.message, error.exit);

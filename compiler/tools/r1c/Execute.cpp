@@ -53,7 +53,40 @@ std::string profileTable(const r1_module &m, const std::vector<r1rt::KernelClock
   return out;
 }
 
+/// What the sums over ranks have cost since `before`, and how much of it lay behind the backward pass.
+std::string sumsLine(const r1rt::Ranks &ranks, const r1rt::Ranks::Clock &before) {
+  r1rt::Ranks::Clock c = ranks.clock();
+  double busy = c.busy - before.busy, waited = c.waited - before.waited;
+  char line[200];
+  std::snprintf(line, sizeof line,
+                "\nsums over %d ranks: %llu, %.3f MB in all; %.3f s in the background, %.3f s of them "
+                "waited for (%.0f %% hidden)\n",
+                ranks.size(), static_cast<unsigned long long>(c.sums - before.sums),
+                double(c.bytes - before.bytes) / 1e6, busy, waited,
+                busy > 0 ? 100 * std::max(0.0, 1 - waited / busy) : 0);
+  return line;
+}
+
 } // namespace
+
+Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target) {
+  if (target == "cpu")
+    return std::unique_ptr<r1rt::Accelerator>();
+  auto wrong = [&](const Status &st) {
+    return Status::error("--target " + target + ": " + st.message(), ExitClass::commandLine);
+  };
+  const r1_accelerator_api *api = r1rt::hostAccelerator();
+  if (target == "cuda") {
+    auto loaded = r1rt::loadCuda();
+    if (!loaded)
+      return wrong(loaded.status());
+    api = *loaded;
+  }
+  auto device = r1rt::Accelerator::open(api);
+  if (!device)
+    return wrong(device.status());
+  return std::move(*device);
+}
 
 std::vector<std::string> entriesFor(const Stage &stage) {
   if (stage.kind != "train")
@@ -75,8 +108,10 @@ Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
   o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
   o.threads = threads(stage);
   o.micro = session.options.micro;
-  if (stage.on.is_object())
+  if (stage.on.is_object()) {
     o.shards = stage.on.value("shards", int64_t(1));
+    o.exact = stage.on.value("bits", "run") == "exact";
+  }
   int64_t rows = stage.spec.value("batch", int64_t(1));
   bool powerOfTwo = o.shards > 0 && (o.shards & (o.shards - 1)) == 0;
   if (stage.kind == "train" && (!powerOfTwo || rows % o.shards))
@@ -116,23 +151,9 @@ Result<r1rt::Device *> Runner::device(const Stage &stage) {
 }
 
 Result<r1rt::Accelerator *> Runner::accelerator() const {
-  const std::string &target = session.options.target;
-  if (target == "cpu" || opened)
-    return opened.get();
-  auto wrong = [&](const Status &st) {
-    return Status::error("--target " + target + ": " + st.message(), ExitClass::commandLine);
-  };
-  const r1_accelerator_api *api = r1rt::hostAccelerator();
-  if (target == "cuda") {
-    auto loaded = r1rt::loadCuda();
-    if (!loaded)
-      return wrong(loaded.status());
-    api = *loaded;
+  if (!opened) {
+    R1RT_ASSIGN(opened, openTarget(session.options.target));
   }
-  auto device = r1rt::Accelerator::open(api);
-  if (!device)
-    return wrong(device.status());
-  opened = std::move(*device);
   return opened.get();
 }
 
@@ -237,11 +258,16 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   std::vector<r1rt::KernelClock> clocks;
   if (!session.options.profile.empty())
     job.clocks = &clocks;
+  r1rt::Ranks::Clock before = ranks ? ranks->clock() : r1rt::Ranks::Clock();
   auto result = r1rt::runTrain(job, ctx);
   if (result)
     (*result)["memory"] = watch.result();
-  if (result && job.clocks)
-    R1RT_TRY(r1rt::writeFileAtomic(session.options.profile, profileTable(*compiled->module, clocks)));
+  if (result && job.clocks && (!ranks || ranks->rank() == 0)) {
+    std::string table = profileTable(*compiled->module, clocks);
+    if (ranks)
+      table += sumsLine(*ranks, before);
+    R1RT_TRY(r1rt::writeFileAtomic(session.options.profile, table));
+  }
   return result;
 }
 

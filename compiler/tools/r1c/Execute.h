@@ -53,6 +53,9 @@ private:
   std::unique_ptr<r1rt::DataContext> own;  // of the stage being run, when it has row functions
 };
 
+/// The accelerator that a target runs on; null for the CPU. The error names the target.
+r1rt::Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target);
+
 /// The names of a stage's entries that a kind of use needs, e.g. loss and update for "train".
 std::vector<std::string> entriesFor(const Stage &stage);
 

@@ -40,6 +40,8 @@ struct Options {
   std::vector<std::string> emit;
   std::string out, onlyKernel;
   bool report = false;
+  // test
+  std::string testTarget;          // cpu | cuda | cuda-emu; empty: the interpreter alone
   // fmt
   bool fmtCheck = false, fmtWrite = false;
   // generate

@@ -128,6 +128,9 @@ int planCommand(const Options &o) {
       js["memory"] = memory;
       js["micro"] = (*compiled)->micro;
       js["kernels"] = (*compiled)->distinctKernels;
+      if (co.target == TargetKind::cuda)
+        js["products"] = {{"cublaslt", (*compiled)->libraryProducts},
+                          {"r1c", (*compiled)->products - (*compiled)->libraryProducts}};
       if (!o.json) {
         for (const MemoryLine &line : (*compiled)->memory)
           std::printf("        %-28s %s\n", line.what.c_str(), amount(line.bytes).c_str());
@@ -140,6 +143,10 @@ int planCommand(const Options &o) {
         std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld;  %d launches of %d kernels\n",
                     batch / micro / shards, micro, parts.c_str(), batch, (*compiled)->launches,
                     (*compiled)->distinctKernels);
+        if (co.target == TargetKind::cuda)
+          std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n",
+                      (*compiled)->libraryProducts, (*compiled)->products - (*compiled)->libraryProducts,
+                      co.exact ? "exact" : "run");
       }
     }
     if (uint64_t machine = machineBytes(); o.target != "cuda" && machine && peak > machine) {

@@ -25,6 +25,10 @@ double now() {
 int64_t shardsOf(const Stage &s) {
   return s.on.is_object() ? s.on.value("shards", int64_t(1)) : 1;
 }
+/// Of a GPU's products; on a CPU all bits are exact.
+std::string bitsOf(const Stage &s, const Options &o) {
+  return o.target != "cuda" ? "exact" : s.on.is_object() ? s.on.value("bits", "run") : "run";
+}
 
 json manifestInfo(const Session &session, const PlannedStage &p,
                   const std::vector<PlannedStage> &plan) {
@@ -38,7 +42,7 @@ json manifestInfo(const Session &session, const PlannedStage &p,
           {"components", p.components}, {"reads", reads},
           {"overrides", session.options.sets}, {"numerics", numerics},
           {"target", session.options.target},
-          {"shards", shardsOf(*p.stage)}, {"version", R1C_VERSION},    {"time", now()}};
+          {"shards", shardsOf(*p.stage)}, {"bits", bitsOf(*p.stage, session.options)}, {"version", R1C_VERSION},    {"time", now()}};
 }
 
 /// The gate of an evaluate stage: why `require` says no, or "" if it does not.
@@ -180,8 +184,10 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
           r1rt::ExitClass::commandLine));
     if (auto m = store.manifest(p.fingerprint);
         m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty()) {
-      json mine = {{"target", o.target}, {"shards", shardsOf(s)}};
-      json then = {{"target", m->value("target", "cpu")}, {"shards", m->value("shards", 1)}};
+      json mine = {{"target", o.target}, {"shards", shardsOf(s)}, {"bits", bitsOf(s, o)}};
+      json then = {{"target", m->value("target", "cpu")},
+                   {"shards", m->value("shards", 1)},
+                   {"bits", m->value("bits", "exact")}};
       for (auto &[what, value] : mine.items())
         if (then[what] != value)
           return fail(r1rt::Status::error(

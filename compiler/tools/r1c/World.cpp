@@ -1,5 +1,6 @@
 #include "compiler/tools/r1c/World.h"
 #include "compiler/tools/r1c/Options.h"
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 
@@ -22,6 +23,25 @@ struct Order {
 r1rt::Result<std::unique_ptr<World>> World::join() {
   R1RT_ASSIGN(auto comm, r1rt::worldFromEnvironment());
   return std::unique_ptr<World>(new World(std::move(comm)));
+}
+
+uint64_t World::startSum(float *data, uint64_t n) {
+  ++spent.sums;
+  spent.bytes += n * sizeof(float);
+  return comm->reduceTreeStart(data, n);
+}
+
+Status World::finishSum(uint64_t handle) {
+  auto begin = std::chrono::steady_clock::now();
+  Status st = comm->reduceTreeFinish(handle);
+  spent.waited += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  return st;
+}
+
+World::Clock World::clock() const {
+  Clock c = spent;
+  c.busy = comm->reduceSeconds();
+  return c;
 }
 
 Status World::sameProgram(const std::vector<PlannedStage> &plan) {

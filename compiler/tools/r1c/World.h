@@ -13,10 +13,12 @@ public:
 
   int rank() const override { return comm->rank(); }
   int size() const override { return comm->size(); }
-  r1rt::Status sum(float *data, uint64_t n) override { return comm->reduceTree(data, n); }
+  uint64_t startSum(float *data, uint64_t n) override;
+  r1rt::Status finishSum(uint64_t handle) override;
   r1rt::Status fromFirst(void *data, uint64_t bytes) override {
     return comm->broadcast(data, bytes, 0);
   }
+  Clock clock() const override;
 
   /// Do all ranks mean the same program? Compares the fingerprints of the plan's stages.
   r1rt::Status sameProgram(const std::vector<PlannedStage> &plan);
@@ -32,6 +34,7 @@ private:
   explicit World(std::unique_ptr<r1rt::Comm> comm) : comm(std::move(comm)) {}
   std::unique_ptr<r1rt::Comm> comm;
   bool ended = false;
+  Clock spent;
 };
 
 } // namespace r1::tool

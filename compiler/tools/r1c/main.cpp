@@ -134,13 +134,13 @@ int main(int argc, char **argv) {
   compile->add_option("FILE", o.file, "FILE.r1[:stage], or FILE.mlir")->required();
   addCommon(compile, o);
   compile->add_option("--emit", o.emit,
-                      "levels: syntax check irgen grad shard fuse plan cpu llvm asm cuda ptx cubin")
+                      "levels: syntax check irgen grad shard fuse plan cpu llvm asm cuda ptx cubin sass")
       ->delimiter(',');
   compile->add_option("-o", o.out, "a directory for several levels, a file for one");
   compile->add_option("--only", o.onlyKernel, "one kernel");
   compile->add_flag("--report", o.report,
                     "a table of kernels; with --target cuda with their registers and spills");
-  compile->add_option("--target", o.target, "cpu, or cuda[:ARCH] for --report, ptx and cubin; ARCH is sm_90a")
+  compile->add_option("--target", o.target, "cpu, or cuda[:ARCH] for --report, ptx, cubin and sass; ARCH is sm_90a")
       ->check([](const std::string &t) {
         return t == "cpu" || t == "cuda" || t.starts_with("cuda:sm_")
                    ? std::string()
@@ -155,6 +155,10 @@ int main(int argc, char **argv) {
   auto *test = app.add_subcommand("test", "run test blocks");
   test->add_option("FILE", o.files, "FILE.r1 ...");
   addCommon(test, o);
+  test->add_option("--target", o.testTarget,
+                   "cpu, cuda or cuda-emu: compile the tensors that tests look at and run them there, "
+                   "too; their elements must be those of the interpreter")
+      ->check(CLI::IsMember({"cpu", "cuda", "cuda-emu"}));
 
   auto *generate = app.add_subcommand("generate", "sample from a trained stage");
   generate->add_option("ARTIFACT", o.file, "FILE.r1:stage")->required();
