@@ -10,6 +10,7 @@
 #include "compiler/irgen/IRGen.h"
 #include "compiler/plan/Export.h"
 #include "compiler/plan/Plan.h"
+#include "compiler/plan/Work.h"
 #include "compiler/shard/Shard.h"
 #include "dialects/kern/Kern.h"
 #include "dialects/r1/R1.h"
@@ -56,7 +57,8 @@ struct Owner {
   cuda::EmulatedKernels emulated;
   std::vector<r1rt::CudaBinary> binaries;
   std::deque<r1_product> products;
-  llvm::StringMap<KernelCode> code; // by kernel; points into the four above
+  std::deque<std::vector<r1_tensor_map>> maps;
+  llvm::StringMap<KernelCode> code; // by kernel; points into the five above
   std::unique_ptr<ExportedModule> exported;
 };
 
@@ -242,7 +244,7 @@ private:
                     (options.report && options.target == TargetKind::cuda);
     if (!compiles && !wants(Phase::cuda))
       return llvm::Error::success();
-    auto sources = cuda::emitModule(module, emitOptions());
+    auto sources = emitCuda(module);
     if (!sources)
       return sources.takeError();
     llvm::erase_if(*sources, [&](const cuda::Source &s) {
@@ -263,7 +265,7 @@ private:
           r.how = s.how, r.blocks = s.blocks, r.threads = s.threads;
           r.registers = b.resources.registers;
           r.spillBytes = b.resources.spillStores + b.resources.spillLoads;
-          r.sharedBytes = b.resources.sharedBytes;
+          r.sharedBytes = b.resources.sharedBytes + int(s.sharedBytes);
           r.seconds = b.seconds;
         }
       if (wants(Phase::ptx))
@@ -280,9 +282,17 @@ private:
     return llvm::Error::success();
   }
 
+  /// The module's kernels, and the one that adds the sums of shards.
+  llvm::Expected<std::vector<cuda::Source>> emitCuda(ModuleOp module) {
+    auto sources = cuda::emitModule(module, emitOptions());
+    if (sources && options.shards > 1)
+      sources->push_back(cuda::sumOfShards());
+    return sources;
+  }
+
   /// A library serves GPUs only.
   cuda::EmitOptions emitOptions() const {
-    return {.library = options.target == TargetKind::cuda && !options.exact};
+    return {.arch = options.arch, .library = options.target == TargetKind::cuda && !options.exact};
   }
 
   /// Machine code for each source, empty where the library does its work.
@@ -326,6 +336,8 @@ private:
       r.kind = intrinsic ? intrinsic.getName() : op.getName().stripDialect();
       r.from = Messages::place(op.getLoc());
       r.launches = launches.lookup(name);
+      Work work = workOf(&op);
+      r.bytes = work.bytes, r.flops = work.flops;
     }
   }
 
@@ -345,12 +357,14 @@ private:
       }
       return llvm::Error::success();
     }
-    auto sources = cuda::emitModule(module, emitOptions());
+    auto sources = emitCuda(module);
     if (!sources)
       return sources.takeError();
     auto add = [&](const cuda::Source &s, r1_kernel_fn fn, llvm::StringRef image) {
       KernelCode &code = owner->code[s.kernel];
       code = {fn, 0, s.name, image, uint32_t(s.blocks), uint32_t(s.threads)};
+      code.sharedBytes = uint32_t(s.sharedBytes);
+      code.maps = owner->maps.emplace_back(s.maps);
       if (s.product)
         code.product = &owner->products.emplace_back(*s.product);
     };

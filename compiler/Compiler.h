@@ -37,7 +37,7 @@ enum class TargetKind : uint8_t {
 
 struct CompileOptions {
   TargetKind target = TargetKind::cpu;
-  std::string arch = "sm_90a"; // of the target cuda, and of the levels ptx and cubin
+  std::string arch = "sm_90a"; // of the targets cuda and cuda-emu, and of the levels cuda, ptx and cubin
   std::string cacheDir;     // object code cached by content; empty: none
   int threads = 2;          // for code generation
   uint64_t memory = 0;      // bytes the arena and the kernels' workspace may take; 0: no limit
@@ -62,6 +62,7 @@ struct KernelReport {
   std::string name, kind; // kind: kernel, product or a registered kernel's name
   std::string from;       // "std/layers.r1:29"
   int launches = 0;       // in the programs' texts; loops repeat them
+  uint64_t bytes = 0, flops = 0; // of one launch, at least (compiler/plan/Work.h)
   std::string how;        // how the work is divided, on CUDA
   int64_t blocks = 0, threads = 0;                            // CUDA's grid
   int registers = 0, spillBytes = 0, sharedBytes = 0;         // from ptxas

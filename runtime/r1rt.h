@@ -39,6 +39,18 @@ typedef struct r1_product {
   uint32_t align;      /* bytes that the addresses of A, B and C are multiples of */
 } r1_product;
 
+/* A tensor as the bulk copies of a kernel see it (CUtensorMap): they take a box of it at a time, and what
+ * lies outside of it arrives as zeros. The innermost dim comes first. */
+typedef struct r1_tensor_map {
+  uint32_t arg;        /* the tensor begins at the address of this argument, a multiple of 16 */
+  r1_dtype type;       /* f32, f16 or bf16 */
+  uint32_t rank;       /* 1 to 5 */
+  uint64_t dims[5];    /* elements; below 2^32 */
+  uint64_t strides[5]; /* bytes: of an element, then multiples of 16 below 2^40 */
+  uint32_t box[5];     /* elements; at most 256. The first dim's are a multiple of 16 bytes */
+  uint32_t swizzle;    /* bytes of a swizzled row in shared memory: 128, or 0 for none */
+} r1_tensor_map;
+
 typedef struct r1_kernel {
   const char *name;       /* named after its source line, unique within the module */
   r1_kernel_fn fn;
@@ -49,8 +61,15 @@ typedef struct r1_kernel {
   const void *image;
   uint64_t image_bytes;
   uint32_t blocks, block_threads;
+  uint32_t shared_bytes; /* of dynamic shared memory, for each block */
+  /* Passed after the addresses of the arguments, in this order. */
+  const r1_tensor_map *maps;
+  uint32_t n_maps;
   /* For the device's library of products; there is no image then. Null: none. */
   const r1_product *product;
+  /* What one launch moves and multiplies at least, for profiles; 0: not known, or nothing. */
+  uint64_t bytes, flops;
+  const char *place; /* where it comes from, for messages: "std/layers.r1:38:5"; null: not known */
 } r1_kernel;
 
 /* One argument of a launch: arena + offset + loop0 * stride0 + loop1 * stride1, where
@@ -135,6 +154,10 @@ typedef struct r1_module {
   /* What went wrong in a kernel since the module was made, in words; null: nothing. The pointer is
    * null where kernels cannot fail. */
   const char *(*fault)(void);
+  /* For a device with memory of its own, where there are several shards: out[i] = low[i] + high[i] for i < n,
+   * all f32. Arguments: the addresses of out, which may be one of the others, low and high; in the place
+   * of addresses n, and 1 (0: out[i] = high[i]). Null: none. */
+  const r1_kernel *sum;
 } r1_module;
 
 #ifdef __cplusplus

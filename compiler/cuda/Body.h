@@ -50,6 +50,14 @@ class Body {
 public:
   Body(Text &out, MathFunctions &math, int64_t width) : out(&out), math(&math), width(width) {}
 
+  /// Of the same text, with the same arguments, for another number of lanes; no value is bound.
+  Body sibling(int64_t width) const {
+    Body other = *this;
+    other.width = width;
+    other.terms.clear();
+    return other;
+  }
+
   void bind(mlir::Value v, Term t) { terms[v] = std::move(t); }
   void bindArg(mlir::Value memref, Arg arg) { args[memref] = std::move(arg); }
   /// Lanes from `live` (the name of an int) on do not exist.

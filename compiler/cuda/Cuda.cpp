@@ -69,6 +69,16 @@ void addArgs(Kernel &k, StringRef symbol, ArrayRef<Type> types, ArrayRef<int64_t
   }
 }
 
+/// A tensor map as the emulator makes it, from its argument in `a`.
+std::string mapText(const r1_tensor_map &map) {
+  std::string dims;
+  for (uint32_t i = 0; i < map.rank; ++i)
+    dims += (i ? ", {" : "{") + std::to_string(map.dims[i]) + ", " + std::to_string(map.strides[i]) + ", " +
+            std::to_string(map.box[i]) + "}";
+  return "r1::tensor_map(a[" + std::to_string(map.arg) + "], " + std::to_string(map.strides[0]) + ", {" + dims +
+         "}, " + std::to_string(map.swizzle) + ")";
+}
+
 /// The parts of a kernel as one text.
 std::string assemble(Operation *op, Kernel &k, MLIRContext *context, bool &failed_) {
   auto [file, line] = placeOf(op->getLoc());
@@ -77,6 +87,8 @@ std::string assemble(Operation *op, Kernel &k, MLIRContext *context, bool &faile
   if (line)
     out += ", " + file + ":" + std::to_string(line);
   out += "; " + k.why + "\n#include \"r1.cuh\"\n" + (isa<kern::IntrinsicOp>(op) ? "#include \"attention.cuh\"\n" : "");
+  if (!k.maps.empty())
+    out += "#include \"product_wgmma.cuh\"\n";
   Text math;
   failed_ = failed(printMath(math, k.math, context));
   out += math.str();
@@ -90,9 +102,14 @@ std::string assemble(Operation *op, Kernel &k, MLIRContext *context, bool &faile
            storedName(a.element) + ", " + std::to_string(product(a.shape)) + ") " + a.name;
     entry += ", (" + type + ")a[" + std::to_string(i) + "]";
   }
+  for (auto [i, map] : llvm::enumerate(k.maps)) {
+    out += ", R1_MAP(map" + std::to_string(i) + ")";
+    entry += ", " + mapText(map);
+  }
   out += ") {\n" + k.body.str() + "}\n";
-  out += "R1_ENTRY(" + k.name + ", " + std::to_string(k.args.size()) + ", " +
-         std::to_string(k.grid.blocks) + ", " + std::to_string(k.grid.threads) + entry + ")\n";
+  out += std::string(k.sharedBytes ? "R1_ENTRY_SHARED(" : "R1_ENTRY(") + k.name + ", " + std::to_string(k.args.size()) + ", " +
+         std::to_string(k.grid.blocks) + ", " + std::to_string(k.grid.threads) +
+         (k.sharedBytes ? ", " + std::to_string(k.sharedBytes) : "") + entry + ")\n";
   return out;
 }
 
@@ -139,7 +156,7 @@ llvm::Expected<std::vector<Source>> emitModule(ModuleOp module, const EmitOption
       done = emitKernel(kernel, k);
     } else if (auto product = dyn_cast<kern::ProductOp>(op)) {
       addArgs(k, symbol, memrefs(*product.getBlock(), 4), {2}, alignments);
-      done = emitProduct(product, k);
+      done = emitProduct(product, options.arch, k);
     } else {
       auto intrinsic = cast<kern::IntrinsicOp>(op);
       SmallVector<Type> types;
@@ -151,7 +168,7 @@ llvm::Expected<std::vector<Source>> emitModule(ModuleOp module, const EmitOption
     bool failed_ = false;
     if (succeeded(done))
       all.push_back({symbol.str(), k.name, assemble(&op, k, module.getContext(), failed_), k.why,
-                     k.grid.blocks, k.grid.threads});
+                     k.grid.blocks, k.grid.threads, {}, k.sharedBytes, k.maps});
     if (failed(done) || failed_)
       return llvm::createStringError("kernel @" + symbol + " cannot be printed as CUDA C++");
   }

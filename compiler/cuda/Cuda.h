@@ -18,6 +18,7 @@
 namespace r1::cuda {
 
 struct EmitOptions {
+  std::string arch; // whose instructions may be used: "sm_90a" has wgmma. Empty: those of sm_80
   bool library = false; // cuBLASLt does the products that it can; the device's bits are then its own
 };
 
@@ -31,11 +32,16 @@ struct Source {
   std::string how; // how the work is divided, in words
   int64_t blocks = 1, threads = 1;
   std::optional<r1_product> product = {};
+  int64_t sharedBytes = 0;              // of dynamic shared memory, for each block
+  std::vector<r1_tensor_map> maps = {}; // that follow the arguments
 };
 
 /// Every kern.kernel, kern.product and kern.intrinsic of `module`, in the order in which they
 /// stand. What the target cannot do is emitted as a diagnostic of the module's context.
 llvm::Expected<std::vector<Source>> emitModule(mlir::ModuleOp module, const EmitOptions &options = {});
+
+/// The kernel of r1_module.sum.
+Source sumOfShards();
 
 /// The prelude's files, by the names that they are included under.
 const std::vector<std::pair<std::string, std::string>> &prelude();

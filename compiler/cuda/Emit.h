@@ -1,6 +1,8 @@
 // From one kernel of kern to the body of one CUDA kernel. Internal to compiler/cuda; see Cuda.h.
 #pragma once
 #include "compiler/cuda/Body.h"
+#include "runtime/r1rt.h"
+#include <vector>
 
 namespace r1::cuda {
 
@@ -16,12 +18,27 @@ struct Kernel {
   Text before, body{1};             // functors; the statements between the braces
   MathFunctions math;
   Grid grid;
+  int64_t sharedBytes = 0;          // of dynamic shared memory
+  std::vector<r1_tensor_map> maps;  // parameters after the arguments, called map0, map1, ...
   std::string why;                  // how the work is divided, for the reader
 };
 
 llvm::LogicalResult emitKernel(kern::KernelOp op, Kernel &k);
-llvm::LogicalResult emitProduct(kern::ProductOp op, Kernel &k);
+/// Of a kernel along "row": chains over many rows with few columns, and sums into rows that an index
+/// chooses, each by whole blocks. Nothing is printed if the kernel is neither.
+std::optional<llvm::LogicalResult> emitColumns(kern::KernelOp op, Kernel &k);
+/// `arch` as in EmitOptions.
+llvm::LogicalResult emitProduct(kern::ProductOp op, llvm::StringRef arch, Kernel &k);
 llvm::LogicalResult emitAttention(kern::IntrinsicOp op, Kernel &k);
+
+// What kernels of all forms are made of.
+
+/// At the end of `k.body`, with the memrefs of `op` bound to its arguments.
+Body begin(kern::KernelOp op, Kernel &k, int64_t width);
+/// Binds the row indices from the number of a unit; a unit is `width` rows of the innermost dim.
+void bindRows(kern::KernelOp op, Body &body, llvm::StringRef unit, int64_t width);
+/// Where a chain without `init` starts, as a literal.
+std::string identity(kern::Combine kind, mlir::Type type);
 
 inline int64_t product(llvm::ArrayRef<int64_t> v) {
   int64_t n = 1;

@@ -1,6 +1,7 @@
 // kern.kernel -> a CUDA kernel.
 //
-//   along "row"    a thread has 4 neighbouring rows (1 where they do not divide); its sweeps are loops
+//   along "row"    a thread has 4 neighbouring rows (1 where they do not divide); its sweeps are loops;
+//                  long sweeps over few rows are in EmitColumns.cpp
 //   along "sweep"  16 threads (32 where rows are few) have a row; thread r holds lanes 4r … 4r + 3 of
 //                  the 64 lanes of a sum, so accesses are 16 bytes wide and the tree is shuffles
 //
@@ -32,7 +33,8 @@ std::string combined(kern::Combine kind, Type type, const std::string &x, const 
   return "";
 }
 
-/// Where a chain without `init` starts.
+} // namespace
+
 std::string identity(kern::Combine kind, Type type) {
   if (isa<FloatType>(type)) {
     double inf = std::numeric_limits<double>::infinity();
@@ -48,6 +50,46 @@ std::string identity(kern::Combine kind, Type type) {
   return literal(cast<TypedAttr>(IntegerAttr::get(type, v)));
 }
 
+Body begin(kern::KernelOp op, Kernel &k, int64_t width) {
+  Body body(k.body, k.math, width);
+  for (auto [value, arg] :
+       llvm::zip(op.getBlock()->getArguments().drop_front(op.getRows().size()), k.args))
+    body.bindArg(value, arg);
+  return body;
+}
+
+void bindRows(kern::KernelOp op, Body &body, StringRef unit, int64_t width) {
+  auto rows = op.getRows();
+  SmallVector<int64_t> sizes(rows.begin(), rows.end());
+  if (!sizes.empty())
+    sizes.back() /= width;
+  int64_t below = product(sizes);
+  for (unsigned i = 0; i < sizes.size(); ++i) {
+    below /= sizes[i];
+    std::string text = unit.str();
+    if (below > 1)
+      text += " / " + std::to_string(below);
+    if (i)
+      text = (below > 1 ? "(" + text + ")" : text) + " % " + std::to_string(sizes[i]);
+    bool last = i + 1 == sizes.size() && width > 1;
+    if (sizes[i] == 1)
+      text = "0";
+    else if (last)
+      text = (StringRef(text).contains(' ') ? "(" + text + ")" : text) + " * " +
+             std::to_string(width);
+    // One unit of several rows still has a row for each lane.
+    Term t = sizes[i] == 1 && !last ? Term::constant(0) : Term::index(text);
+    if (last) {
+      t.align = width;
+      t.stride = 1;
+    }
+    body.bind(op.getBlock()->getArgument(i),
+              sizes[i] == 1 && !last ? t : body.named(op.getLoc(), t));
+  }
+}
+
+namespace {
+
 class KernelEmitter {
 public:
   KernelEmitter(kern::KernelOp op, Kernel &k) : op(op), k(k) {}
@@ -61,45 +103,6 @@ public:
   }
 
 private:
-  Body begin(int64_t width) {
-    Body body(k.body, k.math, width);
-    for (auto [value, arg] :
-         llvm::zip(op.getBlock()->getArguments().drop_front(op.getRows().size()), k.args))
-      body.bindArg(value, arg);
-    return body;
-  }
-
-  /// Row indices from the number of a unit; a unit is `width` rows of the innermost dim.
-  void bindRows(Body &body, StringRef unit, int64_t width) {
-    auto rows = op.getRows();
-    SmallVector<int64_t> sizes(rows.begin(), rows.end());
-    if (!sizes.empty())
-      sizes.back() /= width;
-    int64_t below = product(sizes);
-    for (unsigned i = 0; i < sizes.size(); ++i) {
-      below /= sizes[i];
-      std::string text = unit.str();
-      if (below > 1)
-        text += " / " + std::to_string(below);
-      if (i)
-        text = (below > 1 ? "(" + text + ")" : text) + " % " + std::to_string(sizes[i]);
-      bool last = i + 1 == sizes.size() && width > 1;
-      if (sizes[i] == 1)
-        text = "0";
-      else if (last)
-        text = (StringRef(text).contains(' ') ? "(" + text + ")" : text) + " * " +
-               std::to_string(width);
-      // One unit of several rows still has a row for each lane.
-      Term t = sizes[i] == 1 && !last ? Term::constant(0) : Term::index(text);
-      if (last) {
-        t.align = width;
-        t.stride = 1;
-      }
-      body.bind(op.getBlock()->getArgument(i),
-                sizes[i] == 1 && !last ? t : body.named(op.getLoc(), t));
-    }
-  }
-
   LogicalResult alongRow();
   LogicalResult alongSweep();
   LogicalResult chain(kern::SweepOp sweep, Body &body);
@@ -114,6 +117,8 @@ private:
 };
 
 LogicalResult KernelEmitter::alongRow() {
+  if (auto done = emitColumns(op, k))
+    return *done;
   auto rows = op.getRows();
   int64_t total = product(rows);
   // Few rows with long sums want every thread they can get.
@@ -123,13 +128,13 @@ LogicalResult KernelEmitter::alongRow() {
   k.grid.threads = sums && units < 16384 ? 32 : units < 128 * 64 ? 64 : 256;
   k.grid.blocks = ceilDiv(units, k.grid.threads);
   k.why = std::to_string(width) + (width == 1 ? " row" : " rows") + " per thread";
-  Body body = begin(width);
+  Body body = begin(op, k, width);
   std::string unit = body.fresh("u");
   body.text().line(op.getLoc(), "const int " + unit + " = r1::block() * " + Twine(k.grid.threads) +
                                     " + r1::thread();");
   if (units % k.grid.threads)
     body.text().line("if (" + unit + " >= " + Twine(units) + ") return;");
-  bindRows(body, unit, width);
+  bindRows(op, body, unit, width);
   for (Operation &o : op.getBlock()->without_terminator()) {
     auto sweep = dyn_cast<kern::SweepOp>(o);
     if (failed(sweep ? chain(sweep, body) : body.emit(&o)))
@@ -188,7 +193,7 @@ LogicalResult KernelEmitter::alongSweep() {
   k.grid.blocks = ceilDiv(rows, perBlock);
   k.why = std::to_string(groupThreads) + " threads per row, " + std::to_string(width) +
           " neighbours each";
-  Body body = begin(width);
+  Body body = begin(op, k, width);
   Text &text = body.text();
   std::string group = "r1::thread() / " + std::to_string(groupThreads);
   text.line(op.getLoc(),
@@ -202,7 +207,7 @@ LogicalResult KernelEmitter::alongSweep() {
   }
   text.line("const int row = " + row + ";");
   body.setGuards(ragged ? "on" : "", ragged ? "on && lane == 0" : "lane == 0");
-  bindRows(body, "row", 1);
+  bindRows(op, body, "row", 1);
   for (Operation &o : op.getBlock()->without_terminator()) {
     syncBefore(o);
     auto sweep = dyn_cast<kern::SweepOp>(o);

@@ -1,5 +1,5 @@
 // kern.product -> a call of the prelude's product with the epilogue as a functor: chains of FMAs, or
-// tensor cores where both operands are bf16 or both f16.
+// tensor cores where both operands are bf16 or both f16, by wgmma on Hopper and mma.sync elsewhere.
 #include "compiler/cuda/Emit.h"
 #include "compiler/pch.h"
 
@@ -33,7 +33,6 @@ bool tensorCores(kern::ProductOp op, const Kernel &k) {
   if ((!a.isBF16() && !a.isF16()) || k.args[1].element != a)
     return false;
   size_t n = op.getBatch().size();
-  auto s = op.getSizes();
   ArrayRef<int64_t> sa = op.getA(), sb = op.getB();
   for (unsigned i = 0; i < 3; ++i)
     if (k.args[i].align % 16)
@@ -42,9 +41,47 @@ bool tensorCores(kern::ProductOp op, const Kernel &k) {
          byEights({sb[n + 1], sb[n]}, op.getBatch(), sb.take_front(n));
 }
 
+/// From this size on wgmma is worth its ring of stages: a quarter of its smallest tile.
+constexpr int64_t kLeastForWgmma = 64;
+
+bool hasWgmma(StringRef arch) { return arch == "sm_90a"; }
+
+/// The columns of a tile that product_wgmma.cuh takes; the text asserts that they agree.
+int64_t wgmmaColumns(int64_t m, int64_t n, int64_t batches) {
+  int64_t more = ceilDiv(n, 256) * 256 - ceilDiv(n, 128) * 128;
+  return batches * ceilDiv(m, 128) * ceilDiv(n, 256) >= 132 && more * 8 <= n ? 256 : 128;
+}
+
+/// How product_wgmma.cuh copies an operand with `rows` of m or n of which `tile` make a tile: boxes of 64
+/// neighbours. `strides` of the batch dims, of m or n, and of k, in elements.
+r1_tensor_map operandMap(uint32_t arg, Type type, int64_t rows, int64_t tile, int64_t k,
+                         ArrayRef<int64_t> batch, ArrayRef<int64_t> batchStrides, int64_t byRow,
+                         int64_t byK) {
+  r1_tensor_map map = {};
+  map.arg = arg;
+  map.type = type.isBF16() ? R1_BF16 : R1_F16;
+  map.swizzle = 128;
+  auto add = [&](int64_t size, int64_t stride, int64_t box) {
+    map.dims[map.rank] = uint64_t(size), map.strides[map.rank] = uint64_t(stride) * 2;
+    map.box[map.rank++] = uint32_t(box);
+  };
+  if (byK == 1) {
+    add(k, 1, 64);
+    add(rows, byRow, tile);
+  } else {
+    add(rows, 1, 64);
+    add(k, byK, 64);
+  }
+  // A batch dim that an operand does not move with is none of its map's.
+  for (auto [n, stride] : llvm::reverse(llvm::zip(batch, batchStrides)))
+    if (n > 1 && stride)
+      add(n, stride, 1);
+  return map;
+}
+
 } // namespace
 
-LogicalResult emitProduct(kern::ProductOp op, Kernel &k) {
+LogicalResult emitProduct(kern::ProductOp op, StringRef arch, Kernel &k) {
   auto sizes = op.getSizes();
   size_t batches = op.getBatch().size();
   if (batches > 3)
@@ -104,18 +141,38 @@ LogicalResult emitProduct(kern::ProductOp op, Kernel &k) {
   text.line("return " + body.number(yield.getValues()[0]) + ";");
   text.close();
   text.close("};");
-  bool mma = tensorCores(op, k);
-  std::string way = mma ? "product_mma" : "product";
-  Tile tile = mma ? Tile{128, 128, 256} : tileOf(sizes[0], sizes[1], product(op.getBatch()));
+  int64_t groups = product(op.getBatch());
+  bool tensor = tensorCores(op, k);
+  bool wgmma = tensor && hasWgmma(arch) && std::min({sizes[0], sizes[1], sizes[2]}) >= kLeastForWgmma;
+  std::string way = wgmma ? "product_wgmma" : tensor ? "product_mma" : "product";
+  Tile tile = wgmma    ? Tile{128, wgmmaColumns(sizes[0], sizes[1], groups), 384}
+              : tensor ? Tile{128, 128, 256}
+                       : tileOf(sizes[0], sizes[1], groups);
+  int64_t tiles = groups * ceilDiv(sizes[0], tile.m) * ceilDiv(sizes[1], tile.n);
   k.grid.threads = tile.threads;
-  k.grid.blocks = product(op.getBatch()) * ceilDiv(sizes[0], tile.m) * ceilDiv(sizes[1], tile.n);
-  k.why = std::string(mma ? "tensor cores, " : "") + "tiles of " + std::to_string(tile.m) + " x " +
-          std::to_string(tile.n);
-  text.line("static_assert(r1::" + way + "_blocks<" + shape + ">() == " + Twine(k.grid.blocks) +
-            " && r1::" + way + "_threads<" + shape + ">() == " + Twine(tile.threads) +
-            ", \"the grid\");");
-  k.body.line(op.getLoc(), "r1::" + way + "<" + shape + ">(" + k.args[0].name + ", " + k.args[1].name +
-                               ", " + k.args[2].name + ", " + epilogue + "{" +
+  k.grid.blocks = wgmma ? std::min<int64_t>(tiles, 132) : tiles;
+  k.why = std::string(wgmma ? "wgmma, " : tensor ? "tensor cores, " : "") + "tiles of " +
+          std::to_string(tile.m) + " x " + std::to_string(tile.n);
+  std::string agree = "r1::" + way + "_blocks<" + shape + ">() == " + std::to_string(k.grid.blocks) +
+                      " && r1::" + way + "_threads<" + shape + ">() == " + std::to_string(tile.threads);
+  std::string from = k.args[0].name + ", " + k.args[1].name, with = shape;
+  if (wgmma) {
+    size_t n = batches;
+    ArrayRef<int64_t> sa = op.getA(), sb = op.getB();
+    k.maps = {operandMap(0, k.args[0].element, sizes[0], tile.m, sizes[2], op.getBatch(), sa.take_front(n),
+                         sa[n], sa[n + 1]),
+              operandMap(1, k.args[1].element, sizes[1], tile.n, sizes[2], op.getBatch(), sb.take_front(n),
+                         sb[n + 1], sb[n])};
+    // Stages of 64 k, each with the two barriers of its ring.
+    int64_t stages = tile.n == 256 ? 4 : 6;
+    k.sharedBytes = stages * ((tile.m + tile.n) * 64 * 2 + 16);
+    agree += " && r1::product_wgmma_columns<" + shape + ">() == " + std::to_string(tile.n) +
+             " && r1::product_wgmma_shared<" + shape + ">() == " + std::to_string(k.sharedBytes);
+    from = "map0, map1";
+    with += ", " + storedName(k.args[0].element);
+  }
+  text.line("static_assert(" + agree + ", \"the grid\");");
+  k.body.line(op.getLoc(), "r1::" + way + "<" + with + ">(" + from + ", " + k.args[2].name + ", " + epilogue + "{" +
                                llvm::join(members, ", ") + "});");
   return success();
 }

@@ -1,4 +1,5 @@
 #include "compiler/plan/Export.h"
+#include "compiler/plan/Work.h"
 #include "compiler/pch.h"
 #include "dialects/kern/Kern.h"
 
@@ -45,19 +46,17 @@ public:
         if (!code.fn && code.image.empty() && !code.product)
           return op.emitError("export: no code for kernel @") << name;
         kernelIndex[name] = out.kernels.size();
-        r1_kernel &k = out.kernels.emplace_back();
-        k = {};
-        k.name = text(name);
-        k.fn = code.fn;
-        k.scratch_bytes = code.scratchBytes;
-        k.entry = code.entry.empty() ? nullptr : text(code.entry);
-        k.image = code.image.empty() ? nullptr : code.image.data();
-        k.image_bytes = code.image.size();
-        k.blocks = code.blocks;
-        k.block_threads = code.blockThreads;
-        k.product = code.product;
+        r1_kernel &k = out.kernels.emplace_back(kernelOf(name, code));
+        Work work = workOf(&op);
+        k.bytes = work.bytes;
+        k.flops = work.flops;
+        k.place = placeOf(op.getLoc());
         out.module.scratch_bytes = std::max(out.module.scratch_bytes, code.scratchBytes);
       }
+    if (KernelCode code = codeOf("r1_sum"); code.fn || !code.image.empty()) {
+      out.sum = kernelOf("r1_sum", code);
+      out.module.sum = &out.sum;
+    }
     for (auto buffer : planned.getOps<kern::BufferOp>()) {
       if (!buffer.getField() || failed(known(buffer)))
         continue;
@@ -85,7 +84,38 @@ public:
   }
 
 private:
+  r1_kernel kernelOf(StringRef name, const KernelCode &code) {
+    r1_kernel k = {};
+    k.name = text(name);
+    k.fn = code.fn;
+    k.scratch_bytes = code.scratchBytes;
+    k.entry = code.entry.empty() ? nullptr : text(code.entry);
+    k.image = code.image.empty() ? nullptr : code.image.data();
+    k.image_bytes = code.image.size();
+    k.blocks = code.blocks;
+    k.block_threads = code.blockThreads;
+    k.shared_bytes = code.sharedBytes;
+    k.maps = code.maps.data();
+    k.n_maps = uint32_t(code.maps.size());
+    k.product = code.product;
+    return k;
+  }
+
   const char *text(StringRef s) { return out.names.emplace_back(s.str()).c_str(); }
+
+  /// "std/layers.r1:38:5"; null if the location names no file.
+  const char *placeOf(Location loc) {
+    const char *found = nullptr;
+    loc->walk([&](Location l) {
+      auto f = dyn_cast<FileLineColLoc>(l);
+      if (!f)
+        return WalkResult::advance();
+      std::string line = std::to_string(f.getLine()), column = std::to_string(f.getColumn());
+      found = text(f.getFilename().str() + ":" + line + ":" + column);
+      return WalkResult::interrupt();
+    });
+    return found;
+  }
 
   LogicalResult known(kern::BufferOp buffer) {
     if (dtypeOf(cast<MemRefType>(buffer.getType()).getElementType()) &&

@@ -20,6 +20,8 @@ struct KernelCode {
   llvm::StringRef image = {}; // kept alive by the caller
   uint32_t blocks = 0, blockThreads = 0;
   const r1_product *product = nullptr; // kept alive by the caller
+  uint32_t sharedBytes = 0;            // of dynamic shared memory
+  llvm::ArrayRef<r1_tensor_map> maps = {}; // kept alive by the caller
 };
 
 /// `module` points into the other members.
@@ -27,6 +29,7 @@ struct ExportedModule {
   r1_module module = {};
   std::deque<std::string> names;
   std::vector<r1_kernel> kernels;
+  r1_kernel sum = {};
   std::vector<r1_leaf> leaves;
   std::vector<r1_field> states;
   std::vector<r1_program> programs;
@@ -37,7 +40,7 @@ struct ExportedModule {
   std::deque<std::vector<r1_region>> regions;
 };
 
-/// `codeOf` gives the code of the kernel of a name. On failure returns null; an error was emitted.
+/// `codeOf` gives the code of the kernel of a name, and of `r1_sum` (r1_module.sum) if there is one. On failure returns null; an error was emitted.
 std::unique_ptr<ExportedModule>
 exportModule(mlir::ModuleOp planned, llvm::function_ref<KernelCode(llvm::StringRef)> codeOf);
 

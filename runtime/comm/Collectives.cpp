@@ -164,57 +164,27 @@ Status Engine::gather(CommOp &op) {
     out[i] = low[i] + high[i];
 }
 
-namespace {
-/// Floats of a piece, counted from its beginning.
-struct Part {
-  uint64_t from, n;
-};
-} // namespace
-
-// The part of a piece of n floats that rank `rank` sums in halving, after so many rounds: in each one
-// the lower of two partners keeps the lower half.
-static Part partAfter(uint64_t n, int rank, unsigned rounds) {
-  Part p = {0, n};
-  for (unsigned r = 0; r < rounds; ++r) {
-    uint64_t low = p.n / 2;
-    p = rank >> r & 1 ? Part{p.from + low, p.n - low} : Part{p.from, low};
-  }
-  return p;
-}
-
 Status Engine::beginRound(Slot &slot, int tag) {
   const unsigned rounds = unsigned(std::countr_zero(unsigned(count)));
-  Part out = {0, slot.n}, in = out; // doubling: all of it
-  unsigned bit = slot.round;
-  if (slot.halves) {
-    bool back = slot.round >= rounds;
-    bit = back ? 2 * rounds - 1 - slot.round : slot.round;
-    out = partAfter(slot.n, self ^ (back ? 0 : 1 << bit), bit + 1);
-    in = partAfter(slot.n, self ^ (back ? 1 << bit : 0), bit + 1);
-  }
-  int partner = self ^ (1 << bit);
-  slot.from = in.from, slot.count = in.n;
-  return post(slot.sending, partner, slot.receiving, partner, tag, slot.at + out.from,
-              out.n * sizeof(float), slot.buffer.data(), in.n * sizeof(float));
+  slot.step = exchangeOf(slot.n, self, rounds, slot.round, slot.halved);
+  return post(slot.sending, slot.step.partner, slot.receiving, slot.step.partner, tag,
+              slot.at + slot.step.out.from, slot.step.out.n * sizeof(float), slot.buffer.data(),
+              slot.step.in.n * sizeof(float));
 }
 
 // What has come in this round joins what is here.
 void Engine::endRound(Slot &slot) {
-  const unsigned rounds = unsigned(std::countr_zero(unsigned(count)));
-  float *here = slot.at + slot.from;
+  const auto &[partner, out, in, back] = slot.step;
+  float *here = slot.at + in.from;
   const float *other = slot.buffer.data();
-  bool lower = !(self >> slot.round & 1);
-  if (slot.round < rounds)
-    add(here, lower ? here : other, lower ? other : here, slot.count);
+  if (back)
+    memcpy(here, other, in.n * sizeof(float));
   else
-    memcpy(here, other, slot.count * sizeof(float));
+    add(here, self < partner ? here : other, self < partner ? other : here, in.n);
 }
 
-// In round r each rank meets the one that differs in bit r, and both form the same sum, the lower
-// rank's first. Short pieces are exchanged whole (doubling). From four ranks on, of longer ones
-// each partner sums one half (halving), and the halves come back the same way; that moves
-// 2 (1 - 1/N) times the piece instead of log2 N times. Two pieces are on their way at once, so that
-// one is added while the other one is moved.
+// Long pieces are halved from four ranks on. Two pieces are on their way at once, so that one is added
+// while the other one is moved.
 Status Engine::reduce(const CommOp &op) {
   const unsigned rounds = unsigned(std::countr_zero(unsigned(count)));
   std::vector<std::pair<int, int>> partners;
@@ -230,7 +200,7 @@ Status Engine::reduce(const CommOp &op) {
     slot.at = at;
     slot.n = at < end ? std::min(piece, uint64_t(end - at)) : 0;
     slot.round = 0;
-    slot.halves = count >= 4 && slot.n >= halvedFrom;
+    slot.halved = count >= 4 && slot.n >= halvedFrom;
     return slot.n ? beginRound(slot, dataTag + int(&slot - slots)) : Status::ok();
   };
   for (uint64_t s = 0; s < 2; ++s) {
@@ -246,7 +216,7 @@ Status Engine::reduce(const CommOp &op) {
         continue;
       idle = 0;
       endRound(slot);
-      if (++slot.round < (slot.halves ? 2 * rounds : rounds)) {
+      if (++slot.round < (slot.halved ? 2 * rounds : rounds)) {
         R1RT_TRY(beginRound(slot, dataTag + int(&slot - slots)));
         continue;
       }

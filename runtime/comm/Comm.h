@@ -57,6 +57,9 @@ public:
   /// later is part of it.
   virtual double reduceSeconds() const = 0;
 
+  /// The error that every later call would return, at once: for those that wait for something else.
+  virtual Status health() = 0;
+
   /// Tells the other ranks why this one gives up; each of their calls returns an error with the
   /// text. Under MPI the job then ends with the exit code, and this does not return; otherwise it
   /// does.

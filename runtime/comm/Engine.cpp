@@ -304,6 +304,11 @@ Status Engine::waitForStart() {
   return failure;
 }
 
+Status Engine::health() {
+  std::lock_guard lock(mutex);
+  return failure;
+}
+
 uint64_t Engine::start(CommOp op) {
   std::lock_guard lock(mutex);
   op.number = ++lastNumber;

@@ -1,6 +1,7 @@
 // The communication thread of a world. Internal to runtime/comm.
 #ifndef R1RT_COMM_ENGINE_H
 #define R1RT_COMM_ENGINE_H
+#include "runtime/comm/Halving.h"
 #include "runtime/comm/Wire.h"
 #include <atomic>
 #include <chrono>
@@ -66,6 +67,7 @@ public:
   int rank() const { return self; }
   int size() const { return count; }
   double reduceSeconds() const { return reducing; }
+  Status health();
 
 private:
   struct Request {
@@ -83,8 +85,8 @@ private:
     float *at = nullptr;
     uint64_t n = 0;
     unsigned round = 0;
-    bool halves = false;
-    uint64_t from = 0, count = 0; // what this round receives, counted from `at`
+    bool halved = false;
+    Exchange step = {};
     Request sending, receiving;
     std::vector<float> buffer; // of at most 1 MiB
   };

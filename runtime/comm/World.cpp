@@ -46,6 +46,7 @@ public:
   ReduceHandle reduceTreeStart(float *, uint64_t) override { return 1; }
   Status reduceTreeFinish(ReduceHandle) override { return Status::ok(); }
   double reduceSeconds() const override { return 0; }
+  Status health() override { return Status::ok(); }
   void abort(int, const std::string &) override {}
 };
 
@@ -104,6 +105,7 @@ public:
   }
   Status reduceTreeFinish(ReduceHandle handle) override { return engine->finish(handle).status(); }
   double reduceSeconds() const override { return engine->reduceSeconds(); }
+  Status health() override { return engine->health(); }
 
   void abort(int code, const std::string &text) override { engine->requestAbort(code, text); }
 

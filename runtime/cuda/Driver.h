@@ -23,9 +23,16 @@
   F(cuMemsetD8Async, "cuMemsetD8Async")                                                            \
   F(cuMemcpyHtoDAsync, "cuMemcpyHtoDAsync_v2")                                                     \
   F(cuMemcpyDtoHAsync, "cuMemcpyDtoHAsync_v2")                                                     \
+  F(cuMemcpyDtoDAsync, "cuMemcpyDtoDAsync_v2")                                                     \
+  F(cuEventCreate, "cuEventCreate")                                                                \
+  F(cuEventDestroy, "cuEventDestroy_v2")                                                           \
+  F(cuEventRecord, "cuEventRecord")                                                                \
+  F(cuEventSynchronize, "cuEventSynchronize")                                                      \
+  F(cuEventElapsedTime, "cuEventElapsedTime_v2")                                                   \
   F(cuStreamCreate, "cuStreamCreate")                                                              \
   F(cuStreamDestroy, "cuStreamDestroy_v2")                                                         \
   F(cuStreamSynchronize, "cuStreamSynchronize")                                                    \
+  F(cuStreamWaitEvent, "cuStreamWaitEvent")                                                        \
   F(cuStreamBeginCapture, "cuStreamBeginCapture_v2")                                               \
   F(cuStreamEndCapture, "cuStreamEndCapture")                                                      \
   F(cuGraphInstantiate, "cuGraphInstantiateWithFlags")                                             \
@@ -35,6 +42,9 @@
   F(cuModuleLoadData, "cuModuleLoadData")                                                          \
   F(cuModuleUnload, "cuModuleUnload")                                                              \
   F(cuModuleGetFunction, "cuModuleGetFunction")                                                    \
+  F(cuFuncGetParamInfo, "cuFuncGetParamInfo")                                                      \
+  F(cuFuncSetAttribute, "cuFuncSetAttribute")                                                      \
+  F(cuTensorMapEncodeTiled, "cuTensorMapEncodeTiled")                                              \
   F(cuLaunchKernel, "cuLaunchKernel")
 
 namespace r1cuda {

@@ -1,11 +1,15 @@
-// libr1_cuda: NVIDIA GPUs behind r1_accelerator_api. One stream, on which everything happens in the
-// order of the calls; a program is captured once as a graph and replayed.
+// libr1_cuda: NVIDIA GPUs behind r1_accelerator_api. Everything is done on one stream in the order of the
+// calls, but for what a run copies in: that crosses on a stream of its own, into device memory of the
+// run, while runs before it compute. A program is captured once as a graph and replayed.
 #include "runtime/cuda/Driver.h"
+#include "runtime/cuda/Matmul.h"
+#include "runtime/cuda/TensorMap.h"
 #include "runtime/device/Accelerator.h"
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,31 +17,62 @@ namespace {
 
 using r1cuda::Driver;
 
+/// A loaded kernel, or a product that the library does.
+struct Function {
+  const r1_kernel *kernel;
+  CUfunction handle = nullptr;
+  size_t args = 0; // that the machine code takes
+  std::unique_ptr<r1cuda::Matmul> product = nullptr;
+
+  /// "kernel norm_f (std/layers.r1:38:5)"
+  std::string label() const {
+    return "kernel " + std::string(kernel->name) +
+           (kernel->place ? " (" + std::string(kernel->place) + ")" : "");
+  }
+};
+
 struct Launch {
-  CUfunction function; // null: a fill with zeros
+  Function *function; // null: a fill with zeros
   std::vector<CUdeviceptr> addresses;
-  std::vector<void *> params; // into addresses
-  unsigned blocks, threads;
+  std::vector<CUtensorMap> maps;
+  std::vector<void *> params; // into addresses and maps
   size_t bytes;
 };
 
+/// What belongs to one run that may be under way.
+struct Slot {
+  char *host = nullptr;    // pinned: what goes in, then what comes out
+  CUdeviceptr staging = 0; // what goes in, on the device
+  CUevent arrived = nullptr, done = nullptr;
+};
+
 struct Program {
+  std::string name;
   std::vector<Launch> launches;
   CUgraphExec graph = nullptr; // null: launched one by one
+  std::vector<r1_accelerator_copy> in, out;
+  uint64_t inBytes, outBytes;
+  Slot slots[R1_ACCELERATOR_SLOTS];
+
+  uint64_t outAt() const { return (inBytes + 255) / 256 * 256; }
 };
 
 struct Gpu {
   Driver driver;
   CUdevice id = 0;
   CUcontext context = nullptr;
-  CUstream stream = nullptr;
+  CUstream stream = nullptr, copies = nullptr;
   r1_accelerator_info info = {};
   std::vector<CUdeviceptr> memory;
   std::vector<CUmodule> modules;
-  std::vector<Program *> programs;
+  std::unique_ptr<r1cuda::CublasLt> lt;
+  std::vector<std::unique_ptr<Function>> functions;
+  std::vector<std::unique_ptr<Program>> programs;
+  std::vector<CUevent> clocks;
   /// Host memory that copies go through, so that they do not wait and the caller's memory is its own.
   char *staging = nullptr;
   size_t staged = 0;
+  bool sync = false, graphs = true;
   std::string wrong;
 };
 
@@ -45,14 +80,35 @@ constexpr size_t kStaging = size_t(32) << 20;
 
 Gpu &gpu(void *device) { return *static_cast<Gpu *>(device); }
 
-/// Null if all is well, else what the driver says about `call`.
-const char *failed(Gpu &g, CUresult rc, const char *call) {
+/// Errors of kernels that had been launched before.
+bool isLate(CUresult rc) {
+  return rc == CUDA_ERROR_LAUNCH_FAILED || rc == CUDA_ERROR_LAUNCH_TIMEOUT ||
+         rc == CUDA_ERROR_ILLEGAL_ADDRESS || rc == CUDA_ERROR_MISALIGNED_ADDRESS ||
+         rc == CUDA_ERROR_ILLEGAL_INSTRUCTION || rc == CUDA_ERROR_INVALID_PC ||
+         rc == CUDA_ERROR_INVALID_ADDRESS_SPACE || rc == CUDA_ERROR_HARDWARE_STACK_ERROR ||
+         rc == CUDA_ERROR_ASSERT;
+}
+
+/// Null if all is well, else what the driver says about `call`. `of`: whose launch it was.
+const char *failed(Gpu &g, CUresult rc, const char *call, const Function *of = nullptr) {
   if (rc == CUDA_SUCCESS)
     return nullptr;
   const char *name = nullptr, *text = nullptr;
   g.driver.cuGetErrorName(rc, &name);
   g.driver.cuGetErrorString(rc, &text);
-  g.wrong = std::string(call) + ": " + (text ? text : "unknown") + " (" + (name ? name : "?") + ")";
+  g.wrong = of ? of->label() + ": " : "";
+  g.wrong += std::string(call, std::strcspn(call, "(")) + ": " + (text ? text : "unknown") + " (" +
+             (name ? name : "?") + ")";
+  if (isLate(rc) && !g.sync)
+    g.wrong += "\nhelp: a kernel that was launched before has failed; with R1_SYNC=1 in the environment "
+               "each one is waited for, and the message names it";
+  return g.wrong.c_str();
+}
+
+const char *failed(Gpu &g, const std::string &wrong, const Function &of) {
+  if (wrong.empty())
+    return nullptr;
+  g.wrong = of.label() + ": " + wrong;
   return g.wrong.c_str();
 }
 
@@ -61,32 +117,54 @@ const char *failed(Gpu &g, CUresult rc, const char *call) {
     if (const char *wrong = failed(g, g.driver.call, #call))                                       \
       return wrong;                                                                                \
   } while (0)
+#define R1_TRY_TEXT(call)                                                                          \
+  do {                                                                                             \
+    if (const char *wrong = call)                                                                  \
+      return wrong;                                                                                \
+  } while (0)
+
+void freeProgram(Gpu &g, Program &p) {
+  if (p.graph)
+    g.driver.cuGraphExecDestroy(p.graph);
+  for (Slot &s : p.slots) {
+    for (CUevent e : {s.arrived, s.done})
+      if (e)
+        g.driver.cuEventDestroy(e);
+    if (s.host)
+      g.driver.cuMemFreeHost(s.host);
+  }
+}
 
 void close(void *device) {
   Gpu &g = gpu(device);
   if (g.context) {
     g.driver.cuCtxSetCurrent(g.context);
-    if (g.stream)
-      g.driver.cuStreamSynchronize(g.stream);
-    for (Program *p : g.programs) {
-      if (p->graph)
-        g.driver.cuGraphExecDestroy(p->graph);
-      delete p;
-    }
+    for (CUstream s : {g.copies, g.stream})
+      if (s)
+        g.driver.cuStreamSynchronize(s);
+    for (auto &p : g.programs)
+      freeProgram(g, *p);
+    for (CUevent e : g.clocks)
+      g.driver.cuEventDestroy(e);
+    g.functions.clear(); // products before their library
+    g.lt.reset();
     for (CUmodule m : g.modules)
       g.driver.cuModuleUnload(m);
     for (CUdeviceptr p : g.memory)
       g.driver.cuMemFree(p);
     if (g.staging)
       g.driver.cuMemFreeHost(g.staging);
-    if (g.stream)
-      g.driver.cuStreamDestroy(g.stream);
+    for (CUstream s : {g.copies, g.stream})
+      if (s)
+        g.driver.cuStreamDestroy(s);
     g.driver.cuDevicePrimaryCtxRelease(g.id);
   }
   delete &g;
 }
 
 const char *start(Gpu &g, int32_t index) {
+  g.sync = std::getenv("R1_SYNC");
+  g.graphs = !g.sync && !std::getenv("R1_NO_GRAPH");
   if (const char *wrong = g.driver.open())
     return wrong;
   int count = 0, major = 0, minor = 0;
@@ -97,24 +175,25 @@ const char *start(Gpu &g, int32_t index) {
     return g.wrong.c_str();
   }
   R1_TRY_CU(cuDeviceGet(&g.id, index));
-  R1_TRY_CU(cuDevicePrimaryCtxRetain(&g.context, g.id));
-  R1_TRY_CU(cuCtxSetCurrent(g.context));
-  R1_TRY_CU(cuStreamCreate(&g.stream, CU_STREAM_NON_BLOCKING));
-  void *staging = nullptr;
-  R1_TRY_CU(cuMemHostAlloc(&staging, kStaging, 0));
-  g.staging = static_cast<char *>(staging);
   R1_TRY_CU(cuDeviceGetName(g.info.name, sizeof g.info.name, g.id));
   R1_TRY_CU(cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, g.id));
   R1_TRY_CU(cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, g.id));
   R1_TRY_CU(cuDeviceGetAttribute(&g.info.processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, g.id));
-  if (major < 8) {
+  if (major * 10 + minor < 75) {
     g.wrong = std::string(g.info.name) + " has compute capability " + std::to_string(major) + "." +
-              std::to_string(minor) + "; kernels need 8.0 or newer";
+              std::to_string(minor) + "; kernels need 7.5 or newer\nhelp: leave --target out to run on the CPU";
     return g.wrong.c_str();
   }
   // The features of one architecture alone (wgmma) have a letter.
   std::snprintf(g.info.arch, sizeof g.info.arch, "sm_%d%d%s", major, minor,
                 major == 9 && minor == 0 ? "a" : "");
+  R1_TRY_CU(cuDevicePrimaryCtxRetain(&g.context, g.id));
+  R1_TRY_CU(cuCtxSetCurrent(g.context));
+  R1_TRY_CU(cuStreamCreate(&g.stream, CU_STREAM_NON_BLOCKING));
+  R1_TRY_CU(cuStreamCreate(&g.copies, CU_STREAM_NON_BLOCKING));
+  void *staging = nullptr;
+  R1_TRY_CU(cuMemHostAlloc(&staging, kStaging, 0));
+  g.staging = static_cast<char *>(staging);
   return nullptr;
 }
 
@@ -160,8 +239,7 @@ const char *copyIn(void *device, uint64_t to, const void *from, uint64_t bytes) 
   Gpu &g = gpu(device);
   for (uint64_t done = 0; done < bytes;) {
     if (g.staged == kStaging)
-      if (const char *wrong = wait(device))
-        return wrong;
+      R1_TRY_TEXT(wait(device));
     size_t n = std::min<uint64_t>(bytes - done, kStaging - g.staged);
     std::memcpy(g.staging + g.staged, static_cast<const char *>(from) + done, n);
     R1_TRY_CU(cuMemcpyHtoDAsync(to + done, g.staging + g.staged, n, g.stream));
@@ -173,8 +251,7 @@ const char *copyIn(void *device, uint64_t to, const void *from, uint64_t bytes) 
 
 const char *copyOut(void *device, void *to, uint64_t from, uint64_t bytes) {
   Gpu &g = gpu(device);
-  if (const char *wrong = wait(device))
-    return wrong;
+  R1_TRY_TEXT(wait(device));
   for (uint64_t done = 0; done < bytes;) {
     size_t n = std::min<uint64_t>(bytes - done, kStaging);
     R1_TRY_CU(cuMemcpyDtoHAsync(g.staging, from + done, n, g.stream));
@@ -185,15 +262,43 @@ const char *copyOut(void *device, void *to, uint64_t from, uint64_t bytes) {
   return nullptr;
 }
 
+const char *loadProduct(Gpu &g, Function &f) {
+  if (!g.lt) {
+    auto lt = std::make_unique<r1cuda::CublasLt>();
+    R1_TRY_TEXT(failed(g, lt->open(), f));
+    R1_TRY_CU(cuMemAlloc(&lt->workspace, r1cuda::CublasLt::workspaceBytes));
+    g.memory.push_back(lt->workspace);
+    g.lt = std::move(lt);
+  }
+  f.product = std::make_unique<r1cuda::Matmul>(*g.lt);
+  return failed(g, f.product->make(*f.kernel->product), f);
+}
+
+const char *loadCode(Gpu &g, Function &f) {
+  CUmodule module = nullptr;
+  R1_TRY_TEXT(failed(g, g.driver.cuModuleLoadData(&module, f.kernel->image), "cuModuleLoadData", &f));
+  g.modules.push_back(module);
+  R1_TRY_TEXT(failed(g, g.driver.cuModuleGetFunction(&f.handle, module, f.kernel->entry),
+                     "cuModuleGetFunction", &f));
+  for (size_t offset, size; g.driver.cuFuncGetParamInfo(f.handle, f.args, &offset, &size) == CUDA_SUCCESS;)
+    ++f.args;
+  if (f.kernel->shared_bytes) // what is more than 48 KB has to be asked for
+    R1_TRY_TEXT(failed(g,
+                       g.driver.cuFuncSetAttribute(f.handle, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                                   static_cast<int>(f.kernel->shared_bytes)),
+                       "cuFuncSetAttribute", &f));
+  return nullptr;
+}
+
 const char *load(void *device, const r1_kernel *kernel, const void **function) {
   Gpu &g = gpu(device);
-  CUmodule module = nullptr;
-  CUfunction f = nullptr;
-  R1_TRY_CU(cuModuleLoadData(&module, kernel->image));
-  g.modules.push_back(module);
-  R1_TRY_CU(cuModuleGetFunction(&f, module, kernel->entry));
-  *function = f;
-  return nullptr;
+  Function &f = *g.functions.emplace_back(std::make_unique<Function>(Function{kernel}));
+  *function = &f;
+  if (kernel->product)
+    return loadProduct(g, f);
+  if (kernel->image)
+    return loadCode(g, f);
+  return failed(g, "it has no code for a GPU", f);
 }
 
 const char *issue(Gpu &g, Launch &l) {
@@ -201,53 +306,153 @@ const char *issue(Gpu &g, Launch &l) {
     R1_TRY_CU(cuMemsetD8Async(l.addresses[0], 0, l.bytes, g.stream));
     return nullptr;
   }
-  R1_TRY_CU(cuLaunchKernel(l.function, l.blocks, 1, 1, l.threads, 1, 1, 0, g.stream,
-                           l.params.data(), nullptr));
-  return nullptr;
+  Function &f = *l.function;
+  if (f.product)
+    R1_TRY_TEXT(failed(g, f.product->issue(l.addresses.data(), g.stream), f));
+  else
+    R1_TRY_TEXT(failed(g,
+                       g.driver.cuLaunchKernel(f.handle, f.kernel->blocks, 1, 1, f.kernel->block_threads,
+                                               1, 1, f.kernel->shared_bytes, g.stream, l.params.data(),
+                                               nullptr),
+                       "cuLaunchKernel", &f));
+  return g.sync ? failed(g, g.driver.cuStreamSynchronize(g.stream), "cuStreamSynchronize", &f) : nullptr;
 }
 
 const char *issueAll(Gpu &g, Program &p) {
   for (Launch &l : p.launches)
-    if (const char *wrong = issue(g, l))
-      return wrong;
+    R1_TRY_TEXT(issue(g, l));
   return nullptr;
 }
 
-const char *program(void *device, const r1_accelerator_op *ops, uint64_t count, void **made) {
-  Gpu &g = gpu(device);
-  auto *p = new Program;
-  g.programs.push_back(p);
-  for (uint64_t i = 0; i < count; ++i) {
-    Launch l = {static_cast<CUfunction>(const_cast<void *>(ops[i].function)),
-                {ops[i].args, ops[i].args + ops[i].n_args}, {}, ops[i].blocks, ops[i].threads,
-                ops[i].bytes};
-    p->launches.push_back(std::move(l));
-  }
-  for (Launch &l : p->launches)
-    for (CUdeviceptr &a : l.addresses)
-      l.params.push_back(&a);
-  *made = p;
-  if (std::getenv("R1_NO_GRAPH"))
-    return nullptr;
+const char *capture(Gpu &g, Program &p) {
   CUgraph graph = nullptr;
   R1_TRY_CU(cuStreamBeginCapture(g.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
-  const char *wrong = issueAll(g, *p);
+  const char *wrong = issueAll(g, p);
   CUresult ended = g.driver.cuStreamEndCapture(g.stream, &graph);
   if (wrong)
     return wrong;
-  if (const char *why = failed(g, ended, "cuStreamEndCapture"))
-    return why;
-  CUresult rc = g.driver.cuGraphInstantiate(&p->graph, graph, 0);
+  R1_TRY_TEXT(failed(g, ended, "cuStreamEndCapture"));
+  CUresult rc = g.driver.cuGraphInstantiate(&p.graph, graph, 0);
   g.driver.cuGraphDestroy(graph);
   return failed(g, rc, "cuGraphInstantiate");
 }
 
-const char *run(void *device, void *made) {
+const char *program(void *device, const r1_accelerator_program *what, void **made) {
   Gpu &g = gpu(device);
-  auto *p = static_cast<Program *>(made);
-  if (!p->graph)
-    return issueAll(g, *p);
-  R1_TRY_CU(cuGraphLaunch(p->graph, g.stream));
+  Program &p = *g.programs.emplace_back(std::make_unique<Program>());
+  *made = &p;
+  p.name = what->name;
+  p.in.assign(what->in, what->in + what->n_in);
+  p.out.assign(what->out, what->out + what->n_out);
+  p.inBytes = what->in_bytes, p.outBytes = what->out_bytes;
+  for (uint64_t i = 0; i < what->n_ops; ++i) {
+    const r1_accelerator_op &op = what->ops[i];
+    auto *f = static_cast<Function *>(const_cast<void *>(op.function));
+    uint32_t maps = f && f->handle ? f->kernel->n_maps : 0;
+    if (f && f->handle && f->args != op.n_args + maps)
+      return failed(g,
+                    "its machine code takes " + std::to_string(f->args) + " arguments, and launch " +
+                        std::to_string(i) + " of the program gives " + std::to_string(op.n_args + maps) +
+                        "\nhelp: this is a mistake of r1c; --fresh STAGE after removing the folder "
+                        "`kernels` of the store rules out files of another version",
+                    *f);
+    Launch &l = p.launches.emplace_back(
+        Launch{f, {op.args, op.args + op.n_args}, std::vector<CUtensorMap>(maps), {}, op.bytes});
+    for (uint32_t k = 0; k < maps; ++k) {
+      const r1_tensor_map &map = f->kernel->maps[k];
+      R1_TRY_TEXT(failed(g,
+                         map.arg < op.n_args
+                             ? r1cuda::encodeTensorMap(g.driver, map, l.addresses[map.arg], l.maps[k])
+                             : "a tensor map of argument " + std::to_string(map.arg) + ", of " +
+                                   std::to_string(op.n_args),
+                         *f));
+    }
+  }
+  for (Launch &l : p.launches) {
+    for (CUdeviceptr &a : l.addresses)
+      l.params.push_back(&a);
+    for (CUtensorMap &m : l.maps)
+      l.params.push_back(&m);
+  }
+  return g.graphs ? capture(g, p) : nullptr;
+}
+
+const char *memory(void *device, void *made, uint32_t slot, void **in, const void **out) {
+  Gpu &g = gpu(device);
+  auto &p = *static_cast<Program *>(made);
+  Slot &s = p.slots[slot];
+  if (!s.host) {
+    void *host = nullptr;
+    R1_TRY_CU(cuMemHostAlloc(&host, p.outAt() + p.outBytes + 1, 0));
+    s.host = static_cast<char *>(host);
+    R1_TRY_CU(cuEventCreate(&s.arrived, CU_EVENT_DISABLE_TIMING));
+    R1_TRY_CU(cuEventCreate(&s.done, CU_EVENT_DISABLE_TIMING));
+    if (p.inBytes) {
+      R1_TRY_CU(cuMemAlloc(&s.staging, p.inBytes));
+      g.memory.push_back(s.staging);
+    }
+  }
+  *in = s.host, *out = s.host + p.outAt();
+  return nullptr;
+}
+
+/// What goes in, on its own stream. The slot's memory on both sides is free: its last run is finished.
+const char *sendIn(Gpu &g, Program &p, Slot &s) {
+  if (!p.inBytes)
+    return nullptr;
+  R1_TRY_CU(cuMemcpyHtoDAsync(s.staging, s.host, p.inBytes, g.copies));
+  R1_TRY_CU(cuEventRecord(s.arrived, g.copies));
+  R1_TRY_CU(cuStreamWaitEvent(g.stream, s.arrived, 0));
+  for (const r1_accelerator_copy &c : p.in)
+    R1_TRY_CU(cuMemcpyDtoDAsync(c.address, s.staging + c.at, c.bytes, g.stream));
+  return nullptr;
+}
+
+const char *sendOut(Gpu &g, Program &p, Slot &s) {
+  for (const r1_accelerator_copy &c : p.out)
+    R1_TRY_CU(cuMemcpyDtoHAsync(s.host + p.outAt() + c.at, c.address, c.bytes, g.stream));
+  R1_TRY_CU(cuEventRecord(s.done, g.stream));
+  return nullptr;
+}
+
+const char *start(void *device, void *made, uint32_t slot) {
+  Gpu &g = gpu(device);
+  auto &p = *static_cast<Program *>(made);
+  R1_TRY_TEXT(sendIn(g, p, p.slots[slot]));
+  if (p.graph)
+    R1_TRY_CU(cuGraphLaunch(p.graph, g.stream));
+  else
+    R1_TRY_TEXT(issueAll(g, p));
+  return sendOut(g, p, p.slots[slot]);
+}
+
+const char *finish(void *device, void *made, uint32_t slot) {
+  Gpu &g = gpu(device);
+  R1_TRY_CU(cuEventSynchronize(static_cast<Program *>(made)->slots[slot].done));
+  return nullptr;
+}
+
+const char *timed(void *device, void *made, uint32_t slot, double *seconds) {
+  Gpu &g = gpu(device);
+  auto &p = *static_cast<Program *>(made);
+  while (g.clocks.size() <= p.launches.size()) {
+    CUevent e = nullptr;
+    R1_TRY_CU(cuEventCreate(&e, CU_EVENT_DEFAULT));
+    g.clocks.push_back(e);
+  }
+  R1_TRY_TEXT(sendIn(g, p, p.slots[slot]));
+  R1_TRY_CU(cuEventRecord(g.clocks[0], g.stream));
+  for (size_t i = 0; i < p.launches.size(); ++i) {
+    R1_TRY_TEXT(issue(g, p.launches[i]));
+    R1_TRY_CU(cuEventRecord(g.clocks[i + 1], g.stream));
+  }
+  R1_TRY_TEXT(sendOut(g, p, p.slots[slot]));
+  R1_TRY_TEXT(finish(device, made, slot));
+  for (size_t i = 0; i < p.launches.size(); ++i) {
+    float ms = 0;
+    R1_TRY_CU(cuEventElapsedTime(&ms, g.clocks[i], g.clocks[i + 1]));
+    seconds[i] += double(ms) / 1e3;
+  }
   return nullptr;
 }
 
@@ -255,7 +460,8 @@ const char *run(void *device, void *made) {
 
 extern "C" __attribute__((visibility("default"))) const r1_accelerator_api *
 r1_accelerator_get_api(void) {
-  static const r1_accelerator_api api = {R1_ACCELERATOR_ABI, open, close,   info, alloc, copyIn,
-                                         copyOut,            load, program, run,  wait};
+  static const r1_accelerator_api api = {R1_ACCELERATOR_ABI, open, close,  info,    alloc,
+                                         copyIn,             copyOut, load, program, memory,
+                                         start,              finish,  timed, wait};
   return &api;
 }

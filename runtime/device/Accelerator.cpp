@@ -37,10 +37,11 @@ Result<uint64_t> Accelerator::alloc(uint64_t bytes) {
   uint64_t address = 0;
   const char *wrong = bytes > now.free_bytes ? "out of memory" : api->alloc(device, bytes, &address);
   if (wrong)
-    return Status::error(std::string(what.name) + ": " + std::to_string(bytes) +
-                             " bytes are needed, of " + std::to_string(now.total_bytes) + " bytes " +
-                             std::to_string(now.free_bytes) + " are free (" + wrong +
-                             "); a smaller batch, or device(memory = …) for smaller micro-batches",
+    return Status::error(std::string(what.name) + ": " + std::to_string(bytes) + " bytes were asked for, of " +
+                             std::to_string(now.total_bytes) + " bytes " + std::to_string(now.free_bytes) +
+                             " are free (" + wrong + ")\nhelp: a smaller batch, or device(memory = …) with " +
+                             std::to_string(now.free_bytes) +
+                             " bytes at most, which cuts a batch into smaller micro-batches",
                          ExitClass::memory);
   return address;
 }
@@ -53,15 +54,29 @@ Status Accelerator::copyOut(void *to, uint64_t from, uint64_t bytes) {
 }
 Result<const void *> Accelerator::load(const r1_kernel &kernel) {
   const void *function = nullptr;
-  R1RT_TRY(status(api->load(device, &kernel, &function)).withContext("kernel " + std::string(kernel.name)));
+  R1RT_TRY(status(api->load(device, &kernel, &function)));
   return function;
 }
-Result<void *> Accelerator::program(const r1_accelerator_op *ops, uint64_t count) {
+Result<void *> Accelerator::program(const r1_accelerator_program &program) {
   void *made = nullptr;
-  R1RT_TRY(status(api->program(device, ops, count, &made)));
+  R1RT_TRY(status(api->program(device, &program, &made)));
   return made;
 }
-Status Accelerator::run(void *program) { return status(api->run(device, program)); }
+Result<Accelerator::Memory> Accelerator::memory(void *program, uint32_t slot) {
+  void *in = nullptr;
+  const void *out = nullptr;
+  R1RT_TRY(status(api->memory(device, program, slot, &in, &out)));
+  return Memory{static_cast<char *>(in), static_cast<const char *>(out)};
+}
+Status Accelerator::start(void *program, uint32_t slot) {
+  return status(api->start(device, program, slot));
+}
+Status Accelerator::finish(void *program, uint32_t slot) {
+  return status(api->finish(device, program, slot));
+}
+Status Accelerator::timed(void *program, uint32_t slot, double *seconds) {
+  return status(api->timed(device, program, slot, seconds));
+}
 Status Accelerator::wait() { return status(api->wait(device)); }
 
 } // namespace r1rt

@@ -1,9 +1,12 @@
 // Programs on a device with memory of its own. Loops are unrolled once into a flat list of launches
 // with addresses, which the device runs again and again; only inputs, scalars and outputs cross
-// between the two memories.
+// between the two memories, as few pieces through memory of the run, so that the arena's inputs are
+// the host's again as soon as a run has been started.
 #include "runtime/device/Accelerator.h"
 #include "runtime/device/Executor.h"
 #include <algorithm>
+#include <cstring>
+#include <deque>
 #include <map>
 
 namespace r1rt {
@@ -14,19 +17,64 @@ public:
   DeviceExecutor(Device &d, const r1_module &m, Accelerator &a) : Executor(d, m), acc(a) {}
   Status prepare();
   Status run(const r1_program &p) override;
+  Status start(const r1_program &p) override;
+  Status finish() override;
+  unsigned ahead() const override { return R1_ACCELERATOR_SLOTS - 1; }
   Status push() override;
   Status pull() override;
 
 private:
-  Result<void *> flatten(const r1_program &p);
+  /// A program as the device has it.
+  struct Made {
+    void *handle = nullptr;
+    std::vector<r1_accelerator_copy> in, out;
+    std::vector<uint32_t> kernels; // by op; mod.n_kernels: a fill
+    struct Slot {
+      Accelerator::Memory memory;
+      bool known = false, busy = false;
+    } slots[R1_ACCELERATOR_SLOTS];
+  };
+  struct Run {
+    const r1_program *program;
+    Made *made;
+    uint32_t slot;
+    bool done;
+  };
+
+  Status make(const r1_program &p, Made &made);
+  Status startIn(const r1_program &p, Made &made, uint32_t slot);
+  Status timed(Made &made, uint32_t slot);
   Status in(const r1_field &f) { return acc.copyIn(base + f.offset, at(f), fieldBytes(f)); }
   Status out(const r1_field &f) { return acc.copyOut(at(f), base + f.offset, fieldBytes(f)); }
 
   Accelerator &acc;
   uint64_t base = 0; // of the device's arena
   std::vector<const void *> functions;
-  std::map<const r1_program *, void *> programs;
+  std::map<const r1_program *, Made> programs;
+  std::deque<Run> underWay;
 };
+
+/// Fields as pieces of memory at `base`, one after the other in the memory of a run. Fields begin at
+/// multiples of 64, so that what is between two closer ones belongs to nobody: they are one piece.
+std::vector<r1_accelerator_copy> pieces(std::vector<r1_field> fields, uint64_t base, uint64_t &end) {
+  std::sort(fields.begin(), fields.end(),
+            [](const r1_field &x, const r1_field &y) { return x.offset < y.offset; });
+  std::vector<r1_accelerator_copy> list;
+  end = 0;
+  for (const r1_field &f : fields) {
+    uint64_t address = base + f.offset, bytes = fieldBytes(f);
+    if (!bytes)
+      continue;
+    if (!list.empty() && address < list.back().address + list.back().bytes + 64) {
+      r1_accelerator_copy &last = list.back();
+      last.bytes = std::max(last.bytes, address + bytes - last.address);
+    } else {
+      list.push_back({address, (end + 63) / 64 * 64, bytes});
+    }
+    end = list.back().at + list.back().bytes;
+  }
+  return list;
+}
 
 /// The end of what the host ever sees: work buffers lie behind it.
 uint64_t visibleEnd(const r1_module &m) {
@@ -62,7 +110,8 @@ Status DeviceExecutor::prepare() {
   return Status::ok();
 }
 
-Result<void *> DeviceExecutor::flatten(const r1_program &p) {
+Status DeviceExecutor::make(const r1_program &p, Made &made) {
+  made = {};
   std::vector<r1_accelerator_op> ops;
   std::vector<std::vector<uint64_t>> args;
   uint64_t counter[2] = {0, 0};
@@ -98,35 +147,86 @@ Result<void *> DeviceExecutor::flatten(const r1_program &p) {
     }
     r1_accelerator_op o = {};
     o.n_args = n;
-    if (op.kind == R1_OP_FILL_ZERO) {
+    if (op.kind == R1_OP_FILL_ZERO)
       o.bytes = op.bytes;
-    } else {
-      const r1_kernel &k = mod.kernels[op.kernel];
+    else
       o.function = functions[op.kernel];
-      o.blocks = k.blocks, o.threads = k.block_threads;
-    }
     ops.push_back(o);
+    made.kernels.push_back(op.kind == R1_OP_FILL_ZERO ? mod.n_kernels : op.kernel);
   }
   for (size_t i = 0; i < ops.size(); ++i)
     ops[i].args = args[i].data();
-  return acc.program(ops.data(), ops.size());
+  std::vector<r1_field> given(p.inputs, p.inputs + p.n_inputs);
+  given.insert(given.end(), p.scalars, p.scalars + p.n_scalars);
+  r1_accelerator_program what = {};
+  what.name = p.name;
+  what.ops = ops.data(), what.n_ops = ops.size();
+  made.in = pieces(std::move(given), base, what.in_bytes);
+  made.out = pieces({p.outputs, p.outputs + p.n_outputs}, base, what.out_bytes);
+  what.in = made.in.data(), what.n_in = uint32_t(made.in.size());
+  what.out = made.out.data(), what.n_out = uint32_t(made.out.size());
+  R1RT_ASSIGN(made.handle, acc.program(what));
+  return Status::ok();
 }
 
 Status DeviceExecutor::run(const r1_program &p) {
-  void *&made = programs[&p];
-  if (!made) {
-    R1RT_ASSIGN(made, flatten(p));
+  if (!underWay.empty())
+    return Status::error("program `" + std::string(p.name) + "` is run while `" +
+                         underWay.front().program->name + "` is not finished");
+  R1RT_TRY(start(p));
+  return finish();
+}
+
+Status DeviceExecutor::start(const r1_program &p) {
+  Made &made = programs[&p];
+  uint32_t slot = made.slots[0].busy;
+  Status st = underWay.size() > ahead()
+                  ? Status::error(std::to_string(underWay.size()) + " runs are not finished yet")
+                  : startIn(p, made, slot);
+  if (!st)
+    return st.withContext("program `" + std::string(p.name) + "`");
+  made.slots[slot].busy = true;
+  underWay.push_back({&p, &made, slot, !clocks.empty()});
+  return Status::ok();
+}
+
+Status DeviceExecutor::startIn(const r1_program &p, Made &made, uint32_t slot) {
+  if (!made.handle)
+    R1RT_TRY(make(p, made));
+  Made::Slot &s = made.slots[slot];
+  if (!s.known) {
+    R1RT_ASSIGN(s.memory, acc.memory(made.handle, slot));
+    s.known = true;
   }
-  for (uint32_t i = 0; i < p.n_inputs; ++i)
-    R1RT_TRY(in(p.inputs[i]));
-  for (uint32_t i = 0; i < p.n_scalars; ++i)
-    R1RT_TRY(in(p.scalars[i]));
-  R1RT_TRY(acc.run(made));
-  for (uint32_t i = 0; i < p.n_outputs; ++i)
-    R1RT_TRY(out(p.outputs[i]));
-  if (!p.n_outputs)
-    R1RT_TRY(acc.wait());
-  return faulted(p);
+  for (const r1_accelerator_copy &c : made.in)
+    std::memcpy(s.memory.in + c.at, memory.data() + (c.address - base), c.bytes);
+  return clocks.empty() ? acc.start(made.handle, slot) : timed(made, slot);
+}
+
+Status DeviceExecutor::timed(Made &made, uint32_t slot) {
+  std::vector<double> seconds(made.kernels.size());
+  R1RT_TRY(acc.timed(made.handle, slot, seconds.data()));
+  for (size_t i = 0; i < seconds.size(); ++i)
+    if (made.kernels[i] < mod.n_kernels) {
+      clocks[made.kernels[i]].seconds += seconds[i];
+      ++clocks[made.kernels[i]].calls;
+    }
+  return Status::ok();
+}
+
+Status DeviceExecutor::finish() {
+  if (underWay.empty())
+    return Status::error("no run is under way");
+  Run r = underWay.front();
+  underWay.pop_front();
+  Made::Slot &s = r.made->slots[r.slot];
+  s.busy = false;
+  if (!r.done)
+    R1RT_TRY(acc.finish(r.made->handle, r.slot)
+                 .withContext("program `" + std::string(r.program->name) + "`"));
+  for (const r1_accelerator_copy &c : r.made->out)
+    std::memcpy(memory.data() + (c.address - base), s.memory.out + c.at, c.bytes);
+  return faulted(*r.program);
 }
 
 Status DeviceExecutor::push() {

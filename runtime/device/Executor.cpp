@@ -1,4 +1,5 @@
 #include "runtime/device/Executor.h"
+#include "runtime/device/Shards.h"
 #include <algorithm>
 #include <bit>
 #include <chrono>
@@ -161,27 +162,8 @@ static Status checkProgram(const r1_module &m, const r1_program &p, bool elsewhe
   return Status::ok();
 }
 
-/// Bytes of the sums over rows of the program that has most of them.
-static uint64_t sumBytes(const r1_module &m) {
-  uint64_t most = 0;
-  for (uint32_t i = 0; i < m.n_programs; ++i) {
-    uint64_t bytes = 0;
-    for (uint32_t k = 0; k < m.programs[i].n_partials; ++k)
-      bytes += m.programs[i].partials[k].bytes;
-    most = std::max(most, bytes);
-  }
-  return most;
-}
-
-static uint64_t localShards(const r1_module &m, int ranks) {
-  return std::max<uint32_t>(m.shards, 1) / static_cast<uint64_t>(ranks);
-}
-
 uint64_t shardBytes(const r1_module &module, int ranks) {
-  uint64_t levels = 0;
-  for (uint64_t n = 1; n < localShards(module, ranks); n *= 2)
-    ++levels;
-  return levels * sumBytes(module);
+  return treeLevels(module, ranks) * levelBytes(module);
 }
 
 namespace {
@@ -189,86 +171,6 @@ namespace {
 /// Bytes from which sums over ranks are worth a message: small enough for the first to be under way
 /// early in the backward pass, large enough for the latency of a message not to matter.
 constexpr uint64_t kBucketBytes = 4 << 20;
-
-/// A part of a program's sums over rows.
-struct Piece {
-  uint64_t offset, bytes; // in the arena
-  uint64_t at;            // where it is kept in a level of the tree over shards
-};
-
-/// Pieces that are complete once op `after` of the last turn over rows is done.
-struct Bucket {
-  uint32_t after;
-  std::vector<Piece> pieces;
-};
-
-/// Cuts the sums over rows into buckets, in the order in which a turn completes them. An argument is
-/// the beginning of a buffer, or walks within one by strides; so what lies from one argument's
-/// beginning to the next one's belongs to the first, and is complete after its last op.
-std::vector<Bucket> bucketsOf(const r1_program &p) {
-  std::map<uint64_t, uint32_t> last; // by the beginning of a buffer
-  int depth = 0;
-  std::vector<uint32_t> open; // ops of an inner loop: complete at its end
-  for (uint32_t i = p.rows_begin + 1; i < p.rows_end; ++i) {
-    const r1_op &op = p.ops[i];
-    depth += op.kind == R1_OP_LOOP;
-    if (op.kind == R1_OP_LAUNCH || op.kind == R1_OP_FILL_ZERO)
-      open.push_back(i);
-    if (op.kind == R1_OP_END)
-      --depth;
-    if (depth)
-      continue;
-    for (uint32_t inner : open) {
-      const r1_op &o = p.ops[inner];
-      for (uint32_t a = 0, n = o.kind == R1_OP_FILL_ZERO ? 1 : o.n_args; a < n; ++a)
-        last[p.args[o.first_arg + a].offset] = i;
-    }
-    open.clear();
-  }
-  std::vector<std::pair<uint32_t, Piece>> pieces;
-  uint64_t at = 0;
-  for (uint32_t k = 0; k < p.n_partials; ++k) {
-    uint64_t begin = p.partials[k].offset, end = begin + p.partials[k].bytes;
-    for (uint64_t from = begin; from < end;) {
-      auto next = last.upper_bound(from);
-      uint64_t to = next == last.end() ? end : std::min(end, next->first);
-      auto here = last.find(from);
-      // What no op has as an argument is complete when the turn is.
-      pieces.push_back({here == last.end() ? p.rows_end - 1 : here->second,
-                        {from, to - from, at + (from - begin)}});
-      from = to;
-    }
-    at += end - begin;
-  }
-  std::sort(pieces.begin(), pieces.end(), [](const auto &x, const auto &y) {
-    return std::pair(x.first, x.second.offset) < std::pair(y.first, y.second.offset);
-  });
-  std::vector<Bucket> buckets;
-  uint64_t bytes = kBucketBytes;
-  for (const auto &[after, piece] : pieces) {
-    if (bytes >= kBucketBytes) {
-      buckets.emplace_back();
-      bytes = 0;
-    }
-    buckets.back().after = after;
-    buckets.back().pieces.push_back(piece);
-    bytes += piece.bytes;
-  }
-  // Neighbours are one message.
-  for (Bucket &b : buckets) {
-    std::sort(b.pieces.begin(), b.pieces.end(),
-              [](const Piece &x, const Piece &y) { return x.offset < y.offset; });
-    std::vector<Piece> merged;
-    for (const Piece &x : b.pieces)
-      if (!merged.empty() && merged.back().offset + merged.back().bytes == x.offset &&
-          merged.back().at + merged.back().bytes == x.at)
-        merged.back().bytes += x.bytes;
-      else
-        merged.push_back(x);
-    b.pieces = std::move(merged);
-  }
-  return buckets;
-}
 
 /// Runs programs with the threads of the CPU, in the arena that the host sees.
 class CpuExecutor final : public Executor {
@@ -365,10 +267,9 @@ Status CpuExecutor::prepare() {
   pointers.resize(pointerStride * static_cast<uint64_t>(dev.threads()));
   for (uint32_t i = 0; i < mod.n_programs; ++i)
     if (mod.programs[i].n_partials)
-      buckets[&mod.programs[i]] = bucketsOf(mod.programs[i]);
-  uint64_t sums = sumBytes(mod);
-  for (uint64_t n = 1; n < localShards(mod, ranks ? ranks->size() : 1); n *= 2) {
-    R1RT_ASSIGN(Arena level, Arena::create(sums));
+      buckets[&mod.programs[i]] = bucketsOf(mod.programs[i], kBucketBytes);
+  for (unsigned l = treeLevels(mod, ranks ? ranks->size() : 1); l > 0; --l) {
+    R1RT_ASSIGN(Arena level, Arena::create(levelBytes(mod)));
     tree.push_back(std::move(level));
   }
   return Status::ok();
@@ -483,8 +384,8 @@ Status CpuExecutor::run(const r1_program &p) {
 /// Shard by shard, each from zero; their sums meet in a tree over shards, then over ranks. While the
 /// last shard still computes, the sums it has completed are already on their way to other ranks.
 Status CpuExecutor::runShards(const r1_program &p) {
-  uint64_t shards = std::max<uint32_t>(mod.shards, 1), turns = p.ops[p.rows_begin].count / shards;
-  uint64_t size = ranks ? uint64_t(ranks->size()) : 1, local = shards / size;
+  uint64_t turns = p.ops[p.rows_begin].count / std::max<uint32_t>(mod.shards, 1);
+  uint64_t local = localShards(mod, ranks ? ranks->size() : 1);
   uint64_t first = ranks ? local * uint64_t(ranks->rank()) : 0;
   const std::vector<Bucket> &sums = buckets.at(&p);
   runPart(p, {0, p.rows_begin, 0, 0});

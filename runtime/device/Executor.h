@@ -21,6 +21,23 @@ uint64_t fieldBytes(const r1_field &f);
 
 class Accelerator;
 
+/// A queue of work on an accelerator beside the one in which its programs run. Addresses are the
+/// device's; nothing here waits for the device.
+class SideQueue {
+public:
+  virtual ~SideQueue() = default;
+  /// The queue, as the driver calls it (CUstream); null where each call is done when it returns.
+  virtual void *stream() = 0;
+  /// What is put in from now on waits for all that programs have been told to do so far.
+  virtual Status waitForPrograms() = 0;
+  /// Programs from now on wait for all that has been put in so far.
+  virtual Status programsWait() = 0;
+  /// out[i] = low[i] + high[i] for n floats; `out` may be one of the two.
+  virtual Status add(uint64_t out, uint64_t low, uint64_t high, uint64_t n) = 0;
+  /// Memory of the device, for as long as the device.
+  virtual Result<uint64_t> alloc(uint64_t bytes) = 0;
+};
+
 /// The other processes that work on the same batch, as an executor sees them.
 class Ranks {
 public:
@@ -34,6 +51,14 @@ public:
   virtual Status finishSum(uint64_t handle) = 0;
   /// `data` becomes what rank 0 has there.
   virtual Status fromFirst(void *data, uint64_t bytes) = 0;
+
+  /// To call before the first sum where data lies on an accelerator: sums then go through its queue. By
+  /// default its memory is the host's, and sums begin when all programs so far are done.
+  virtual void useQueue(SideQueue &) {}
+  virtual bool queued() const { return false; }
+  /// Whether all ranks are still there. To ask after waiting for an accelerator, before what it has
+  /// computed is believed: when a rank is lost, its sums end with whatever they had.
+  virtual Status health() { return Status::ok(); }
 
   /// What the sums have cost so far.
   struct Clock {
@@ -72,13 +97,21 @@ public:
 
   /// null if the module has no program of that name.
   const r1_program *program(std::string_view name) const;
-  /// Measures each kernel from now on.
+  /// Measures each kernel from now on. No run is under way.
   void startClocks() { clocks.assign(mod.n_kernels, {}); }
   /// By kernel of the module; empty unless started.
   const std::vector<KernelClock> &kernelClocks() const { return clocks; }
   /// One whole run of `p`, a program of this module. Inputs and scalars are in the arena. An error
   /// is what a kernel says went wrong (r1_module.fault); outputs then mean nothing.
   virtual Status run(const r1_program &p) = 0;
+  /// The two halves of a run, so that the host can prepare the next one meanwhile. After `start` the
+  /// inputs and scalars in the arena are free again; `finish` waits for the oldest run that was started
+  /// and puts its outputs into the arena. Before any other call all runs are to be finished.
+  virtual Status start(const r1_program &p) { return run(p); }
+  virtual Status finish() { return Status::ok(); }
+  /// How many runs may be unfinished when one is started. With 0 (the CPU, which works in the arena)
+  /// each run is finished before the next one's inputs are written.
+  virtual unsigned ahead() const { return 0; }
   /// To call when the host has written leaves or states, before the next run.
   virtual Status push() { return Status::ok(); }
   /// To call before the host reads leaves or states that a run has written.

@@ -1,4 +1,5 @@
 #include "runtime/device/Plugin.h"
+#include <cstdlib>
 #include <dlfcn.h>
 #include <filesystem>
 #include <vector>
@@ -33,13 +34,16 @@ static Result<void *> open(const PluginKind &kind, const std::string &file) {
   return Status::error(std::string("cannot load the plugin for ") + kind.name + ": " + why + help);
 }
 
-/// Where plugins are looked for before the loader's path; empty if the system does not tell.
+/// Where plugins are looked for before the loader's path.
 static std::vector<fs::path> folders() {
+  std::vector<fs::path> list;
+  if (const char *first = std::getenv("R1_PLUGINS"); first && *first)
+    list.push_back(first);
   std::error_code ec;
   fs::path bin = fs::read_symlink("/proc/self/exe", ec).parent_path();
-  if (ec)
-    return {};
-  return {bin.parent_path() / "lib", bin / "lib", bin};
+  if (!ec)
+    list.insert(list.end(), {bin.parent_path() / "lib", bin / "lib", bin});
+  return list;
 }
 
 std::string pluginBeside(const char *file) {

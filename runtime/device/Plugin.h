@@ -21,12 +21,13 @@ struct PluginKind {
   const char *install; // what to do where that library is missing
 };
 
-/// The symbol of the plugin. Without `file` it is searched in ../lib and lib beside the executable, in
-/// the executable's folder, then where the loader looks. What has been loaded stays loaded; a failure
+/// The symbol of the plugin. Without `file` it is searched in the folder that the environment variable
+/// R1_PLUGINS names, in ../lib and lib beside the executable, in the executable's folder, then where the
+/// loader looks. What has been loaded stays loaded; a failure
 /// is tried anew each time. The error says what is missing and how to mend it.
 Result<void *> pluginSymbol(const PluginKind &kind, const std::string &file = "");
 
-/// The plugin's file beside this program (../lib, lib, the executable's folder), or "".
+/// The plugin's file in R1_PLUGINS or beside this program (../lib, lib, the executable's folder), or "".
 std::string pluginBeside(const char *file);
 
 /// The error for a plugin that was built from other sources.

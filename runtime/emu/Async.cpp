@@ -451,13 +451,18 @@ void Block::threadEnds(int thread) {
 
 /// If a thread waits for a barrier for ever: says what is missing.
 void Block::stuckAtBarrier() {
+  const Barrier *b = nullptr;
+  int thread = 0;
   for (int t = 0; t < head.threads; ++t)
     if (threads[t].barrier >= 0) {
-      const Barrier &b = barriers[static_cast<size_t>(threads[t].barrier)];
-      fault(t, threads[t].site,
-            "barrier_wait for ever: %d of %d arrivals and %lld bytes are missing, and no thread can run",
-            b.pending, b.count, static_cast<long long>(b.bytes));
+      const Barrier *other = &barriers[static_cast<size_t>(threads[t].barrier)];
+      if (!b || (!b->bytes && other->bytes)) // missing bytes are a cause, missing arrivals may follow
+        b = other, thread = t;
     }
+  if (b)
+    fault(thread, threads[thread].site,
+          "barrier_wait for ever: %d of %d arrivals and %lld bytes are missing, and no thread can run",
+          b->pending, b->count, static_cast<long long>(b->bytes));
 }
 
 } // namespace r1rt::emu

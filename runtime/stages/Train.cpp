@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
 
 namespace r1rt {
 
@@ -80,7 +81,10 @@ private:
   Status prepare();
   bool writes() const { return !ctx.ranks || ctx.ranks->rank() == 0; }
   Status startWeights();
-  Status oneStep(StepRecord &r);
+  Status failedIn(uint64_t stepNumber, const Status &st) const;
+  Status startStep();
+  Status finishStep(StepLog *log);
+  Status finishSteps(StepLog *log, size_t but);
   Status validate(uint64_t step);
   Status checkpoint(StepLog *log);
   Result<json> finish(double loss);
@@ -98,7 +102,17 @@ private:
   std::unique_ptr<Batcher> batcher;
   std::unique_ptr<RowOrder> order;
   Budget budget;
-  Progress at;
+  Progress at; // of what is finished
+  /// Steps that have been started and are not finished: a device computes one while the host reads the
+  /// results of the one before.
+  struct Started {
+    StepRecord record;
+    uint64_t targets;
+    Clock::time_point begin;
+  };
+  std::deque<Started> started;
+  Clock::time_point lastFinish;
+  double lastLoss = NAN;
   uint64_t began = 0; // the step this run goes on from
   uint64_t lastSaved = 0;
 };
@@ -176,15 +190,27 @@ Status Training::prepare() {
   return Status::ok();
 }
 
-Status Training::oneStep(StepRecord &r) {
-  auto begin = Clock::now();
-  uint64_t first = at.step * uint64_t(batcher->batch());
-  double progress =
-      budget.steps ? double(at.step + 1) / double(budget.steps) : at.seconds / budget.seconds;
+/// What went wrong on the device, and what is left of the training.
+Status Training::failedIn(uint64_t stepNumber, const Status &st) const {
+  if (st)
+    return st;
+  std::string kept = lastSaved ? "\nhelp: the checkpoint of step " + std::to_string(lastSaved) +
+                                     " is kept; the same command goes on from there"
+                               : "";
+  return Status::error("step " + std::to_string(stepNumber) + ": " + st.message() + kept,
+                       st.getExitClass());
+}
+
+Status Training::startStep() {
+  Started s;
+  s.begin = Clock::now();
+  StepRecord &r = s.record;
+  r.step = at.step + started.size() + 1;
+  uint64_t first = (r.step - 1) * uint64_t(batcher->batch());
+  double progress = budget.steps ? double(r.step) / double(budget.steps) : at.seconds / budget.seconds;
   progress = std::min(progress, 1.0);
-  r.step = at.step + 1;
   r.lr = job.lr ? job.lr(progress) : 0;
-  uint64_t targets =
+  s.targets =
       batcher->fill(exec->arena(), [&](int64_t b) { return order->row(first + uint64_t(b)); });
   for (uint32_t i = 0; i < step->n_scalars; ++i) {
     std::string_view name = step->scalars[i].name;
@@ -195,9 +221,17 @@ Status Training::oneStep(StepRecord &r) {
                                     : clip;
     *reinterpret_cast<float *>(exec->at(step->scalars[i])) = float(v);
   }
-  if (job.clocks && at.step == began + 1)
-    exec->startClocks(); // the first step touches memory for the first time
-  R1RT_TRY(exec->run(*step));
+  R1RT_TRY(failedIn(r.step, exec->start(*step)));
+  started.push_back(std::move(s));
+  return Status::ok();
+}
+
+/// Waits for the oldest step and tells what it has given.
+Status Training::finishStep(StepLog *log) {
+  Started s = std::move(started.front());
+  started.pop_front();
+  StepRecord &r = s.record;
+  R1RT_TRY(failedIn(r.step, exec->finish()));
   if (job.clocks)
     *job.clocks = exec->kernelClocks();
   r.loss = readScalar(*exec, *lossField);
@@ -205,15 +239,27 @@ Status Training::oneStep(StepRecord &r) {
   for (uint32_t i = 0; i < step->n_outputs; ++i)
     if (const r1_field &f = step->outputs[i]; &f != lossField && &f != normField && isScalar(f))
       r.more[f.name] = readScalar(*exec, f);
-  double s = since(begin);
-  r.ms = s * 1000;
-  r.tokensPerSecond = double(targets) / std::max(s, 1e-9);
+  double took = since(std::max(s.begin, lastFinish));
+  lastFinish = Clock::now();
+  r.ms = took * 1000;
+  r.tokensPerSecond = double(s.targets) / std::max(took, 1e-9);
   if (!std::isfinite(r.loss))
     return Status::error("the loss of step " + std::to_string(r.step) +
                          " is not finite; the learning rate was " + std::to_string(r.lr) +
                          ". A lower one, a warm-up or `clip` may help");
   at.step = r.step;
-  at.targets += targets;
+  at.targets += s.targets;
+  lastLoss = r.loss;
+  if (log)
+    R1RT_TRY(log->step(r));
+  double p = budget.steps ? double(at.step) / double(budget.steps) : at.seconds / budget.seconds;
+  ctx.report.step(stage, r, std::min(p, 1.0), budget.steps);
+  return Status::ok();
+}
+
+Status Training::finishSteps(StepLog *log, size_t but) {
+  while (started.size() > but)
+    R1RT_TRY(finishStep(log));
   return Status::ok();
 }
 
@@ -272,45 +318,50 @@ Result<json> Training::run() {
   const auto begin = Clock::now();
   const double before = at.seconds; // spent by earlier runs, up to their last checkpoint
   auto lastCheckpoint = begin;
-  double loss = NAN;
-  auto done = [&] { return budget.steps ? at.step >= budget.steps : at.seconds >= budget.seconds; };
+  auto newest = [&] { return at.step + started.size(); }; // step that was started
+  auto done = [&] { return budget.steps ? newest() >= budget.steps : at.seconds >= budget.seconds; };
   while (true) {
     // Rank 0 says what is next, so that all leave the loop at the same step.
     struct {
       double seconds;
       bool done, stop;
-    } next = {at.seconds, done(), signals.stopAsked()};
+    } now = {at.seconds, done(), signals.stopAsked()};
     if (ctx.ranks)
-      R1RT_TRY(ctx.ranks->fromFirst(&next, sizeof next));
-    at.seconds = next.seconds;
-    if (next.done)
+      R1RT_TRY(ctx.ranks->fromFirst(&now, sizeof now));
+    at.seconds = now.seconds;
+    if (now.done || now.stop)
+      R1RT_TRY(finishSteps(log.get(), 0));
+    if (now.done)
       break;
-    if (next.stop) {
+    if (now.stop) {
       R1RT_TRY(checkpoint(log.get()));
       return Status::error("interrupted after step " + std::to_string(at.step) +
                                "; the same command goes on from there",
                            ExitClass::interrupted);
     }
-    StepRecord r;
-    R1RT_TRY(oneStep(r));
+    if (job.clocks && newest() == began + 1) { // the first step touches memory for the first time
+      R1RT_TRY(finishSteps(log.get(), 0));
+      exec->startClocks();
+    }
+    R1RT_TRY(startStep());
     at.seconds = before + since(begin);
-    loss = r.loss;
-    if (log)
-      R1RT_TRY(log->step(r));
-    double p = budget.steps ? double(at.step) / double(budget.steps) : at.seconds / budget.seconds;
-    ctx.report.step(stage, r, std::min(p, 1.0), budget.steps);
-    if (valid && budget.steps && (at.step % validEvery == 0 || done()))
+    R1RT_TRY(finishSteps(log.get(), exec->ahead()));
+    at.seconds = before + since(begin);
+    bool measures = valid && budget.steps && (newest() % validEvery == 0 || done());
+    bool saves = !done() && (signals.takeCheckpointRequest() || since(lastCheckpoint) >= every ||
+                             (everySteps && newest() % everySteps == 0));
+    if (measures || saves)
+      R1RT_TRY(finishSteps(log.get(), 0));
+    if (measures)
       R1RT_TRY(validate(at.step));
-    bool asked = signals.takeCheckpointRequest();
-    if (!done() &&
-        (asked || since(lastCheckpoint) >= every || (everySteps && at.step % everySteps == 0))) {
+    if (saves) {
       R1RT_TRY(checkpoint(log.get()));
       lastCheckpoint = Clock::now();
     }
   }
   if (log)
     R1RT_TRY(log->flush());
-  return finish(loss);
+  return finish(lastLoss);
 }
 
 } // namespace

@@ -7,7 +7,8 @@
 //
 //   --team 1,2,3 (threads)   --lanes 8   --cpu haswell (code of another x86 machine)   --cache DIR
 //   --print   --no-oracle   --emit cpu|llvm|asm   --tolerance T (of kernels that name none)
-//   --target cuda-emu: CUDA text under the emulator, each kernel in three orders of its threads
+//   --target cuda-emu[:ARCH]: CUDA text under the emulator, each kernel in three orders of its threads;
+//   with sm_90a the kernels of Hopper
 //   --target cuda: on the GPU of this machine, each kernel twice
 //   --break 'FROM=>TO': replaces text in the prelude and the kernels, for tests of what is caught
 //   --block-k N --block-m N --block-n N   --bench [--reps N]: GFLOP/s of products and attention,
@@ -26,6 +27,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <deque>
 #include <sys/mman.h>
 #include <thread>
 #include <unistd.h>
@@ -163,7 +165,7 @@ bool check(Operation *op, StringRef name, const Launcher &launcher) {
   if (auto t = op->getAttrOfType<FloatAttr>("scale"))
     scale = t.getValueAsDouble();
 
-  bool emulated = targetName == "cuda-emu";
+  bool emulated = StringRef(targetName).starts_with("cuda-emu");
   std::vector<int> counts(threadCounts.begin(), threadCounts.end());
   if (counts.empty())
     counts = emulated                ? std::vector<int>{1, 2, 1}
@@ -231,7 +233,9 @@ bool check(Operation *op, StringRef name, const Launcher &launcher) {
 
 // Every kernel of the module under the emulator.
 int emulateAll(ModuleOp module) {
-  auto sources = cuda::emitModule(module);
+  cuda::EmitOptions emitted;
+  emitted.arch = StringRef(targetName).split(':').second;
+  auto sources = cuda::emitModule(module, emitted);
   if (!sources) {
     llvm::errs() << "kern-run: " << llvm::toString(sources.takeError()) << "\n";
     return 1;
@@ -281,13 +285,16 @@ int gpuAll(ModuleOp module) {
     llvm::errs() << "kern-run: " << text << "\n";
     return 1;
   };
+  std::deque<r1_kernel> kernels; // outlives the GPU
   auto api = r1rt::loadCuda();
   if (!api)
     return stop(api.status().message());
   auto gpu = r1rt::Accelerator::open(*api);
   if (!gpu)
     return stop(gpu.status().message());
-  auto sources = cuda::emitModule(module);
+  cuda::EmitOptions emitted;
+  emitted.arch = (*gpu)->info().arch;
+  auto sources = cuda::emitModule(module, emitted);
   if (!sources)
     return stop(llvm::toString(sources.takeError()));
   std::vector<r1rt::CudaSource> texts;
@@ -307,8 +314,12 @@ int gpuAll(ModuleOp module) {
       continue;
     const cuda::Source &s = (*sources)[next];
     const r1rt::CudaBinary &binary = (*binaries)[next++];
-    r1_kernel k = {s.name.c_str(), nullptr, 0, s.name.c_str(), binary.cubin.data(),
-                   binary.cubin.size(), uint32_t(s.blocks), uint32_t(s.threads)};
+    r1_kernel &k = kernels.emplace_back();
+    k.name = k.entry = s.name.c_str();
+    k.image = binary.cubin.data(), k.image_bytes = binary.cubin.size();
+    k.blocks = uint32_t(s.blocks), k.block_threads = uint32_t(s.threads);
+    k.shared_bytes = uint32_t(s.sharedBytes);
+    k.maps = s.maps.data(), k.n_maps = uint32_t(s.maps.size());
     auto once = [&](Run &r, ArrayRef<Argument> arguments) -> r1rt::Status {
       R1RT_ASSIGN(const void *function, (*gpu)->load(k));
       std::vector<uint64_t> addresses;
@@ -317,10 +328,12 @@ int gpuAll(ModuleOp module) {
         addresses.push_back(at);
         R1RT_TRY((*gpu)->copyIn(at, p, uint64_t(a.bytes())));
       }
-      r1_accelerator_op launch = {function, addresses.data(), uint32_t(addresses.size()), k.blocks,
-                                  k.block_threads, 0};
-      R1RT_ASSIGN(void *program, (*gpu)->program(&launch, 1));
-      R1RT_TRY((*gpu)->run(program));
+      r1_accelerator_op launch = {function, addresses.data(), uint32_t(addresses.size()), 0};
+      r1_accelerator_program what = {};
+      what.name = k.name, what.ops = &launch, what.n_ops = 1;
+      R1RT_ASSIGN(void *program, (*gpu)->program(what));
+      R1RT_TRY((*gpu)->start(program, 0));
+      R1RT_TRY((*gpu)->finish(program, 0));
       for (auto [a, p, at] : llvm::zip(arguments, r.args, addresses))
         R1RT_TRY((*gpu)->copyOut(p, at, uint64_t(a.bytes())));
       return r1rt::Status::ok();
@@ -370,7 +383,7 @@ int main(int argc, char **argv) {
     llvm::outs() << *text;
     return 0;
   }
-  if (targetName == "cuda-emu")
+  if (StringRef(targetName).split(':').first == "cuda-emu")
     return emulateAll(*module);
   if (targetName == "cuda")
     return gpuAll(*module);

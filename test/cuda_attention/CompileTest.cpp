@@ -7,34 +7,46 @@
 
 using namespace r1rt;
 
+/// The text of a kernel; the mask with `reach`, as the compiler writes it.
 static std::string kernel(const std::string &name, const std::string &element, int channels,
-                          bool backward) {
+                          bool backward, bool tensor) {
   std::string in = "R1_ARG(const " + element + ") ", out = "R1_ARG(" + element + ") ";
-  std::string ints = "R1_ARG(const int) segment, R1_ARG(const int) position";
-  std::string text = "#include \"r1.cuh\"\n#include \"attention.cuh\"\n"
-                     "struct Shape {\n"
-                     "  static constexpr int B = 4, T = 1000, S = 1000, H = 8, G = 4, K = " +
-                     std::to_string(channels) +
-                     ";\n  static constexpr float scale = 0.125f;\n};\n"
-                     "struct Allow {\n  const int *segment, *position;\n"
-                     "  R1_FN bool operator()(int b, int t, int s) const {\n"
-                     "    return segment[b * 1000 + t] == segment[b * 1000 + s] &&\n"
-                     "           position[b * 1000 + s] <= position[b * 1000 + t];\n  }\n};\n"
-                     "struct Exp {\n"
-                     "  R1_FN float operator()(float x) const { return expf(x); }\n};\n"
-                     "struct Log {\n"
-                     "  R1_FN float operator()(float x) const { return logf(x); }\n};\n"
-                     "R1_KERNEL(" +
-                     name + ", 128)(";
-  text += in + "q, " + in + "k, " + in + "v, ";
+  std::string text = R"(#include "r1.cuh"
+#include "attention.cuh"
+struct Shape {
+  static constexpr int B = 4, T = 1000, S = 1000, H = 8, G = 4, K = )" +
+                     std::to_string(channels) + R"(;
+  static constexpr float scale = 0.125f;
+};
+struct Allow {
+  const int *segment, *position;
+  R1_FN bool operator()(int b, int t, int s) const {
+    return segment[b * 1000 + t] == segment[b * 1000 + s] &&
+           position[b * 1000 + s] <= position[b * 1000 + t];
+  }
+  R1_FN r1::Reach reach(int b, int t0, int t1, int s0, int s1) const {
+    return r1::both(r1::equal(r1::span_of(segment + b * 1000 + t0, t1 - t0 + 1, 1),
+                              r1::span_of(segment + b * 1000 + s0, s1 - s0 + 1, 1)),
+                    r1::at_most(r1::span_of(position + b * 1000 + s0, s1 - s0 + 1, 1),
+                                r1::span_of(position + b * 1000 + t0, t1 - t0 + 1, 1)));
+  }
+};
+struct Exp {
+  R1_FN float operator()(float x) const { return expf(x); }
+};
+struct Log {
+  R1_FN float operator()(float x) const { return logf(x); }
+};
+)";
+  text += "R1_KERNEL(" + name + ", 128)(" + in + "q, " + in + "k, " + in + "v, ";
+  std::string mma = tensor ? "_mma" : "", ints = "R1_ARG(const int) segment, R1_ARG(const int) position";
+  std::string allow = "Allow{segment, position}" + std::string(tensor ? "" : ", Exp()");
   if (!backward)
-    return text + out + "o, R1_ARG(float) lse, " + ints +
-           ") {\n  r1::attention_forward<Shape>(q, k, v, o, lse, Allow{segment, position}, "
-           "Exp(), Log());\n}\n";
+    return text + out + "o, R1_ARG(float) lse, " + ints + ") {\n  r1::attention_forward" + mma +
+           "<Shape>(q, k, v, o, lse, " + allow + ", Log());\n}\n";
   return text + in + "o, R1_ARG(const float) lse, " + in + "dout, " + out + "dq, " + out + "dk, " +
-         out + "dv, " + ints +
-         ") {\n  r1::attention_backward<Shape>(q, k, v, o, lse, dout, dq, dk, dv, "
-         "Allow{segment, position}, Exp());\n}\n";
+         out + "dv, " + ints + ") {\n  r1::attention_backward" + mma +
+         "<Shape>(q, k, v, o, lse, dout, dq, dk, dv, " + allow + ");\n}\n";
 }
 
 TEST(AttentionCompiled, NothingIsSpilled) {
@@ -45,24 +57,29 @@ TEST(AttentionCompiled, NothingIsSpilled) {
     if (auto text = readFile(file.path().string()))
       options.headers.emplace_back(file.path().filename().string(), *text);
   std::vector<CudaSource> sources;
-  for (const char *element : {"float", "r1::bf16"})
-    for (int channels : {32, 64, 128}) {
-      if (channels == 32 && std::string(element) == "float")
-        continue; // seconds of compiling for little
-      for (bool backward : {false, true}) {
-        std::string name = std::string(backward ? "backward" : "forward") + "_" +
-                           (element[0] == 'f' ? "f32_" : "bf16_") + std::to_string(channels);
-        sources.push_back({name, kernel(name, element, channels, backward)});
-      }
-    }
+  auto add = [&](const std::string &element, int channels, bool backward, bool tensor) {
+    std::string name = std::string(tensor ? "tensor_" : "") + (backward ? "backward_" : "forward_") +
+                       (element == "float" ? "f32" : element.substr(4)) + "_" +
+                       std::to_string(channels);
+    sources.push_back({name, kernel(name, element, channels, backward, tensor)});
+  };
+  for (bool backward : {false, true}) {
+    for (int channels : {64, 128, 160, 256})
+      add("float", channels, backward, false);
+    for (const char *element : {"r1::bf16", "r1::f16"})
+      for (int channels : {32, 64, 96, 128, 160, 256})
+        if (channels <= 128 || !backward)
+          add(element, channels, backward, true);
+  }
   for (const char *arch : {"sm_80", "sm_90a", "sm_100"}) {
     options.arch = arch;
     auto made = compileCuda(sources, options);
     ASSERT_TRUE(made) << made.status().message();
     for (size_t i = 0; i < sources.size(); ++i) {
-      const CudaResources &r = (*made)[i].resources;
-      std::printf("    %-7s %-17s %3d registers, %5d bytes shared\n", arch, sources[i].name.c_str(),
-                  r.registers, r.sharedBytes);
+      const CudaBinary &m = (*made)[i];
+      const CudaResources &r = m.resources;
+      std::printf("    %-7s %-24s %3d registers, %5d bytes shared, %4.0f ms\n", arch,
+                  sources[i].name.c_str(), r.registers, r.sharedBytes, m.seconds * 1e3);
       EXPECT_EQ(r.spillStores + r.spillLoads + r.stackFrame, 0) << arch << " " << sources[i].name;
       EXPECT_LE(r.sharedBytes, 48 * 1024);
     }

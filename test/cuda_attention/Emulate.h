@@ -11,7 +11,7 @@
 template <class Body>
 void emulate(const char *name, int blocks, int threads, r1emu_order order,
              std::vector<void *> arguments, Body body) {
-  const r1emu_kernel kernel = {name, int(arguments.size()), blocks, threads, body};
+  const r1emu_kernel kernel = {name, int(arguments.size()), blocks, threads, 0, body};
   r1emu_bind(r1emu_get_api());
   r1emu_schedule(order, 7);
   r1emu_get_api()->launch(&kernel, &r1::emu::running, arguments.data(), 0, 1);

@@ -20,11 +20,13 @@ struct Shape {
 using Allow = std::function<bool(int, int, int)>;
 using Values = std::vector<double>;
 
+// The sizes are the same sums of absolute values: what rounding the weights of a sum costs at most,
+// in units of the rounding.
 struct Forward {
-  Values out, lse;
+  Values out, lse, size{};
 };
 struct Backward {
-  Values dq, dk, dv;
+  Values dq, dk, dv, dqSize{}, dkSize{}, dvSize{};
 };
 
 inline double score(const Shape &p, const Values &q, const Values &k, int b, int t, int s, int h) {
@@ -36,7 +38,8 @@ inline double score(const Shape &p, const Values &q, const Values &k, int b, int
 
 inline Forward forward(const Shape &p, const Values &q, const Values &k, const Values &v,
                        const Allow &allow) {
-  Forward r{Values(p.queries()), Values(p.rows(), -std::numeric_limits<double>::infinity())};
+  Forward r{Values(p.queries()), Values(p.rows(), -std::numeric_limits<double>::infinity()),
+            Values(p.queries())};
   for (int b = 0; b < p.B; ++b)
     for (int h = 0; h < p.H; ++h)
       for (int t = 0; t < p.T; ++t) {
@@ -46,14 +49,19 @@ inline Forward forward(const Shape &p, const Values &q, const Values &k, const V
             continue;
           double w = std::exp(score(p, q, k, b, t, s, h)); // small enough in these tests
           sum += w;
-          for (int c = 0; c < p.K; ++c)
-            r.out[p.q(b, t, h, c)] += w * v[p.k(b, s, h / (p.H / p.G), c)];
+          for (int c = 0; c < p.K; ++c) {
+            double x = w * v[p.k(b, s, h / (p.H / p.G), c)];
+            r.out[p.q(b, t, h, c)] += x;
+            r.size[p.q(b, t, h, c)] += std::abs(x);
+          }
         }
         if (sum == 0)
           continue;
         r.lse[p.row(b, h, t)] = std::log(sum);
-        for (int c = 0; c < p.K; ++c)
+        for (int c = 0; c < p.K; ++c) {
           r.out[p.q(b, t, h, c)] /= sum;
+          r.size[p.q(b, t, h, c)] /= sum;
+        }
       }
   return r;
 }
@@ -61,7 +69,9 @@ inline Forward forward(const Shape &p, const Values &q, const Values &k, const V
 /// `out` and `lse` as they were stored, so that their rounding is not counted against the adjoint.
 inline Backward backward(const Shape &p, const Values &q, const Values &k, const Values &v,
                          const Forward &f, const Values &dout, const Allow &allow) {
-  Backward r{Values(p.queries()), Values(p.keys()), Values(p.keys())};
+  Backward r{Values(p.queries()), Values(p.keys()), Values(p.keys()),
+             Values(p.queries()), Values(p.keys()), Values(p.keys())};
+  auto add = [](double &sum, double &size, double x) { sum += x, size += std::abs(x); };
   for (int b = 0; b < p.B; ++b)
     for (int h = 0; h < p.H; ++h)
       for (int t = 0; t < p.T; ++t) {
@@ -77,9 +87,10 @@ inline Backward backward(const Shape &p, const Values &q, const Values &k, const
             dw += dout[p.q(b, t, h, c)] * v[p.k(b, s, g, c)];
           double ds = w * (dw - delta) * p.scale;
           for (int c = 0; c < p.K; ++c) {
-            r.dq[p.q(b, t, h, c)] += ds * k[p.k(b, s, g, c)];
-            r.dk[p.k(b, s, g, c)] += ds * q[p.q(b, t, h, c)];
-            r.dv[p.k(b, s, g, c)] += w * dout[p.q(b, t, h, c)];
+            size_t x = p.q(b, t, h, c), y = p.k(b, s, g, c);
+            add(r.dq[x], r.dqSize[x], ds * k[y]);
+            add(r.dk[y], r.dkSize[y], ds * q[x]);
+            add(r.dv[y], r.dvSize[y], w * dout[x]);
           }
         }
       }

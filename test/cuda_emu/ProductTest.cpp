@@ -68,6 +68,19 @@ std::string nameOf(Type t) {
   return t == Type::f32 ? "float" : t == Type::bf16 ? "r1::bf16" : "r1::f16";
 }
 
+/// An operand's tensor map as a flag: neighbours, rows, then the batch dims that it moves with.
+std::string mapOf(char name, int64_t n, int boxN, int64_t rows, int boxRows, int64_t stride,
+                  const std::vector<int> &batch, const std::vector<int> &strides) {
+  auto dim = [](int64_t size, int64_t bytes, int box) {
+    return "{" + std::to_string(size) + "," + std::to_string(bytes) + "," + std::to_string(box) + "}";
+  };
+  std::string text = dim(n, 2, boxN) + "," + dim(rows, stride * 2, boxRows);
+  for (int i = 2; i >= 0; --i)
+    if (batch[i] > 1 && strides[i])
+      text += "," + dim(batch[i], strides[i] * int64_t(2), 1);
+  return std::string(" '-DS_MAP") + name + "={" + text + "}'";
+}
+
 void check(const Shape &s) {
   SCOPED_TRACE(std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k) + " " +
                s.layout + " " + s.tile);
@@ -98,6 +111,12 @@ void check(const Shape &s) {
   set("ACCUMULATE", s.accumulate);
   flags += " -DS_TA=" + nameOf(s.a) + " -DS_TB=" + nameOf(s.b) + " -DS_TC=" + nameOf(s.c) +
            " '-DS_TILE=" + s.tile + "' " + s.more;
+  if (s.more.find("S_WGMMA") != std::string::npos) {
+    int tiles = batches * ((s.m + 127) / 128) * ((s.n + 255) / 256);
+    bool wide = tiles >= 132 && ((s.n + 255) / 256 * 256 - (s.n + 127) / 128 * 128) * 8 <= s.n;
+    flags += mapOf('A', ta ? s.m : s.k, 64, ta ? s.k : s.m, ta ? 64 : 128, ta ? ak : am, batch, sa) +
+             mapOf('B', tb ? s.k : s.n, 64, tb ? s.n : s.k, tb ? (wide ? 256 : 128) : 64, tb ? bn : bk, batch, sb);
+  }
   Library lib("product.cu", flags);
 
   Operand a(size_t(batches) * sizeA, s.a, 1), b(size_t(batches) * sizeB, s.b, 1u << 20);
@@ -234,4 +253,34 @@ TEST(TensorCores, RaggedRows) { // no size is a multiple of 8, each row's place 
   for (const char *layout : {"NN", "NT", "TN", "TT"})
     check(mma({133, 133, 69, {}, layout, false, Type::bf16, Type::bf16, Type::f32,
                "r1::tile<64,64,16,4,4>", 3}));
+}
+
+// So is its wgmma; a tile that ends in the middle of a box is filled with zeros.
+static Shape wgmma(Shape s) {
+  s.more = "-DS_WGMMA";
+  if (s.a == Type::f32)
+    s.a = s.b = Type::bf16;
+  return s;
+}
+TEST(Wgmma, OneTile) { check(wgmma({128, 128, 64, {}, "NT"})); }
+TEST(Wgmma, Layouts) {
+  for (const char *layout : {"NN", "NT", "TN", "TT"})
+    check(wgmma({136, 144, 584, {}, layout}));
+}
+TEST(Wgmma, Halves) {
+  check(wgmma({64, 72, 200, {}, "NN", false, Type::f16, Type::f16, Type::f32}));
+  check(wgmma({200, 64, 96, {}, "NT", false, Type::bf16, Type::bf16, Type::bf16}));
+}
+TEST(Wgmma, Batches) {
+  check(wgmma({136, 72, 72, {2, 3}, "NN", true}));
+  check(wgmma({64, 64, 64, {2, 2, 3}, "TN"}));
+}
+TEST(Wgmma, RaggedRows) {
+  for (const char *layout : {"NN", "NT", "TN", "TT"})
+    check(wgmma({133, 133, 69, {}, layout, layout[0] == 'T', Type::bf16, Type::bf16, Type::f32,
+                 "r1::tile<64,64,16,4,4>", 3}));
+}
+TEST(Wgmma, WideTilesTakeTurns) { // 2 x 72 tiles of 128 x 256
+  for (const char *layout : {"NN", "TT"})
+    check(wgmma({72 * 128 - 8, 504, 72, {}, layout}));
 }

@@ -14,14 +14,11 @@
 // then exactly 1) and add products with weights of exactly 0. The order of every sum is fixed by
 // the shapes alone. Values are expected to be finite.
 #pragma once
+#include "attention_mma.cuh"
 #include "attention_tiles.cuh"
 
 namespace r1 {
 namespace attention {
-
-/// Is there an array behind an argument? Only a raw pointer may be null.
-template <class M> R1_FN bool given(M) { return true; }
-template <class T> R1_FN bool given(T *p) { return p != nullptr; }
 
 /// The work of block `index` of the part of the adjoint that makes dq: one head, L::rows queries.
 template <class P, class Q, class K, class V, class O, class N, class D, class DQ, class Allow,

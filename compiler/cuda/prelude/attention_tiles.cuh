@@ -108,6 +108,10 @@ template <class P, class Q> R1_FN void channels(float (&x)[4], Q row, int c, boo
   }
 }
 
+/// Is there an array behind an argument? Only a raw pointer may be null.
+template <class M> R1_FN bool given(M) { return true; }
+template <class T> R1_FN bool given(T *p) { return p != nullptr; }
+
 /// Rows of one head of q, or of one group of k: row i is at data + i * stride.
 template <class Q> struct Rows {
   Q data; // a pointer, in emulation a checked one

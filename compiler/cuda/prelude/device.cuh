@@ -4,6 +4,9 @@
 // One block per multiprocessor at least: without that number ptxas spills a few registers to fit more.
 #define R1_KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads, 1) name
 #define R1_ENTRY(name, args, blocks, threads, ...)
+#define R1_ENTRY_SHARED(name, args, blocks, threads, bytes, ...)
+#define R1_DYNAMIC(name) extern __shared__ __align__(1024) char name[]
+#define R1_MAP(name) const __grid_constant__ ::r1::tensor_map name
 #define R1_SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define R1_ARG(type, ...) type *R1_RESTRICT
 #define R1_PTR(type) type *
@@ -66,6 +69,14 @@ R1_FN float abs(float x) { return ::fabsf(x); }
 R1_FN double abs(double x) { return ::fabs(x); }
 R1_FN float copysign(float x, float s) { return ::copysignf(x, s); }
 R1_FN double copysign(double x, double s) { return ::copysign(x, s); }
+
+/// 2^x within two units in the last place, results below 2^-126 are 0: one instruction, of which
+/// the bits are the device's. For kernels whose bits are that anyway.
+R1_FN float exp2_approx(float x) {
+  float r;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return r;
+}
 
 /// A NaN wins; -0 is less than +0.
 R1_FN float maximum(float a, float b) {
@@ -204,6 +215,17 @@ template <class T> R1_FN T shfl_down(T v, int by) {
 R1_FN bool any(bool x) { return __any_sync(0xFFFFFFFFu, x); }
 R1_FN bool all(bool x) { return __all_sync(0xFFFFFFFFu, x); }
 R1_FN u32 ballot(bool x) { return __ballot_sync(0xFFFFFFFFu, x); }
+/// Over the lanes of a warp (sm_80 and newer).
+R1_FN int warp_min(int x) {
+  int r;
+  asm volatile("redux.sync.min.s32 %0, %1, 0xffffffff;" : "=r"(r) : "r"(x));
+  return r;
+}
+R1_FN int warp_max(int x) {
+  int r;
+  asm volatile("redux.sync.max.s32 %0, %1, 0xffffffff;" : "=r"(r) : "r"(x));
+  return r;
+}
 
 //===--- tensor cores ---------------------------------------------------------------------===//
 
@@ -222,6 +244,15 @@ template <class T> R1_FN void ldmatrix4_trans(u32 (&r)[4], T *row) {
                : "r"(static_cast<u32>(__cvta_generic_to_shared(row)))
                : "memory");
 }
+/// Two neighbours of a fragment, each rounded to nearest; `low` is the first. (A NaN loses its payload.)
+template <class H> R1_FN u32 pack_pair(float low, float high) {
+  u32 r;
+  if constexpr (same<H, bf16>)
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  else
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
+  return r;
+}
 /// d += a b: 16 x 8 in f32, a 16 x 16 and b 16 x 8 of type H, in the fragments of m16n8k16.
 template <class H> R1_FN void mma(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1) {
   if constexpr (same<H, bf16>)
@@ -235,5 +266,143 @@ template <class H> R1_FN void mma(float (&d)[4], const u32 (&a)[4], u32 b0, u32 
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+
+//===--- sm_90a: mbarriers, bulk copies, wgmma ----------------------------------------------===//
+
+/// What cuTensorMapEncodeTiled makes: a tensor in global memory, and the box of it that one copy takes.
+struct __align__(64) tensor_map {
+  u64 opaque[16];
+};
+
+/// `p` as a pointer to elements of another type.
+template <class T> R1_FN T *as(char *p) { return reinterpret_cast<T *>(p); }
+/// As the shared memory's own address, which descriptors hold.
+R1_FN u32 shared_address(const void *p) { return static_cast<u32>(__cvta_generic_to_shared(p)); }
+
+/// An mbarrier in shared memory (8 bytes). Its phases are numbered from 0; one ends when `count`
+/// arrivals have come and as many bytes as they said.
+R1_FN void barrier_init(u64 *b, int count) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(count)
+               : "memory");
+}
+R1_FN void barrier_arrive(u64 *b) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(b)) : "memory");
+}
+/// Arrives, and says that bulk copies bring `bytes` bytes in this phase.
+R1_FN void barrier_expect(u64 *b, int bytes) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(b)),
+               "r"(bytes)
+               : "memory");
+}
+/// Until a phase of that parity has ended. Of a new barrier the phase before the first has, parity 1.
+R1_FN void barrier_wait(u64 *b, u32 parity) {
+  asm volatile("{\n"
+               ".reg .pred done;\n"
+               "again:\n"
+               "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+               "@!done bra again;\n"
+               "}" ::"r"(shared_address(b)),
+               "r"(parity)
+               : "memory");
+}
+/// What this thread has written to shared memory, barriers included, is seen by bulk copies and wgmma.
+R1_FN void fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+/// The box of `map` that begins at `at` (innermost dim first) to shared memory, a multiple of 128, and
+/// of 1024 for swizzled rows; what lies outside of the tensor becomes zero. Its bytes, all of them,
+/// count for the phase of `b` in which this is called. One thread calls it.
+template <int Rank>
+R1_FN void bulk_copy(void *to, const tensor_map &map, const int (&at)[Rank], u64 *b) {
+  static_assert(Rank >= 2 && Rank <= 5, "2 to 5 dims");
+  const u32 d = shared_address(to), bar = shared_address(b);
+  const u64 m = reinterpret_cast<u64>(&map);
+  if constexpr (Rank == 2)
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4}], [%2];" ::"r"(d), "l"(m), "r"(bar), "r"(at[0]), "r"(at[1])
+                 : "memory");
+  else if constexpr (Rank == 3)
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4, %5}], [%2];" ::"r"(d), "l"(m), "r"(bar), "r"(at[0]),
+                 "r"(at[1]), "r"(at[2])
+                 : "memory");
+  else if constexpr (Rank == 4)
+    asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(d), "l"(m), "r"(bar), "r"(at[0]),
+                 "r"(at[1]), "r"(at[2]), "r"(at[3])
+                 : "memory");
+  else
+    asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+                 "[%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(d), "l"(m), "r"(bar), "r"(at[0]),
+                 "r"(at[1]), "r"(at[2]), "r"(at[3]), "r"(at[4])
+                 : "memory");
+}
+
+/// Registers of each thread, for all threads of a warpgroup: a producer gives some to the consumers.
+template <int N> R1_FN void registers_up() {
+  asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N));
+}
+template <int N> R1_FN void registers_down() {
+  asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N));
+}
+
+/// Before the first wgmma, and after registers that one uses were read or written.
+R1_FN void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+/// Closes the group of the wgmmas since the last commit.
+R1_FN void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+/// Until at most N of the warp's groups are under way. With 0, `sums` may be read again.
+template <int N, int Count> R1_FN void wgmma_wait(float (&sums)[Count]) {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
+  R1_UNROLL
+  for (int i = 0; i < Count; ++i) // sums are not read before this
+    asm volatile("" : "+f"(sums[i])::"memory");
+}
+
+// The registers of 64 and 128 sums, as text and as operands.
+#define R1_TEXT64 \
+  "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define R1_TEXT128 \
+  R1_TEXT64 ", " \
+  "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, " \
+  "%80, %81, %82, %83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, " \
+  "%96, %97, %98, %99, %100, %101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, " \
+  "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
+#define R1_SUMS4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define R1_SUMS16(i) R1_SUMS4(i), R1_SUMS4(i + 4), R1_SUMS4(i + 8), R1_SUMS4(i + 12)
+#define R1_SUMS64(i) R1_SUMS16(i), R1_SUMS16(i + 16), R1_SUMS16(i + 32), R1_SUMS16(i + 48)
+#define R1_SUMS128(i) R1_SUMS64(i), R1_SUMS64(i + 64)
+#define R1_WGMMA(shape, types, text, sums, a_, b_, ta, tb) \
+  asm volatile("wgmma.mma_async.sync.aligned." shape ".f32." types " {" text "}, " a_ ", " b_ \
+               ", 1, 1, 1, " ta ", " tb ";" \
+               : sums(0) \
+               : "l"(a), "l"(b), "n"(AcrossA), "n"(AcrossB) \
+               : "memory")
+
+/// d += a b for the 128 threads of a warpgroup: 64 x N in f32 (fragments of m64nNk16: thread t holds rows
+/// 16 (t / 32) + t mod 32 / 4 and 8 below, of each 8 columns 2 (t mod 4) and the next one), a 64 x 16 and
+/// b 16 x N of type H in shared memory, as descriptors (wgmma_tile). Across: neighbours lie along m or
+/// n, not along k. It goes on until a wgmma_wait; the sums are not to be touched before.
+template <class H, bool AcrossA, bool AcrossB, int Count>
+R1_FN void wgmma(float (&d)[Count], u64 a, u64 b) {
+  static_assert(Count == 64 || Count == 128, "64 x 128 or 64 x 256 sums in a warpgroup");
+  static_assert(is_half<H>, "bf16 or f16");
+  if constexpr (Count == 64 && same<H, bf16>)
+    R1_WGMMA("m64n128k16", "bf16.bf16", R1_TEXT64, R1_SUMS64, "%64", "%65", "%66", "%67");
+  else if constexpr (Count == 64)
+    R1_WGMMA("m64n128k16", "f16.f16", R1_TEXT64, R1_SUMS64, "%64", "%65", "%66", "%67");
+  else if constexpr (same<H, bf16>)
+    R1_WGMMA("m64n256k16", "bf16.bf16", R1_TEXT128, R1_SUMS128, "%128", "%129", "%130", "%131");
+  else
+    R1_WGMMA("m64n256k16", "f16.f16", R1_TEXT128, R1_SUMS128, "%128", "%129", "%130", "%131");
+}
+#undef R1_TEXT64
+#undef R1_TEXT128
+#undef R1_SUMS4
+#undef R1_SUMS16
+#undef R1_SUMS64
+#undef R1_SUMS128
+#undef R1_WGMMA
 
 } // namespace r1

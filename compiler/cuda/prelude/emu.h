@@ -29,9 +29,11 @@ r1emu_bind(const r1emu_api *api) {
   static_assert((threads) > 0 && (threads) <= 1024, #name ": 1 to 1024 threads per block");        \
   static void name
 #define R1_ENTRY(name, args, blocks, threads, ...)                                                 \
+  R1_ENTRY_SHARED(name, args, blocks, threads, 0, __VA_ARGS__)
+#define R1_ENTRY_SHARED(name, args, blocks, threads, bytes, ...)                                   \
   extern "C" __attribute__((visibility("default"))) void name##_run(                               \
       void *const *pointers, void *, __INT64_TYPE__ tid, __INT64_TYPE__ count) {                   \
-    static const r1emu_kernel kernel = {#name, args, blocks, threads,                              \
+    static const r1emu_kernel kernel = {#name, args, blocks, threads, bytes,                       \
                                         [](void *const *a) { (void)a, name(__VA_ARGS__); }};       \
     r1::emu::api->launch(&kernel, &r1::emu::running, pointers, tid, count);                        \
   }
@@ -40,6 +42,8 @@ r1emu_bind(const r1emu_api *api) {
                 #name ": a block has 48 KiB of shared memory");                                    \
   static const char name##_key = 0;                                                                \
   const ::r1::shared<type, (count)> name(&name##_key, #name)
+#define R1_DYNAMIC(name) const ::r1::dynamic name
+#define R1_MAP(name) const ::r1::tensor_map name
 #define R1_ARG(type, ...) ::r1::argument<type __VA_OPT__(, ) __VA_ARGS__>
 #define R1_PTR(type) ::r1::pointer<type>
 
@@ -237,6 +241,8 @@ inline double abs(double x) { return __builtin_fabs(x); }
 inline float copysign(float x, float s) { return __builtin_copysignf(x, s); }
 inline double copysign(double x, double s) { return __builtin_copysign(x, s); }
 
+inline float exp2_approx(float x) { return x < -126.0f ? 0.0f : __builtin_exp2f(x); }
+
 template <class T, when<is_real<T>> = 0> T max_num(T a, T b) {
   if (a != a || b != b)
     return a != a ? b : a;
@@ -311,6 +317,18 @@ template <class T> T shfl_down(T v, int by, Site at = here()) {
   return emu::exchange(v, "shfl_down", source, at)[source];
 }
 inline u32 ballot(bool x, Site at = here()) { return emu::votes(x, "ballot", at); }
+inline int warp_min(int x, Site at = here()) {
+  emu::Given<int> all = emu::exchange(x, "warp_min", 31, at);
+  for (int i = 0; i < 32; ++i)
+    x = all[i] < x ? all[i] : x;
+  return x;
+}
+inline int warp_max(int x, Site at = here()) {
+  emu::Given<int> all = emu::exchange(x, "warp_max", 31, at);
+  for (int i = 0; i < 32; ++i)
+    x = all[i] > x ? all[i] : x;
+  return x;
+}
 inline bool any(bool x, Site at = here()) { return emu::votes(x, "any", at) != 0; }
 inline bool all(bool x, Site at = here()) { return emu::votes(!x, "all", at) == 0; }
 
@@ -341,6 +359,14 @@ template <class P> void ldmatrix4(u32 (&r)[4], P row, Site at = here()) {
 template <class P> void ldmatrix4_trans(u32 (&r)[4], P row, Site at = here()) {
   emu::matrices(r, row, true, "ldmatrix4_trans", at);
 }
+template <class H> u32 pack_pair(float low, float high) {
+  H x[2];
+  if constexpr (same<H, bf16>)
+    x[0] = to_bf16(low), x[1] = to_bf16(high);
+  else
+    x[0] = to_f16(low), x[1] = to_f16(high);
+  return x[0].bits | static_cast<u32>(x[1].bits) << 16;
+}
 /// Here a chain of FMAs in increasing k; the order of a device's tensor cores is not known.
 template <class H>
 void mma(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1, Site at = here()) {
@@ -361,6 +387,81 @@ void mma(float (&d)[4], const u32 (&a)[4], u32 b0, u32 b1, Site at = here()) {
     d[0] = fma(a0, l, d[0]), d[1] = fma(a0, r, d[1]);
     d[2] = fma(a1, l, d[2]), d[3] = fma(a1, r, d[3]);
   }
+}
+
+//===--- sm_90a: mbarriers, bulk copies, wgmma ----------------------------------------------===//
+
+/// The dynamic shared memory of the block.
+struct dynamic : pointer<char> {
+  dynamic(Site at = here()) : dynamic(emu::api->dynamic(emu::running, at)) {}
+
+private:
+  explicit dynamic(r1emu_range r) {
+    p = begin = static_cast<char *>(const_cast<void *>(r.begin));
+    end = p + r.bytes;
+  }
+};
+/// `p` as a pointer to elements of another type.
+template <class T> pointer<T> as(pointer<char> p) {
+  return {reinterpret_cast<T *>(p.p), reinterpret_cast<T *>(p.begin), reinterpret_cast<T *>(p.end)};
+}
+
+/// What the host encodes for a device, from the same numbers.
+struct tensor_map : r1emu_map {
+  struct Dim {
+    u64 size, stride; // elements, bytes
+    u32 box;          // elements
+  };
+  template <int Rank>
+  tensor_map(void *base, unsigned element, const Dim (&d)[Rank], unsigned swizzle) : r1emu_map{} {
+    this->base = base, this->rank = Rank, this->element = element, this->swizzle = swizzle;
+    for (int i = 0; i < Rank; ++i)
+      dims[i] = d[i].size, strides[i] = d[i].stride, box[i] = d[i].box;
+  }
+};
+
+inline u32 shared_address(pointer<char> p, Site at = here()) {
+  return emu::api->address(emu::running, p.p, at);
+}
+
+inline void barrier_init(pointer<u64> b, int count, Site at = here()) {
+  emu::api->barrier_init(emu::running, span(b, 0, 1, at), count, at);
+}
+inline void barrier_arrive(pointer<u64> b, Site at = here()) {
+  emu::api->barrier_arrive(emu::running, span(b, 0, 1, at), 0, at);
+}
+inline void barrier_expect(pointer<u64> b, int bytes, Site at = here()) {
+  emu::api->barrier_arrive(emu::running, span(b, 0, 1, at), static_cast<u32>(bytes), at);
+}
+inline void barrier_wait(pointer<u64> b, u32 parity, Site at = here()) {
+  emu::api->barrier_wait(emu::running, span(b, 0, 1, at), parity, at);
+}
+inline void fence_async() { emu::api->fence_async(emu::running); }
+
+template <int Rank>
+void bulk_copy(pointer<char> to, const tensor_map &map, const int (&at_)[Rank], pointer<u64> b,
+               Site at = here()) {
+  if (map.rank != Rank)
+    emu::api->fault(emu::running, at, "bulk_copy of %d dims with a tensor map of %u", Rank, map.rank);
+  emu::api->bulk_copy(emu::running, to.p, &map, at_, span(b, 0, 1, at), at);
+}
+
+template <int N> void registers_up() {
+  static_assert(N >= 24 && N <= 256 && N % 8 == 0, "24 to 256 registers, in eights");
+}
+template <int N> void registers_down() { registers_up<N>(); }
+
+inline void wgmma_fence() { emu::api->wgmma_fence(emu::running); }
+inline void wgmma_commit() { emu::api->wgmma_commit(emu::running); }
+template <int N, int Count> void wgmma_wait(float (&)[Count], Site at = here()) {
+  emu::api->wgmma_wait(emu::running, N, at);
+}
+template <class H, bool AcrossA, bool AcrossB, int Count>
+void wgmma(float (&d)[Count], u64 a, u64 b, Site at = here()) {
+  static_assert(Count == 64 || Count == 128, "64 x 128 or 64 x 256 sums in a warpgroup");
+  static_assert(is_half<H>, "bf16 or f16");
+  r1emu_wgmma what = {a, b, Count * 2, same<H, f16>, AcrossA, AcrossB};
+  emu::api->wgmma(emu::running, &what, d, at);
 }
 
 } // namespace r1

@@ -42,7 +42,7 @@ namespace product_ {
 template <class P> constexpr auto align_of(int) -> decltype(P::ALIGN) { return P::ALIGN; }
 template <class P> constexpr int align_of(long) { return 16; }
 
-/// Where the running block stands.
+/// Where a tile stands.
 struct Place {
   int b0, b1, b2, g, m, n;
   /// How far an operand with these batch strides has moved.
@@ -50,11 +50,12 @@ struct Place {
     return static_cast<i64>(b0) * s0 + static_cast<i64>(b1) * s1 + static_cast<i64>(b2) * s2;
   }
 };
-template <class P, class T> R1_FN Place place() {
+/// Where tile number b of tiles of T::M x T::N stands.
+template <class P, class T> R1_FN Place place(int b = block()) {
   constexpr int down = (P::M + T::M - 1) / T::M, across = (P::N + T::N - 1) / T::N;
   // Bands of 8 tiles down, so that blocks that run together share rows of A and columns of B.
   constexpr int band = 8;
-  int b = block(), g = b / (down * across), i = b % (down * across);
+  int g = b / (down * across), i = b % (down * across);
   int first = i / (band * across) * band, high = down - first < band ? down - first : band;
   i -= first * across;
   return {g / (P::B1 * P::B2), g / P::B2 % P::B1, g % P::B2, g, (first + i % high) * T::M,

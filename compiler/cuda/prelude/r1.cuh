@@ -13,6 +13,7 @@
 #include "device.cuh"
 #endif
 #include "lanes.cuh"
+#include "columns.cuh"
 #include "product.cuh"
 #include "product_mma.cuh"
 #include "warp.cuh"

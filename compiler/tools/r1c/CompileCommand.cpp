@@ -65,7 +65,7 @@ void printReport(const CompiledStage &stage, const Options &o) {
   if (o.json) {
     for (const KernelReport &r : stage.report) {
       nlohmann::json event = {{"kernel", r.name}, {"kind", r.kind}, {"from", r.from},
-                              {"launches", r.launches}};
+                              {"launches", r.launches}, {"bytes", r.bytes}, {"flops", r.flops}};
       if (cuda)
         event.update({{"blocks", r.blocks}, {"threads", r.threads}, {"registers", r.registers},
                       {"spill_bytes", r.spillBytes}, {"shared_bytes", r.sharedBytes},
@@ -74,13 +74,15 @@ void printReport(const CompiledStage &stage, const Options &o) {
     }
     return;
   }
-  std::printf("%-28s %-20s %-22s %6s", "kernel", "kind", "from", "calls");
+  // MB and GFLOP of one call, at least.
+  std::printf("%-28s %-20s %-22s %6s %9s %8s", "kernel", "kind", "from", "calls", "MB", "GFLOP");
   if (cuda)
     std::printf(" %12s %5s %5s %7s  %s", "grid", "regs", "spill", "shared", "how");
   std::printf("\n");
   int spilled = 0;
   for (const KernelReport &r : stage.report) {
-    std::printf("%-28s %-20s %-22s %6d", r.name.c_str(), r.kind.c_str(), r.from.c_str(), r.launches);
+    std::printf("%-28s %-20s %-22s %6d %9.3f %8.3f", r.name.c_str(), r.kind.c_str(), r.from.c_str(),
+                r.launches, double(r.bytes) / 1e6, double(r.flops) / 1e9);
     if (cuda && !r.blocks) { // a library's
       std::printf(" %12s %5s %5s %7s  %s", "-", "-", "-", "-", r.how.c_str());
     } else if (cuda) {
@@ -134,8 +136,7 @@ int compileCommand(const Options &o) {
   co.report = o.report;
   if (o.target.starts_with("cuda")) {
     co.target = TargetKind::cuda;
-    if (size_t colon = o.target.find(':'); colon != std::string::npos)
-      co.arch = o.target.substr(colon + 1);
+    co.arch = archOf(o.target, co.arch);
   }
   // A store that is there keeps machine code; `compile` makes none.
   if (std::filesystem::is_directory(o.store))

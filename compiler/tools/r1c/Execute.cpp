@@ -28,7 +28,8 @@ ExitClass exitClass(int code) {
   return code == NoMemory ? ExitClass::memory : code == CommandWrong ? ExitClass::commandLine : ExitClass::program;
 }
 
-/// Kernels by the time they took, with calls per step and share.
+/// Kernels by the time they took, with calls per step and share, and how fast each moves and multiplies what
+/// it has to at least (r1_kernel.bytes, flops).
 std::string profileTable(const r1_module &m, const std::vector<r1rt::KernelClock> &clocks) {
   std::vector<size_t> order;
   double total = 0;
@@ -41,13 +42,15 @@ std::string profileTable(const r1_module &m, const std::vector<r1rt::KernelClock
     }
   std::sort(order.begin(), order.end(),
             [&](size_t a, size_t b) { return clocks[a].seconds > clocks[b].seconds; });
-  std::string out = "   ms/step   share   calls/step      us/call  kernel\n";
+  std::string out = "   ms/step   share   calls/step      us/call      GB/s   GFLOP/s  kernel\n";
   for (size_t i : order) {
     const r1rt::KernelClock &c = clocks[i];
     char line[160];
-    std::snprintf(line, sizeof line, "%10.3f  %5.1f %%  %10.1f  %11.1f  ", c.seconds / double(steps) * 1e3,
-                  100 * c.seconds / total, double(c.calls) / double(steps),
-                  c.seconds / double(c.calls) * 1e6);
+    double each = c.seconds / double(c.calls);
+    const r1_kernel &k = m.kernels[i];
+    std::snprintf(line, sizeof line, "%10.3f  %5.1f %%  %10.1f  %11.1f  %8.2f  %8.1f  ",
+                  c.seconds / double(steps) * 1e3, 100 * c.seconds / total, double(c.calls) / double(steps),
+                  each * 1e6, double(k.bytes) / each / 1e9, double(k.flops) / each / 1e9);
     out += line + std::string(m.kernels[i].name) + "\n";
   }
   return out;
@@ -123,8 +126,10 @@ Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
                          ExitClass::program);
   if (stage.kind != "train")
     o.shards = 1;
-  if (session.options.target == "cuda-emu")
+  if (emulates(session.options.target)) {
     o.target = TargetKind::cudaEmu;
+    o.arch = archOf(session.options.target, "sm_80");
+  }
   if (session.options.target == "cuda") {
     o.target = TargetKind::cuda;
     R1RT_ASSIGN(r1rt::Accelerator * gpu, accelerator());

@@ -28,7 +28,7 @@ struct Options {
   bool json = false, quiet = false;
   int verbose = 0;
   int threads = 0;                 // 0: all cores
-  std::string target = "cpu";      // cpu | cuda | cuda-emu
+  std::string target = "cpu";      // cpu | cuda | cuda-emu[:ARCH]
   // run, plan
   std::string only, until, fresh, why;
   bool dryRun = false, failOnChange = false;
@@ -41,7 +41,7 @@ struct Options {
   std::string out, onlyKernel;
   bool report = false;
   // test
-  std::string testTarget;          // cpu | cuda | cuda-emu; empty: the interpreter alone
+  std::string testTarget;          // cpu | cuda | cuda-emu[:ARCH]; empty: the interpreter alone
   // fmt
   bool fmtCheck = false, fmtWrite = false;
   // generate
@@ -49,6 +49,14 @@ struct Options {
   double temperature = 1.0, topP = 1.0;
   int topK = 0, maxNew = 100;
 };
+
+/// Does a target run CUDA kernels under the emulator?
+inline bool emulates(const std::string &target) { return target.starts_with("cuda-emu"); }
+/// The architecture that a target such as cuda:sm_90a names, or `otherwise`.
+inline std::string archOf(const std::string &target, const std::string &otherwise) {
+  size_t colon = target.find(':');
+  return colon == std::string::npos ? otherwise : target.substr(colon + 1);
+}
 
 int runCommand(const Options &);
 int planCommand(const Options &);

@@ -70,8 +70,10 @@ Status runOnTarget(Session &session, std::vector<TestResult> &tests) {
   CompileOptions options;
   options.threads = o.threads;
   options.cacheDir = o.store + "/kernels";
-  if (o.testTarget == "cuda-emu")
+  if (emulates(o.testTarget)) {
     options.target = TargetKind::cudaEmu;
+    options.arch = archOf(o.testTarget, "sm_80");
+  }
   if (o.testTarget == "cuda") {
     options.target = TargetKind::cuda;
     options.arch = accelerator->info().arch;

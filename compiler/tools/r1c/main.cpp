@@ -48,7 +48,7 @@ void addTarget(CLI::App *app, Options &o) {
   app->add_option("--target", o.target,
                   "cpu; cuda: an NVIDIA GPU; cuda-emu: CUDA kernels on the CPU under an emulator, "
                   "slowly, to find mistakes in them")
-      ->check(CLI::IsMember({"cpu", "cuda", "cuda-emu"}))
+      ->check(CLI::IsMember({"cpu", "cuda", "cuda-emu", "cuda-emu:sm_80", "cuda-emu:sm_90a"}))
       ->capture_default_str();
 }
 
@@ -158,7 +158,7 @@ int main(int argc, char **argv) {
   test->add_option("--target", o.testTarget,
                    "cpu, cuda or cuda-emu: compile the tensors that tests look at and run them there, "
                    "too; their elements must be those of the interpreter")
-      ->check(CLI::IsMember({"cpu", "cuda", "cuda-emu"}));
+      ->check(CLI::IsMember({"cpu", "cuda", "cuda-emu", "cuda-emu:sm_80", "cuda-emu:sm_90a"}));
 
   auto *generate = app.add_subcommand("generate", "sample from a trained stage");
   generate->add_option("ARTIFACT", o.file, "FILE.r1:stage")->required();

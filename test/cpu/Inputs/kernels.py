@@ -220,6 +220,183 @@ kern.kernel @scalars rows [] along "row" writes [2] attributes {tolerance = 1.0e
 }""")
 
 
+def column(name, n, sizes, results, t="f32", init=False, rows=None, attributes=""):
+    """Sums over rows of n columns: `results` is a list of (combine, type, what is added from %v : t)."""
+    rows = [n] if rows is None else rows
+    row_names = [f"%c{i}" for i in range(len(rows))]
+    sweep_names = [f"%s{i}" for i in range(len(sizes))]
+    dims = lambda v: "x".join(map(str, v)) + "x" if v else ""
+    x = f"memref<{dims(sizes)}{dims(rows)}{t}>"
+    outs = [f"memref<{dims(rows)}{r[1]}>" for r in results]
+    at = "[" + ", ".join(row_names) + "]"
+    k = len(results)
+    args = "".join(f"{i}: index, " for i in row_names)
+    out_args = "".join(f", %y{i}: {o}" for i, o in enumerate(outs))
+    types = ", ".join(r[1] for r in results)
+    begin = ""
+    if init:
+        loads = "".join(f"  %i{i} = memref.load %y{i}{at} : {o}\n" for i, o in enumerate(outs))
+        begin = f" init ({', '.join(f'%i{i}' for i in range(k))} : {types})"
+    body = "".join(f"    {line}\n" for i, r in enumerate(results) for line in r[2].replace("$", str(i)).split("\n"))
+    names = ", ".join(f"%r{i}" for i in range(k))
+    stores = "".join(f"  memref.store %r{i}, %y{i}{at} : {o}\n" for i, o in enumerate(outs))
+    print(f"""
+kern.kernel @{name} rows {rows} along "row" writes {list(range(1, k + 1))} {attributes}{{
+^bb0({args}%x: {x}{out_args}):
+{loads if init else ""}  {names} = kern.sweep {sizes} combine {[r[0] for r in results]}{begin} {{
+  ^bb0({", ".join(f"{j}: index" for j in sweep_names)}):
+    %v = memref.load %x[{", ".join(sweep_names + row_names)}] : {x}
+{body}    kern.yield {", ".join(f"%a{i}" for i in range(k))} : {types}
+  }} -> {types}
+{stores}  kern.end
+}}""")
+
+
+def columns():
+    """Many rows and few columns: whole blocks of a GPU work on a chain."""
+    square, itself = "%a$ = arith.mulf %v, %v : f32", "%w$ = arith.constant -0.0 : f32\n%a$ = arith.addf %v, %w$ : f32"
+    for n in [1, 3, 8, 17, 64, 100, 1000]:
+        column(f"column_{n}", n, [333], [(0, "f32", itself)], init=n % 2 == 0)
+        column(f"columns_{n}", n, [5, 67], [(0, "f32", square), (0, "f32", itself)], init=n % 2 == 1)
+    # More than one tile, the last one not full; blocks of 16 and 32 columns.
+    column("tiles", 8, [3, 500], [(0, "f32", "%a$ = arith.extf %v : bf16 to f32")], t="bf16")
+    column("tiles_odd", 11, [1, 1100], [(0, "f32", itself)])
+    column("blocks_16", 2114, [200], [(0, "f32", itself)])
+    column("blocks_32", 4228, [301], [(0, "f32", square)], init=True)
+    column("one", 1, [5000], [(0, "f32", itself)], rows=[])
+    column("one_of_two", 2, [2500], [(0, "f64", "%a$ = arith.extf %v : f32 to f64")], rows=[1, 2], init=True)
+    # Other combinations and types, each in a warp of its own.
+    over = "%z$ = arith.constant 0.9 : f32\n%a$ = arith.cmpf ogt, %v, %z$ : f32"
+    whole = "%z$ = arith.constant 40.0 : f32\n%m$ = arith.mulf %v, %z$ : f32\n%a$ = arith.fptosi %m$ : f32 to i32"
+    column("extremes", 20, [7, 40], [(1, "f32", itself), (2, "f32", itself), (0, "i32", whole)], rows=[3, 20], init=True)
+    column("bools", 21, [150], [(3, "i1", over), (4, "i1", over.replace("ogt", "olt"))], rows=[21])
+    column("bools_one", 13, [70], [(3, "i1", over)], init=True)
+    column("four", 12, [130], [(0, "i64", "%a$ = arith.extsi %v : i32 to i64"), (1, "i32", "%a$ = arith.addi %v, %v : i32"),
+                               (2, "i32", "%a$ = arith.muli %v, %v : i32"), (0, "f32", "%a$ = arith.sitofp %v : i32 to f32")],
+           t="i32")
+    column("five", 12, [65], [(0, "f32", square)] * 5)
+    # Values before the sweep, of the column and of all; a gather within; several stores after it.
+    for n in [12, 33]:
+        print(f"""
+kern.kernel @around_{n} rows [2, {n}] along "row" writes [4, 5] attributes {{bounds = array<i64: 0, 9, 0, 0, 0, 0>}} {{
+^bb0(%b: index, %c: index, %x: memref<2x90x{n}xf32>, %i: memref<90xi32>, %w: memref<9x{n}xf32>, %m: memref<{n}xf32>, %y: memref<2x{n}xf32>, %z: memref<{n}x2xbf16>):
+  %mean = memref.load %m[%c] : memref<{n}xf32>
+  %two = arith.constant 2.0 : f32
+  %twice = arith.mulf %mean, %two : f32
+  %old = memref.load %y[%b, %c] : memref<2x{n}xf32>
+  %start = arith.addf %old, %mean : f32
+  %s = kern.sweep [90] combine [0] init (%start : f32) {{
+  ^bb0(%r: index):
+    %k = memref.load %i[%r] : memref<90xi32>
+    %ki = arith.index_cast %k : i32 to index
+    %g = memref.load %w[%ki, %c] : memref<9x{n}xf32>
+    %v = memref.load %x[%b, %r, %c] : memref<2x90x{n}xf32>
+    %d = arith.subf %v, %twice : f32
+    %p = arith.mulf %d, %g : f32
+    kern.yield %p : f32
+  }} -> f32
+  %t = arith.mulf %s, %twice : f32
+  memref.store %t, %y[%b, %c] : memref<2x{n}xf32>
+  %h = arith.truncf %t : f32 to bf16
+  memref.store %h, %z[%c, %b] : memref<{n}x2xbf16>
+  kern.end
+}}""")
+    # A sweep that stores as well, and two sweeps: a thread per column.
+    print("""
+kern.kernel @running rows [12] along "row" writes [1, 2] {
+^bb0(%c: index, %x: memref<80x12xf32>, %y: memref<80x12xf32>, %z: memref<12xf32>):
+  %s = kern.sweep [80] combine [0] {
+  ^bb0(%r: index):
+    %v = memref.load %x[%r, %c] : memref<80x12xf32>
+    %q = arith.mulf %v, %v : f32
+    memref.store %q, %y[%r, %c] : memref<80x12xf32>
+    kern.yield %q : f32
+  } -> f32
+  %m = kern.sweep [80] combine [1] {
+  ^bb0(%r: index):
+    %v = memref.load %x[%r, %c] : memref<80x12xf32>
+    %d = arith.subf %v, %s : f32
+    kern.yield %d : f32
+  } -> f32
+  memref.store %m, %z[%c] : memref<12xf32>
+  kern.end
+}""")
+
+
+def scatter(name, n, sizes, table, bound=None, t="f32", xt="f32", y="$t, $c", key="", rows=None, linear=False, add="%o, %a"):
+    """y[key of the source, column] += x[source, column]; `key` makes %ki of the drawn %k."""
+    rows = [n] if rows is None else rows
+    row_names, sweep_names = [f"%c{i}" for i in range(len(rows))], [f"%s{i}" for i in range(len(sizes))]
+    dims = lambda v: "x".join(map(str, v)) + "x"
+    shape = [table if d == "$t" else d for d in (["$t"] + rows if y == "$t, $c" else rows + ["$t"])]
+    where = ", ".join(["%ki"] + row_names if y == "$t, $c" else row_names + ["%ki"])
+    at = ""
+    if linear:
+        at = f"    %at = affine.apply affine_map<(d0)[s0] -> (s0 * {n} + d0)>({row_names[0]})[%ki]\n"
+        shape, where = [table * n], "%at"
+    m, ix, mx = f"memref<{dims(shape)}{t}>", f"memref<{dims(sizes)}i32>", f"memref<{dims(sizes)}{dims(rows)}{xt}>"
+    widen = f"%a = arith.extf %v : {xt} to {t}" if xt != t else f"%a = arith.mulf %v, %v : {t}"
+    key = key or "%ki = arith.index_cast %k : i32 to index"
+    print(f"""
+kern.kernel @{name} rows {rows} along "row" writes [2] attributes {{bounds = array<i64: {bound or table}, 0, 0>}} {{
+^bb0({", ".join(f"{c}: index" for c in row_names)}, %i: {ix}, %x: {mx}, %y: {m}):
+  kern.sweep {sizes} combine [] {{
+  ^bb0({", ".join(f"{j}: index" for j in sweep_names)}):
+    %k = memref.load %i[{", ".join(sweep_names)}] : {ix}
+    {key}
+    %v = memref.load %x[{", ".join(sweep_names + row_names)}] : {mx}
+    {widen}
+{at}    %o = memref.load %y[{where}] : {m}
+    %s = arith.addf {add} : {t}
+    memref.store %s, %y[{where}] : {m}
+    kern.yield
+  }}
+  kern.end
+}}""")
+
+
+def scatters():
+    """Sums into rows that an index chooses: each in the order of the sources."""
+    for n in [1, 3, 8, 64, 100, 1000]:
+        scatter(f"few_{n}", n, [300], 11)
+        scatter(f"many_{n}", n, [7, 50], 700, xt="bf16")
+    scatter("chunks", 12, [5, 1000], 40)
+    scatter("one_key", 36, [3, 400], 50, bound=1)
+    scatter("wide", 2100, [70], 5)
+    scatter("batches", 4, [2, 150], 30, rows=[3, 4])
+    scatter("transposed", 20, [130], 17, y="$c, $t")
+    scatter("linear", 24, [130], 17, linear=True, add="%a, %o")
+    scatter("doubles", 10, [300], 9, t="f64", xt="f32")
+    scatter("clamped", 8, [300], 9, bound=30, key="""%most = arith.constant 8 : i32
+    %low = arith.minsi %k, %most : i32
+    %ki = arith.index_cast %low : i32 to index""")
+    scatter("short", 8, [63], 9)
+    # A sum of two drawn indices is one index. Two indices, or what is no sum, is one thread's work.
+    for name, table, at, value in [("summed", "9x12", "%kj, %c", "addf %o, %v"),
+                                   ("pairs", "5x5x12", "%li, %ki, %c", "addf %o, %v"),
+                                   ("latest", "9x12", "%ki, %c", "subf %o, %v")]:
+        print(f"""
+kern.kernel @{name} rows [12] along "row" writes [2] attributes {{bounds = array<i64: 5, 0, 0>}} {{
+^bb0(%c: index, %i: memref<2x90xi32>, %x: memref<90x12xf32>, %y: memref<{table}xf32>):
+  %zero = arith.constant 0 : index
+  %one = arith.constant 1 : index
+  kern.sweep [90] combine [] {{
+  ^bb0(%r: index):
+    %k = memref.load %i[%zero, %r] : memref<2x90xi32>
+    %l = memref.load %i[%one, %r] : memref<2x90xi32>
+    %ki = arith.index_cast %k : i32 to index
+    %li = arith.index_cast %l : i32 to index
+    %kj = affine.apply affine_map<(d0, d1) -> (d0 + d1)>(%ki, %li)
+    %v = memref.load %x[%r, %c] : memref<90x12xf32>
+    %o = memref.load %y[{at}] : memref<{table}xf32>
+    %s = arith.{value} : f32
+    memref.store %s, %y[{at}] : memref<{table}xf32>
+    kern.yield
+  }}
+  kern.end
+}}""")
+
+
 def indices():
     for n in SIZES:
         print(f"""
@@ -376,6 +553,23 @@ def products():
     product("rows1024", 24, 60, 1024, 0, 0)
 
 
+def halves():
+    # Products of 16-bit operands whose rows are multiples of 16 bytes: those of tensor cores.
+    for ta in (0, 1):
+        for tb in (0, 1):
+            for t in ("bf16", "f16"):
+                product(f"{t}_{ta}{tb}", 136, 200, 72, ta, tb, types=(t, t, t))
+            product(f"acc_{ta}{tb}", 72, 144, 200, ta, tb, acc=True, types=("bf16", "bf16", "f32"))
+            product(f"bias_{ta}{tb}", 200, 64, 64, ta, tb, epi="bias", types=("bf16", "bf16", "bf16"))
+            product(f"ct_{ta}{tb}", 64, 136, 136, ta, tb, tc=True, types=("f16", "f16", "f32"))
+            product(f"batch_{ta}{tb}", 64, 72, 80, ta, tb, batch=(3, 2), epi="index", types=("bf16", "bf16", "f32"))
+    product("deep", 64, 64, 760, 0, 0, types=("bf16", "bf16", "f32"))  # twice through a ring of stages
+    product("many", 64, 64, 64, 0, 1, batch=(150,), types=("bf16", "bf16", "f32"))  # tiles, not blocks
+    # Rows that are no multiple of 16 bytes, and too few of them for wgmma.
+    product("odd", 64, 68, 68, 0, 0, types=("bf16", "bf16", "f32"))
+    product("few", 8, 128, 128, 0, 0, types=("bf16", "bf16", "f32"))
+
+
 def depth():
     # Depths of several cache blocks (kern-run --block-k); the bits must not show it.
     for ta, tb in [(0, 0), (0, 1), (1, 0)]:
@@ -436,5 +630,5 @@ def attention_bench():
                 attention_kernel(f"{'bwd' if back else 'fwd'}_{mask}_{B}x{T}", B, T, T, 12, 12, 64, mask=mask, back=back, flops=True)
 
 
-{f.__name__: f for f in (elementwise, sweeps, chains, indices, functions, functions_without_f64, products, depth, attention,
+{f.__name__: f for f in (elementwise, sweeps, chains, columns, scatters, indices, functions, functions_without_f64, products, halves, depth, attention,
                          attention_bench)}[sys.argv[1]]()

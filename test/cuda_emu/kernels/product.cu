@@ -1,5 +1,8 @@
 // One product; the test chooses the shape with -D.
 #include "r1.cuh"
+#ifdef S_WGMMA
+#include "product_wgmma.cuh"
+#endif
 struct Shape {
   static constexpr int M = S_M, N = S_N, K = S_K, B0 = S_B0, B1 = S_B1, B2 = S_B2;
   static constexpr int AB0 = S_AB0, AB1 = S_AB1, AB2 = S_AB2, AM = S_AM, AK = S_AK;
@@ -13,13 +16,24 @@ struct Epilogue {
     return r1::cast<S_TC>(S_ACCUMULATE ? sum : sum + bias[n]);
   }
 };
-#ifdef S_MMA
+#ifdef S_WGMMA
+constexpr int kBlocks = r1::product_wgmma_blocks<Shape>(), kThreads = 384;
+#elif defined(S_MMA)
 constexpr int kBlocks = r1::product_mma_blocks<Shape>(), kThreads = 256;
 #else
 using Tile = S_TILE;
 constexpr int kBlocks = r1::product_blocks<Shape, Tile>();
 constexpr int kThreads = r1::product_threads<Shape, Tile>();
 #endif
+#ifdef S_WGMMA
+R1_KERNEL(product, kThreads)
+(R1_MAP(a), R1_MAP(b), R1_ARG(S_TC) c, const float *R1_RESTRICT bias) {
+  r1::product_wgmma<Shape, S_TA>(a, b, c, Epilogue{bias});
+}
+R1_ENTRY_SHARED(product, 4, kBlocks, kThreads, r1::product_wgmma_shared<Shape>(),
+                r1::tensor_map(a[0], 2, S_MAPA, 128), r1::tensor_map(a[1], 2, S_MAPB, 128),
+                (S_TC *)a[2], (const float *)a[3])
+#else
 R1_KERNEL(product, kThreads)
 (R1_ARG(const S_TA) a, R1_ARG(const S_TB) b, R1_ARG(S_TC) c, const float *R1_RESTRICT bias) {
 #ifdef S_MMA
@@ -30,3 +44,4 @@ R1_KERNEL(product, kThreads)
 }
 R1_ENTRY(product, 4, kBlocks, kThreads, (const S_TA *)a[0], (const S_TB *)a[1], (S_TC *)a[2],
          (const float *)a[3])
+#endif

@@ -1,0 +1,35 @@
+// Images and their functions: shared libraries of emulated kernels (runtime/emu).
+#pragma once
+#include "runtime/device/Device.h"
+#include "runtime/emu/Emu.h"
+#include "runtime/r1rt.h"
+#include <cuda.h>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fake {
+
+struct Function {
+  r1_kernel_fn run;
+  r1emu_kernel what; // as its entry says
+};
+
+class Module {
+public:
+  /// An ELF file, as its header describes it; or PTX, which the stand-in of NVRTC makes to name a file.
+  explicit Module(const void *image);
+  ~Module();
+  Module(const Module &) = delete;
+  Module &operator=(const Module &) = delete;
+  Function *find(const std::string &name);
+
+private:
+  void *library = nullptr;
+  std::vector<std::unique_ptr<Function>> functions;
+};
+
+/// Runs a kernel with all processors; throws what the emulator finds wrong.
+void runKernel(const Function &f, std::vector<void *> args);
+
+} // namespace fake
