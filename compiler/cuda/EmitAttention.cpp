@@ -1,8 +1,10 @@
-// kern.intrinsic "flash_attention" and its adjoint -> calls of the prelude's templates; the mask is
-// a functor, inlined.
+// kern.intrinsic "flash_attention" and its adjoint -> calls of the prelude's templates: on tensor cores
+// where the elements are bf16 or f16 and rows are whole pieces of 16 bytes. The mask is a functor,
+// inlined, and for tensor cores says as well what it knows of a whole tile.
 #include "compiler/cuda/Emit.h"
 #include "compiler/pch.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include <cmath>
 
 using namespace mlir;
@@ -16,6 +18,124 @@ int64_t tileRows(int64_t channels, bool backward) {
   int64_t k = ceilDiv(channels, 16) * 16;
   return 8 * (backward ? pick(k <= 64, 8, pick(k <= 128, 4, 1)) : pick(k <= 128, 8, 2));
 }
+
+/// Rows of a tile of queries and of keys, as attention_mma.cuh plans them.
+int64_t tensorQueryRows(int64_t channels, bool backward) {
+  int64_t k = ceilDiv(channels, 16) * 16;
+  return k <= (backward ? 64 : 128) ? 128 : 64;
+}
+constexpr int64_t tensorKeyRows = 64;
+
+/// As attention_mma_fits says, of this kernel.
+bool tensorCores(const Kernel &k, unsigned inputs, unsigned captures, int64_t channels,
+                 bool backward, double scale) {
+  Type element = k.args[0].element;
+  if ((!element.isBF16() && !element.isF16()) || channels % 8 ||
+      channels > (backward ? 128 : 256) || !(scale > 0))
+    return false;
+  for (auto [i, arg] : llvm::enumerate(k.args))
+    if ((i < inputs || i >= inputs + captures) && arg.align % 16)
+      return false;
+  return true;
+}
+
+/// What a mask says of all pairs of queries t0 … t1 and keys s0 … s1, in the words of
+/// attention_mma.cuh: indices, constants and integers of a table are spans, comparisons of spans are
+/// none, some or all. What is not understood is "some".
+class Reach {
+public:
+  Reach(Block &lambda, const Kernel &k, unsigned inputs)
+      : lambda(lambda), k(k), inputs(inputs) {}
+
+  std::string of(Value v) {
+    IntegerAttr c;
+    if (matchPattern(v, m_Constant(&c)))
+      return c.getValue().isZero() ? "0" : "2";
+    Operation *op = v.getDefiningOp();
+    if (!op)
+      return "1";
+    if (isa<arith::AndIOp, arith::OrIOp>(op)) {
+      std::string a = of(op->getOperand(0)), b = of(op->getOperand(1));
+      return (isa<arith::AndIOp>(op) ? "r1::both(" : "r1::either(") + a + ", " + b + ")";
+    }
+    if (isa<arith::XOrIOp>(op) && matchPattern(op->getOperand(1), m_One()))
+      return "r1::opposite(" + of(op->getOperand(0)) + ")";
+    auto cmp = dyn_cast<arith::CmpIOp>(op);
+    auto x = cmp ? span(cmp.getLhs()) : std::nullopt, y = cmp ? span(cmp.getRhs()) : std::nullopt;
+    if (!x || !y)
+      return "1";
+    used = true;
+    switch (cmp.getPredicate()) {
+    case arith::CmpIPredicate::eq:
+      return "r1::equal(" + *x + ", " + *y + ")";
+    case arith::CmpIPredicate::ne:
+      return "r1::opposite(r1::equal(" + *x + ", " + *y + "))";
+    case arith::CmpIPredicate::sle:
+      return "r1::at_most(" + *x + ", " + *y + ")";
+    case arith::CmpIPredicate::sge:
+      return "r1::at_most(" + *y + ", " + *x + ")";
+    case arith::CmpIPredicate::slt:
+      return "r1::below(" + *x + ", " + *y + ")";
+    case arith::CmpIPredicate::sgt:
+      return "r1::below(" + *y + ", " + *x + ")";
+    default:
+      return "1";
+    }
+  }
+  /// Does the mask say anything beyond "some"?
+  bool used = false;
+
+private:
+  std::optional<std::string> span(Value v) {
+    static const char *const ends[][2] = {{"b", "b"}, {"t0", "t1"}, {"s0", "s1"}};
+    for (unsigned i = 0; i < 3; ++i)
+      if (v == lambda.getArgument(i))
+        return std::string("r1::Span{") + ends[i][0] + ", " + ends[i][1] + "}";
+    IntegerAttr c;
+    if (matchPattern(v, m_Constant(&c)) && c.getValue().getSignificantBits() <= 32) {
+      std::string n = std::to_string(c.getValue().getSExtValue());
+      return "r1::Span{" + n + ", " + n + "}";
+    }
+    Operation *op = v.getDefiningOp();
+    if (op && isa<arith::IndexCastOp>(op) && !op->getResult(0).getType().isInteger(64) &&
+        !op->getOperand(0).getType().isInteger(64))
+      return span(op->getOperand(0));
+    auto load = dyn_cast_or_null<memref::LoadOp>(op);
+    return load ? table(load) : std::nullopt;
+  }
+  /// Integers of a table that one of t and s, or none of them, runs through.
+  std::optional<std::string> table(memref::LoadOp load) {
+    auto from = dyn_cast<BlockArgument>(load.getMemRef());
+    if (!from || from.getOwner() != &lambda || !load.getType().isInteger(32))
+      return std::nullopt;
+    auto shape = load.getMemRefType().getShape();
+    int64_t stride = 1, step = 0;
+    std::string place, count = "1";
+    for (int64_t i = int64_t(shape.size()) - 1; i >= 0; stride *= shape[i--]) {
+      Value index = load.getIndices()[i];
+      std::string by = " * " + std::to_string(stride);
+      IntegerAttr c;
+      if (matchPattern(index, m_Constant(&c)))
+        place += " + " + std::to_string(c.getInt() * stride);
+      else if (index == lambda.getArgument(0))
+        place += " + b" + by;
+      else if (step == 0 && (index == lambda.getArgument(1) || index == lambda.getArgument(2))) {
+        bool query = index == lambda.getArgument(1);
+        step = stride;
+        place += std::string(query ? " + t0" : " + s0") + by;
+        count = query ? "t1 - t0 + 1" : "s1 - s0 + 1";
+      } else {
+        return std::nullopt;
+      }
+    }
+    return "r1::span_of(" + k.args[inputs + from.getArgNumber() - 3].name + place + ", " + count +
+           ", " + std::to_string(step) + ")";
+  }
+
+  Block &lambda;
+  const Kernel &k;
+  unsigned inputs;
+};
 
 } // namespace
 
@@ -65,32 +185,48 @@ LogicalResult emitAttention(kern::IntrinsicOp op, Kernel &k) {
   text.open("R1_FN bool operator()(int b, int t, int s) const");
   if (failed(body.emitBlock(&lambda)))
     return failure();
-  text.line("return " + body.number(lambda.getTerminator()->getOperand(0)) + ";");
+  Value verdict = lambda.getTerminator()->getOperand(0);
+  text.line("return " + body.number(verdict) + ";");
   text.close();
+  bool tensor = tensorCores(k, inputs, captures, K, backward, scale);
+  if (tensor) {
+    Reach reach(lambda, k, inputs);
+    std::string tiles = reach.of(verdict);
+    if (reach.used || tiles == "2") {
+      text.open("R1_FN r1::Reach reach(int b, int t0, int t1, int s0, int s1) const");
+      text.line("return " + tiles + ";");
+      text.close();
+    }
+  }
   text.close("};");
 
   MLIRContext *context = op.getContext();
-  k.math.emplace("exp", OperationName(math::ExpOp::getOperationName(), context));
   std::string args;
   for (unsigned i = 0; i < k.args.size(); ++i)
     if (i < inputs || i >= inputs + captures)
       args += k.args[i].name + ", ";
   if (!backward && op.getWrites().size() == 1)
     args += "(float *)nullptr, ";
-  args += allow + "{" + llvm::join(captured, ", ") + "}, ";
-  args += "[](float x) { return r1::exp(x); }";
+  args += allow + "{" + llvm::join(captured, ", ") + "}";
+  if (!tensor) { // tensor cores have an exponential of their own
+    k.math.emplace("exp", OperationName(math::ExpOp::getOperationName(), context));
+    args += ", [](float x) { return r1::exp(x); }";
+  }
   if (!backward) {
     k.math.emplace("log", OperationName(math::LogOp::getOperationName(), context));
     args += ", [](float x) { return r1::log(x); }";
   }
-  int64_t rows = tileRows(K, backward);
+  int64_t rows = tensor ? tensorQueryRows(K, backward) : tileRows(K, backward);
+  int64_t keyRows = tensor ? tensorKeyRows : rows;
   k.grid.threads = 128;
-  k.grid.blocks = B * H * ceilDiv(T, rows) + (backward ? B * G * ceilDiv(S, rows) : 0);
-  std::string way = backward ? "attention_backward" : "attention_forward";
+  k.grid.blocks = B * H * ceilDiv(T, rows) + (backward ? B * G * ceilDiv(S, keyRows) : 0);
+  std::string way = std::string(backward ? "attention_backward" : "attention_forward") +
+                    (tensor ? "_mma" : "");
   text.line("static_assert(r1::" + way + "_blocks<" + shape + ">() == " + Twine(k.grid.blocks) +
             " && r1::attention_threads == " + Twine(k.grid.threads) + ", \"the grid\");");
   k.body.line(op.getLoc(), "r1::" + way + "<" + shape + ">(" + args + ");");
-  k.why = std::to_string(rows) + (backward ? " queries, then keys," : " queries") + " per block";
+  k.why = (tensor ? "tensor cores, " : "") + std::to_string(rows) + " queries" +
+          (backward ? ", then " + std::to_string(keyRows) + " keys," : "") + " per block";
   return success();
 }
 

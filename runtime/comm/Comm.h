@@ -66,6 +66,10 @@ public:
   virtual void abort(int code, const std::string &text) = 0;
 };
 
+/// What is wrong on the first rank where something is: all ranks tell, and all return the same, so that
+/// none goes on alone and waits for the others in vain.
+Status firstError(Comm &comm, const Status &mine);
+
 /// The world of one rank.
 std::unique_ptr<Comm> oneRank();
 

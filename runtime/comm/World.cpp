@@ -117,6 +117,17 @@ private:
 };
 } // namespace
 
+Status firstError(Comm &comm, const Status &mine) {
+  std::string text = mine ? "" : std::to_string(mine.exitCode()) + " " + mine.message();
+  R1RT_ASSIGN(std::vector<std::string> all, comm.gatherText(text));
+  for (size_t r = 0; r < all.size(); ++r)
+    if (size_t space = all[r].find(' '); space != std::string::npos) {
+      Status st = Status::error(all[r].substr(space + 1), ExitClass(std::stoi(all[r])));
+      return all.size() > 1 ? st.withContext("rank " + std::to_string(r)) : st;
+    }
+  return Status::ok();
+}
+
 std::unique_ptr<Comm> oneRank() { return std::make_unique<OneRank>(); }
 
 Result<std::unique_ptr<Comm>> worldOver(WireOpener open, const CommOptions &options) {

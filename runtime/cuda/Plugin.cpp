@@ -62,6 +62,8 @@ struct Gpu {
   CUdevice id = 0;
   CUcontext context = nullptr;
   CUstream stream = nullptr, copies = nullptr;
+  CUstream side = nullptr; // for what crosses between ranks; made when asked for
+  CUevent programsDone = nullptr, sideDone = nullptr;
   r1_accelerator_info info = {};
   std::vector<CUdeviceptr> memory;
   std::vector<CUmodule> modules;
@@ -139,13 +141,16 @@ void close(void *device) {
   Gpu &g = gpu(device);
   if (g.context) {
     g.driver.cuCtxSetCurrent(g.context);
-    for (CUstream s : {g.copies, g.stream})
+    for (CUstream s : {g.copies, g.side, g.stream})
       if (s)
         g.driver.cuStreamSynchronize(s);
     for (auto &p : g.programs)
       freeProgram(g, *p);
     for (CUevent e : g.clocks)
       g.driver.cuEventDestroy(e);
+    for (CUevent e : {g.programsDone, g.sideDone})
+      if (e)
+        g.driver.cuEventDestroy(e);
     g.functions.clear(); // products before their library
     g.lt.reset();
     for (CUmodule m : g.modules)
@@ -154,7 +159,7 @@ void close(void *device) {
       g.driver.cuMemFree(p);
     if (g.staging)
       g.driver.cuMemFreeHost(g.staging);
-    for (CUstream s : {g.copies, g.stream})
+    for (CUstream s : {g.copies, g.side, g.stream})
       if (s)
         g.driver.cuStreamDestroy(s);
     g.driver.cuDevicePrimaryCtxRelease(g.id);
@@ -170,8 +175,9 @@ const char *start(Gpu &g, int32_t index) {
   int count = 0, major = 0, minor = 0;
   R1_TRY_CU(cuDeviceGetCount(&count));
   if (index >= count) {
-    g.wrong = "device " + std::to_string(index) + " was asked for, and this machine has " +
-              std::to_string(count);
+    g.wrong = "device " + std::to_string(index) + " (counted from 0) was asked for, and this machine has " +
+              std::to_string(count) +
+              "\nhelp: each rank takes a GPU of its own; start as many on a machine as it has GPUs";
     return g.wrong.c_str();
   }
   R1_TRY_CU(cuDeviceGet(&g.id, index));
@@ -301,26 +307,26 @@ const char *load(void *device, const r1_kernel *kernel, const void **function) {
   return failed(g, "it has no code for a GPU", f);
 }
 
-const char *issue(Gpu &g, Launch &l) {
+const char *issue(Gpu &g, Launch &l, CUstream stream) {
   if (!l.function) {
-    R1_TRY_CU(cuMemsetD8Async(l.addresses[0], 0, l.bytes, g.stream));
+    R1_TRY_CU(cuMemsetD8Async(l.addresses[0], 0, l.bytes, stream));
     return nullptr;
   }
   Function &f = *l.function;
   if (f.product)
-    R1_TRY_TEXT(failed(g, f.product->issue(l.addresses.data(), g.stream), f));
+    R1_TRY_TEXT(failed(g, f.product->issue(l.addresses.data(), stream), f));
   else
     R1_TRY_TEXT(failed(g,
                        g.driver.cuLaunchKernel(f.handle, f.kernel->blocks, 1, 1, f.kernel->block_threads,
-                                               1, 1, f.kernel->shared_bytes, g.stream, l.params.data(),
+                                               1, 1, f.kernel->shared_bytes, stream, l.params.data(),
                                                nullptr),
                        "cuLaunchKernel", &f));
-  return g.sync ? failed(g, g.driver.cuStreamSynchronize(g.stream), "cuStreamSynchronize", &f) : nullptr;
+  return g.sync ? failed(g, g.driver.cuStreamSynchronize(stream), "cuStreamSynchronize", &f) : nullptr;
 }
 
 const char *issueAll(Gpu &g, Program &p) {
   for (Launch &l : p.launches)
-    R1_TRY_TEXT(issue(g, l));
+    R1_TRY_TEXT(issue(g, l, g.stream));
   return nullptr;
 }
 
@@ -443,7 +449,7 @@ const char *timed(void *device, void *made, uint32_t slot, double *seconds) {
   R1_TRY_TEXT(sendIn(g, p, p.slots[slot]));
   R1_TRY_CU(cuEventRecord(g.clocks[0], g.stream));
   for (size_t i = 0; i < p.launches.size(); ++i) {
-    R1_TRY_TEXT(issue(g, p.launches[i]));
+    R1_TRY_TEXT(issue(g, p.launches[i], g.stream));
     R1_TRY_CU(cuEventRecord(g.clocks[i + 1], g.stream));
   }
   R1_TRY_TEXT(sendOut(g, p, p.slots[slot]));
@@ -456,12 +462,49 @@ const char *timed(void *device, void *made, uint32_t slot, double *seconds) {
   return nullptr;
 }
 
+const char *side(void *device, void **stream) {
+  Gpu &g = gpu(device);
+  if (!g.side) {
+    R1_TRY_CU(cuStreamCreate(&g.side, CU_STREAM_NON_BLOCKING));
+    R1_TRY_CU(cuEventCreate(&g.programsDone, CU_EVENT_DISABLE_TIMING));
+    R1_TRY_CU(cuEventCreate(&g.sideDone, CU_EVENT_DISABLE_TIMING));
+  }
+  *stream = g.side;
+  return nullptr;
+}
+
+const char *sideWaits(void *device) {
+  Gpu &g = gpu(device);
+  R1_TRY_CU(cuEventRecord(g.programsDone, g.stream));
+  R1_TRY_CU(cuStreamWaitEvent(g.side, g.programsDone, 0));
+  return nullptr;
+}
+
+const char *waitForSide(void *device) {
+  Gpu &g = gpu(device);
+  R1_TRY_CU(cuEventRecord(g.sideDone, g.side));
+  R1_TRY_CU(cuStreamWaitEvent(g.stream, g.sideDone, 0));
+  return nullptr;
+}
+
+const char *launchOnSide(void *device, const r1_accelerator_op *op) {
+  Gpu &g = gpu(device);
+  Launch l = {};
+  l.function = static_cast<Function *>(const_cast<void *>(op->function));
+  l.addresses.assign(op->args, op->args + op->n_args);
+  l.bytes = op->bytes;
+  for (CUdeviceptr &a : l.addresses)
+    l.params.push_back(&a);
+  return issue(g, l, g.side);
+}
+
 } // namespace
 
 extern "C" __attribute__((visibility("default"))) const r1_accelerator_api *
 r1_accelerator_get_api(void) {
   static const r1_accelerator_api api = {R1_ACCELERATOR_ABI, open, close,  info,    alloc,
                                          copyIn,             copyOut, load, program, memory,
-                                         start,              finish,  timed, wait};
+                                         start,              finish,  timed, wait,    side,
+                                         sideWaits,          waitForSide,    launchOnSide};
   return &api;
 }

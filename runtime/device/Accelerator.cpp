@@ -78,5 +78,15 @@ Status Accelerator::timed(void *program, uint32_t slot, double *seconds) {
   return status(api->timed(device, program, slot, seconds));
 }
 Status Accelerator::wait() { return status(api->wait(device)); }
+Result<void *> Accelerator::side() {
+  void *stream = nullptr;
+  R1RT_TRY(status(api->side(device, &stream)));
+  return stream;
+}
+Status Accelerator::sideWaits() { return status(api->side_waits(device)); }
+Status Accelerator::waitForSide() { return status(api->wait_for_side(device)); }
+Status Accelerator::launchOnSide(const r1_accelerator_op &op) {
+  return status(api->launch_on_side(device, &op));
+}
 
 } // namespace r1rt

@@ -14,7 +14,7 @@
 extern "C" {
 
 /** Counts up with every change of this part of the file; a plugin of another number is refused. */
-#define R1_ACCELERATOR_ABI 2
+#define R1_ACCELERATOR_ABI 3
 
 /** Runs of one program that may be under way at once, each with host memory of its own. */
 #define R1_ACCELERATOR_SLOTS 2
@@ -79,6 +79,13 @@ typedef struct r1_accelerator_api {
   /** A whole run, `finish` included; adds to `seconds` what each op took. */
   const char *(*timed)(void *device, void *program, uint32_t slot, double *seconds);
   const char *(*wait)(void *device);
+  /** A second stream, for what crosses between ranks while programs run: the driver's handle of it
+   * (CUstream), null where every call is done when it returns. */
+  const char *(*side)(void *device, void **stream);
+  /** What is put on the second stream from now on waits for all runs so far; and the other way round. */
+  const char *(*side_waits)(void *device);
+  const char *(*wait_for_side)(void *device);
+  const char *(*launch_on_side)(void *device, const r1_accelerator_op *op);
 } r1_accelerator_api;
 }
 
@@ -107,6 +114,10 @@ public:
   Status finish(void *program, uint32_t slot);
   Status timed(void *program, uint32_t slot, double *seconds);
   Status wait();
+  Result<void *> side();
+  Status sideWaits();
+  Status waitForSide();
+  Status launchOnSide(const r1_accelerator_op &op);
 
 private:
   Accelerator(const r1_accelerator_api *api, void *device) : api(api), device(device) {}

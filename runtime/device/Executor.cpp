@@ -226,12 +226,8 @@ Result<std::unique_ptr<Executor>> Executor::create(Device &device, const r1_modu
     if (c.bytes > module.arena_bytes || c.offset > module.arena_bytes - c.bytes)
       return Status::error("the compiled module is broken: a constant lies outside of the arena");
   }
-  if (accelerator && (shards > 1 || ranks))
-    return Status::error("device(shards = " + std::to_string(shards) +
-                             ") is not supported yet on an accelerator; use the target cpu",
-                         ExitClass::program);
   if (accelerator)
-    return createDeviceExecutor(device, module, *accelerator);
+    return createDeviceExecutor(device, module, *accelerator, ranks);
   auto e = std::make_unique<CpuExecutor>(device, module, ranks);
   R1RT_TRY(e->prepare());
   return std::unique_ptr<Executor>(std::move(e));

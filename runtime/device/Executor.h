@@ -130,7 +130,7 @@ protected:
 
 /// The executor of a device with memory of its own (DeviceExecutor.cpp).
 Result<std::unique_ptr<Executor>> createDeviceExecutor(Device &device, const r1_module &module,
-                                                       Accelerator &accelerator);
+                                                       Accelerator &accelerator, Ranks *ranks);
 
 const r1_field *findField(const r1_field *fields, uint32_t n, std::string_view name);
 

@@ -149,6 +149,18 @@ const char *timed(void *device, void *made, uint32_t slot, double *seconds) {
 }
 
 const char *wait(void *) { return nullptr; }
+
+const char *side(void *, void **stream) {
+  *stream = nullptr;
+  return nullptr;
+}
+const char *launchOnSide(void *device, const r1_accelerator_op *o) {
+  Host::Op op = {reinterpret_cast<r1_kernel_fn>(const_cast<void *>(o->function)), {}, o->bytes};
+  for (uint32_t a = 0; a < o->n_args; ++a)
+    op.args.push_back(pointer(o->args[a]));
+  runOne(host(device), op);
+  return nullptr;
+}
 void close(void *device) { delete &host(device); }
 
 } // namespace
@@ -156,7 +168,8 @@ void close(void *device) { delete &host(device); }
 const r1_accelerator_api *hostAccelerator() {
   static const r1_accelerator_api api = {R1_ACCELERATOR_ABI, openHost, close,  info,  alloc,
                                          copyIn,             copyOut,  load,   program, memory,
-                                         start,              finish,   timed,  wait};
+                                         start,              finish,   timed,  wait,    side,
+                                         wait,               wait,     launchOnSide};
   return &api;
 }
 

@@ -105,6 +105,8 @@ typedef struct {
   /** The box at `at` (innermost first) to shared memory; its bytes then count for the barrier. */
   void (*bulk_copy)(r1emu_block *, void *to, const r1emu_map *map, const int *at, void *barrier,
                     r1emu_site);
+  /** setmaxnreg: registers of each thread of this warp. */
+  void (*registers)(r1emu_block *, int count, r1emu_site);
   /** `d` are the n / 2 sums of this thread, which are not to be touched before a wait. */
   void (*wgmma)(r1emu_block *, const r1emu_wgmma *, float *d, r1emu_site);
   void (*wgmma_fence)(r1emu_block *);

@@ -63,7 +63,7 @@ void Block::startAsync() {
   }
   for (int w = 0; w * kWarp < head.threads; ++w) {
     warps[w].products.clear();
-    warps[w].done = warps[w].awaited = 0;
+    warps[w].done = warps[w].awaited = warps[w].registers = 0;
     warps[w].inWgmma = 0;
   }
 }
@@ -286,6 +286,20 @@ std::vector<uint32_t> Block::chunks(uint64_t descriptor, bool across, int first,
   return out;
 }
 
+/// A processor has 65536 registers, which the block's warps have in equal parts at its start. Those that
+/// have not asked may still go down to 24.
+void Block::registers(int count, r1emu_site site) {
+  warps[head.thread / kWarp].registers = count;
+  int n = (head.threads + kWarp - 1) / kWarp, all = std::min(65536 / (n * kWarp) / 8 * 8, 248) * n, used = 0;
+  for (int w = 0; w < n; ++w)
+    used += warps[w].registers ? warps[w].registers : 24;
+  if (used > all)
+    fault(head.thread, site,
+          "registers_up to %d waits for ever: the block's warps would have %d registers per lane, and there are "
+          "%d",
+          count, used, all);
+}
+
 void Block::wgmmaFence() { threads[head.thread].fenced = true; }
 
 void Block::wgmma(const r1emu_wgmma &what, float *d, r1emu_site site) {
@@ -336,9 +350,16 @@ void Block::wgmmaCommit() { ++threads[head.thread].productGroup; }
 
 void Block::wgmmaWait(int groups, r1emu_site site) {
   int self = head.thread;
-  exchange(&groups, sizeof groups, "wgmma_wait", 0, site);
   Warp &w = warps[self / kWarp];
   Thread &t = threads[self];
+  const void *given = exchange(&t.productGroup, sizeof t.productGroup, "wgmma_wait", ~0u, site);
+  for (int l = 0; l < kWarp; ++l) {
+    int other;
+    memcpy(&other, static_cast<const char *>(given) + l * R1EMU_LANE_BYTES, sizeof other);
+    if (other != t.productGroup)
+      fault(self, site, "wgmma_wait after %d groups of wgmmas, but lane %d has committed %d", t.productGroup,
+            l, other);
+  }
   t.fenced = false;
   int awaited = t.productGroup - groups;
   if (w.products.empty() || w.products.front().group >= awaited)

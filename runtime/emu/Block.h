@@ -90,6 +90,7 @@ struct Warp {
   alignas(16) char given[2][kWarp][R1EMU_LANE_BYTES];
   std::deque<Wgmma> products; // under way, in order
   int done = 0;               // wgmmas before these
+  int registers = 0;          // that its threads have asked for; 0: not
   int awaited = 0;            // the lanes in inWgmma wait for the groups below this one
 };
 
@@ -129,6 +130,7 @@ public:
   void barrierWait(void *at, unsigned parity, r1emu_site site);
   void fenceAsync();
   void bulkCopy(void *to, const r1emu_map &map, const int *at, void *barrier, r1emu_site site);
+  void registers(int count, r1emu_site site);
   void wgmma(const r1emu_wgmma &what, float *d, r1emu_site site);
   void wgmmaFence();
   void wgmmaCommit();

@@ -111,6 +111,7 @@ const r1emu_api *r1emu_get_api(void) {
       [](r1emu_block *b) { Block::of(b).fenceAsync(); },
       [](r1emu_block *b, void *to, const r1emu_map *map, const int *at, void *barrier,
          r1emu_site site) { Block::of(b).bulkCopy(to, *map, at, barrier, site); },
+      [](r1emu_block *b, int count, r1emu_site site) { Block::of(b).registers(count, site); },
       [](r1emu_block *b, const r1emu_wgmma *what, float *d, r1emu_site site) {
         Block::of(b).wgmma(*what, d, site);
       },

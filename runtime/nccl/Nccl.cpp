@@ -32,20 +32,11 @@ static Result<const r1_nccl_api *> loadPlugin(const std::string &file, int32_t &
 
 //===--- the beginning and the end --------------------------------------------------===//
 
-/// What is wrong on this rank, or "", as all ranks hear it: then all return the error of the first that
-/// has one, and none waits for another in vain.
-static Status allWell(Comm &comm, const std::string &wrong, ExitClass cls) {
-  R1RT_ASSIGN(std::vector<std::string> all, comm.gatherText(wrong));
-  for (size_t r = 0; r < all.size(); ++r)
-    if (!all[r].empty())
-      return Status::error("rank " + std::to_string(r) + ": " + all[r], cls);
-  return Status::ok();
-}
-
 Result<std::unique_ptr<NcclRanks>> NcclRanks::create(Comm &comm, const NcclOptions &options) {
   int32_t version = 0;
   auto api = loadPlugin(options.plugin, version);
-  R1RT_TRY(allWell(comm, api ? "" : api.status().message(), ExitClass::commandLine));
+  R1RT_TRY(firstError(comm, api ? Status::ok()
+                                : Status::error(api.status().message(), ExitClass::commandLine)));
   R1RT_ASSIGN(std::vector<std::string> versions, comm.gatherText(std::to_string(version)));
   for (size_t r = 1; r < versions.size(); ++r)
     if (versions[r] != versions[0])
@@ -55,12 +46,12 @@ Result<std::unique_ptr<NcclRanks>> NcclRanks::create(Comm &comm, const NcclOptio
                            ExitClass::commandLine);
   r1_nccl_id id = {};
   const char *wrong = comm.rank() == 0 ? (*api)->unique_id(&id) : nullptr;
-  R1RT_TRY(allWell(comm, wrong ? wrong : "", ExitClass::stage));
+  R1RT_TRY(firstError(comm, wrong ? Status::error(wrong) : Status::ok()));
   R1RT_TRY(comm.broadcast(&id, sizeof id, 0));
   std::unique_ptr<NcclRanks> ranks(new NcclRanks(comm, *api, options));
   // A rank that fails at once is named at once, not missed by the others.
-  R1RT_TRY(allWell(comm, ranks->join(id).message(), ExitClass::stage));
-  R1RT_TRY(allWell(comm, ranks->settle(options.startSeconds).message(), ExitClass::stage));
+  R1RT_TRY(firstError(comm, ranks->join(id)));
+  R1RT_TRY(firstError(comm, ranks->settle(options.startSeconds)));
   ranks->working = true;
   ranks->watcher = std::thread([r = ranks.get()] { r->watch(); });
   return ranks;

@@ -65,3 +65,48 @@ kern.product @p sizes [512, 384, 128] batch [] a [128, 1] b [384, 1] c [384, 1] 
   %s = arith.addf %acc, %bv : f32
   kern.yield %s : f32
 }
+
+// Few columns under each other: a block writes tiles of what is added, a warp adds it in order.
+// CHECK-LABEL: // k_down: kernel, {{.*}}; 8 columns per block, tiles of 512 rows
+// CHECK: R1_SHARED(float, tile0, 8192);
+// CHECK: auto produce = [&](int n, int place) {
+// CHECK: r1::store<4>(tile0 + place * 8 + part * 4, r1::cast<float>(
+// CHECK: auto consume = [&](int place, int count) {
+// CHECK: sum0 = r1::chain<8>(sum0, tile0 + (place * 8 + column), count, r1::Sum());
+// CHECK: r1::in_tiles<4096, 512, 2, 256>(produce, consume);
+// CHECK: if (r1::thread() >= 256 && r1::thread() < 264) {
+// CHECK: R1_ENTRY(k_down, 2, 96, 288,
+kern.kernel @down rows [768] along "row" writes [1] {
+^bb0(%c: index, %x: memref<4x1024x768xbf16>, %y: memref<768xf32>):
+  %s = kern.sweep [4, 1024] combine [0] {
+  ^bb0(%b: index, %r: index):
+    %v = memref.load %x[%b, %r, %c] : memref<4x1024x768xbf16>
+    %w = arith.extf %v : bf16 to f32
+    kern.yield %w : f32
+  } -> f32
+  memref.store %s, %y[%c] : memref<768xf32>
+  kern.end
+}
+
+// Sums into rows that an index chooses: the blocks share out the indices.
+// CHECK-LABEL: // k_into: kernel, {{.*}}; 64 blocks share out the indices
+// CHECK: auto key = [&](int n) {
+// CHECK: auto addend = [&](int n) {
+// CHECK: auto get = [&](int k) {
+// CHECK: r1::load<4>(y2 + k * 256 + {{.*}})
+// CHECK: auto put = [&](int k, r1::vec<float, 4> v) {
+// CHECK: r1::scatter_add<1024, 64, 64>(r1::block(), true, key, addend, get, put);
+kern.kernel @into rows [256] along "row" writes [2] {
+^bb0(%c: index, %i: memref<1024xi32>, %x: memref<1024x256xf32>, %y: memref<300x256xf32>):
+  kern.sweep [1024] combine [] {
+  ^bb0(%r: index):
+    %k = memref.load %i[%r] : memref<1024xi32>
+    %ki = arith.index_cast %k : i32 to index
+    %v = memref.load %x[%r, %c] : memref<1024x256xf32>
+    %o = memref.load %y[%ki, %c] : memref<300x256xf32>
+    %s = arith.addf %o, %v : f32
+    memref.store %s, %y[%ki, %c] : memref<300x256xf32>
+    kern.yield
+  }
+  kern.end
+}

@@ -39,7 +39,8 @@ struct Log {
 };
 )";
   text += "R1_KERNEL(" + name + ", 128)(" + in + "q, " + in + "k, " + in + "v, ";
-  std::string mma = tensor ? "_mma" : "", ints = "R1_ARG(const int) segment, R1_ARG(const int) position";
+  std::string mma = tensor ? "_mma" : "";
+  std::string ints = "R1_ARG(const int) segment, R1_ARG(const int) position";
   std::string allow = "Allow{segment, position}" + std::string(tensor ? "" : ", Exp()");
   if (!backward)
     return text + out + "o, R1_ARG(float) lse, " + ints + ") {\n  r1::attention_forward" + mma +

@@ -93,3 +93,115 @@ TEST(Tensor, ChannelsThatAreNoPowerOfTwo) {
   check<Problem<1, 66, 66, 1, 1, 24>, r1::f16>(Causal());
   check<Problem<1, 66, 66, 1, 1, 8>, r1::bf16>(Causal());
 }
+TEST(Tensor, VeryWideHeads) { // forward only
+  using P = Problem<1, 70, 70, 2, 1, 256>;
+  Kernels<P, r1::bf16, true> run, other;
+  run.forward(CausalTiles());
+  auto want = reference::forward(P::shape(), wide(run.q), wide(run.k), wide(run.v), Causal());
+  EXPECT_LE(distance(run.out, want.out, want.size, P::S), 1);
+  other.forward(CausalTiles(), R1EMU_RANDOM);
+  EXPECT_TRUE(sameBits(run.out, other.out));
+}
+
+TEST(Tensor, WithoutLse) {
+  using P = Problem<1, 33, 33, 1, 1, 8>;
+  Kernels<P, r1::bf16, true> a, b;
+  a.forward(Causal());
+  b.forward(Causal(), R1EMU_IN_ORDER, false);
+  EXPECT_TRUE(sameBits(a.out, b.out));
+  EXPECT_EQ(b.lse[0], 77.0f);
+}
+
+TEST(Tensor, NothingAllowed) {
+  using P = Problem<1, 70, 70, 1, 1, 8>;
+  struct None {
+    bool operator()(int, int, int) const { return false; }
+  };
+  struct NoTile : None {
+    r1::Reach reach(int, int, int, int, int) const { return 0; }
+  };
+  auto test = [](auto none) {
+    Kernels<P, r1::f16, true> run;
+    run.forward(none);
+    run.backward(none);
+    for (auto *x : {&run.out, &run.dq, &run.dk, &run.dv})
+      for (r1::f16 e : *x)
+        EXPECT_EQ(r1::to_f32(e), 0.0f);
+    for (float l : run.lse)
+      EXPECT_EQ(l, -std::numeric_limits<float>::infinity());
+  };
+  test(None());
+  test(NoTile());
+}
+
+// What a mask knows of whole tiles changes which are visited and which are asked pair by pair, and
+// not one bit.
+TEST(Tensor, SkippingDoesNotShow) {
+  auto same = [](auto run, auto mask, auto tiles) {
+    auto other = run;
+    run.forward(mask);
+    run.backward(mask);
+    other.forward(tiles);
+    other.backward(tiles);
+    EXPECT_TRUE(sameBits(run.out, other.out));
+    EXPECT_TRUE(sameBits(run.lse, other.lse));
+    EXPECT_TRUE(sameBits(run.dq, other.dq));
+    EXPECT_TRUE(sameBits(run.dk, other.dk));
+    EXPECT_TRUE(sameBits(run.dv, other.dv));
+  };
+  same(Kernels<Problem<1, 300, 300, 1, 1, 64>, r1::bf16, true>(), Causal(), CausalTiles());
+  Rows rows(1, 300);
+  same(Kernels<Problem<1, 300, 300, 2, 1, 16>, r1::f16, true>(), rows.mask(), rows.tiles());
+}
+
+// Scores far apart and large: nothing overflows, and late maxima replace early ones.
+TEST(Tensor, LargeScores) {
+  using P = Problem<1, 64, 192, 1, 1, 16>;
+  Kernels<P, r1::f16, true> run;
+  for (size_t i = 0; i < run.q.size(); ++i)
+    run.q[i] = r1::to_f16(i % 16 ? 0.0f : 1.0f);
+  for (int s = 0; s < 192; ++s)
+    run.k[s * 16] = r1::to_f16(float(s - 40) * 10); // the scale is 0.2: 2 between neighbours
+  run.forward(Everything());
+  double size = 0, sum = 0, out = 0;
+  for (int s = 0; s < 192; ++s) { // row by row the same: 1, e^-2, e^-4, … from the last key down
+    double w = std::exp(2.0 * (s - 191)), v = r1::to_f32(run.v[s * 16]);
+    out += w * v, size += w * std::abs(v), sum += w;
+  }
+  EXPECT_NEAR(r1::to_f32(run.out[0]), out / sum, 0x1p-10 * size / sum);
+  EXPECT_NEAR(run.lse[0], 302 + std::log(sum), 1e-4);
+}
+
+TEST(Tensor, PairsAreRoundedAsOneByOne) {
+  std::mt19937 rng(5);
+  for (int i = 0; i < 1000; ++i) {
+    float x = r1::from_bits(int(rng())), y = r1::from_bits(int(rng()));
+    if (x != x || y != y)
+      continue;
+    EXPECT_EQ(r1::pack_pair<r1::bf16>(x, y),
+              r1::to_bf16(x).bits | r1::u32(r1::to_bf16(y).bits) << 16);
+    EXPECT_EQ(r1::pack_pair<r1::f16>(x, y),
+              r1::to_f16(x).bits | r1::u32(r1::to_f16(y).bits) << 16);
+  }
+}
+
+// The arithmetic of spans, held against all pairs of their values.
+TEST(Tensor, ReachOfSpans) {
+  auto check = [](r1::Reach got, r1::Span a, r1::Span b, auto holds) {
+    int yes = 0, pairs = 0;
+    for (int x = a.low; x <= a.high; ++x)
+      for (int y = b.low; y <= b.high; ++y, ++pairs)
+        yes += holds(x, y);
+    EXPECT_EQ(got, yes == 0 ? 0 : yes == pairs ? 2 : 1);
+  };
+  for (int a = 0; a < 4; ++a)
+    for (int b = a; b < 4; ++b)
+      for (int c = 0; c < 4; ++c)
+        for (int d = c; d < 4; ++d) {
+          r1::Span x{a, b}, y{c, d};
+          check(r1::equal(x, y), x, y, [](int i, int j) { return i == j; });
+          check(r1::at_most(x, y), x, y, [](int i, int j) { return i <= j; });
+          check(r1::below(x, y), x, y, [](int i, int j) { return i < j; });
+          check(r1::opposite(r1::below(x, y)), x, y, [](int i, int j) { return i >= j; });
+        }
+}

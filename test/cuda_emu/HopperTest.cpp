@@ -145,6 +145,7 @@ TEST(Hopper, Barriers) {
 TEST(Hopper, SumsUnderWay) {
   expectFault("sums_touched", "the sums of a wgmma under way have been written to", true);
   expectFault("ends_early", "the thread ends while a wgmma is under way", true);
-  expectFault("groups_differ", "in another group than other lanes of the warp");
+  expectFault("groups_differ", "groups of wgmmas, but lane ");
+  expectFault("many_registers", "waits for ever: the block's warps would have ");
   expectFault("unaligned", "which is no multiple of 128");
 }

@@ -320,10 +320,12 @@ R1_FAKE(cuFuncSetAttribute(CUfunction f, CUfunction_attribute what, int value)) 
   });
 }
 R1_FAKE(cuFuncGetParamInfo(CUfunction f, size_t index, size_t *offset, size_t *bytes)) {
-  if (index >= size_t(reinterpret_cast<Function *>(f)->what.args))
+  auto &k = *reinterpret_cast<Function *>(f);
+  size_t args = size_t(k.what.args), maps = size_t(k.maps), begin = (8 * args + 63) / 64 * 64;
+  if (index >= args + maps)
     return say({CUDA_ERROR_INVALID_VALUE, "the kernel has no such argument"});
-  *offset = 8 * index;
-  *bytes = 8;
+  *offset = index < args ? 8 * index : begin + 128 * (index - args);
+  *bytes = index < args ? 8 : 128;
   return CUDA_SUCCESS;
 }
 R1_FAKE(cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType, cuuint32_t rank, void *address,

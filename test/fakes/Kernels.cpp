@@ -15,7 +15,7 @@ static size_t sizeOf(const void *image) {
   return h.e_shoff + size_t(h.e_shnum) * h.e_shentsize;
 }
 
-static void *openLibrary(const void *image) {
+static void *openLibrary(const void *image, int &file) {
   const char *text = static_cast<const char *>(image);
   static constexpr char ptx[] = "// R1_FAKE_PTX ";
   if (!std::strncmp(text, ptx, sizeof ptx - 1)) {
@@ -24,26 +24,28 @@ static void *openLibrary(const void *image) {
   }
   if (std::memcmp(image, ELFMAG, SELFMAG))
     throw Wrong{CUDA_ERROR_INVALID_IMAGE, "the image is neither ELF nor PTX"};
-  int file = memfd_create("kernel", 0);
+  file = memfd_create("kernel", 0);
   for (size_t done = 0, bytes = sizeOf(image); done < bytes;) {
     ssize_t n = write(file, static_cast<const char *>(image) + done, bytes - done);
     if (n <= 0)
       throw Wrong{CUDA_ERROR_OUT_OF_MEMORY, "the image cannot be written"};
     done += size_t(n);
   }
-  void *library = dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
-  close(file);
-  return library;
+  return dlopen(("/proc/self/fd/" + std::to_string(file)).c_str(), RTLD_NOW | RTLD_LOCAL);
 }
 
-Module::Module(const void *image) : library(openLibrary(image)) {
+Module::Module(const void *image) : library(openLibrary(image, file)) {
   if (!library) {
     const char *why = dlerror();
     throw Wrong{CUDA_ERROR_NO_BINARY_FOR_GPU,
                 "the image is no library of an emulated kernel: " + std::string(why ? why : "")};
   }
 }
-Module::~Module() { dlclose(library); }
+Module::~Module() {
+  dlclose(library);
+  if (file >= 0)
+    close(file);
+}
 
 namespace {
 /// Where a kernel's entry leaves what it is, instead of being run.
@@ -61,7 +63,8 @@ Function *Module::find(const std::string &name) {
   bind(&probe);
   run(nullptr, nullptr, 0, 1);
   bind(r1emu_get_api());
-  return functions.emplace_back(std::make_unique<Function>(Function{run, *seen})).get();
+  auto *maps = static_cast<const int *>(dlsym(library, (name + "_maps").c_str()));
+  return functions.emplace_back(std::make_unique<Function>(Function{run, *seen, maps ? *maps : 0})).get();
 }
 
 void runKernel(const Function &f, std::vector<void *> args) {

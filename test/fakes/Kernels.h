@@ -13,6 +13,7 @@ namespace fake {
 struct Function {
   r1_kernel_fn run;
   r1emu_kernel what; // as its entry says
+  int maps;          // tensor maps that it takes behind its arguments
 };
 
 class Module {
@@ -25,6 +26,7 @@ public:
   Function *find(const std::string &name);
 
 private:
+  int file = -1; // open as long as the library: the loader knows it by this number
   void *library = nullptr;
   std::vector<std::unique_ptr<Function>> functions;
 };

@@ -104,9 +104,15 @@ int compile(const r1_nvrtc_job *job, r1_nvrtc_sink sink, void *to) try {
   static std::atomic<int> number{0};
   fs::path base = folder() / std::to_string(number++);
   std::string source = base.string() + ".cpp", library = base.string() + ".so", log = base.string() + ".log";
-  write(source, job->source);
+  // The driver knows how many tensor maps a kernel takes; emulated ones make theirs.
+  std::string text = job->source;
+  int maps = 0;
+  for (size_t at = 0; (at = text.find("R1_MAP(", at)) != std::string::npos; ++at)
+    ++maps;
+  write(source, text + "\nextern \"C\" __attribute__((visibility(\"default\"))) const int " + name +
+                    "_maps = " + std::to_string(maps) + ";\n");
   int rc = shell(compilerFor(job) + " -shared -o " + library + " " + source + " > " + log + " 2>&1");
-  std::string text = read(log);
+  text = read(log);
   if (!rc)
     text += "ptxas info    : Compiling entry function '" + name + "' for '" + arch +
             "'\nptxas info    : Used 32 registers, used 0 barriers\n";

@@ -3,7 +3,7 @@
 //   q, out, dout, dq  [B, T, H, K]     k, v, dk, dv  [B, S, G, K]     lse  [B, H, T] in f32
 //   H is a multiple of G; head h reads group h / (H / G). Elements are f32, bf16 or f16, arithmetic
 //   is f32 throughout, and results are rounded once. A query that may see no key gives zeros and an
-//   lse of -inf.
+//   lse of -inf. attention_mma.cuh does the same on tensor cores, where it may.
 //
 // A problem is a struct: struct P { static constexpr int B, T, S, H, G, K; static constexpr float
 // scale; }. Arguments are pointers, in emulation checked ones. `Allow` is bool(int b, int t, int

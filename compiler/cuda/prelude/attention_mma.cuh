@@ -90,8 +90,15 @@ template <int K> struct QueriesOf {
   using type = choose<(K <= 64), Plan<K, 2, 2, 32, false, 2>, Plan<K, 2, 1, 32, true, 2>>;
 };
 template <int K> struct KeysOf {
-  using type = choose<(K <= 64), Plan<K, 2, 2, 32, false, 2>, Plan<K, 2, 1, 32, true, 2>>;
+  using type = choose<(K <= 64), Plan<K, 2, 1, 64, false, 2>,
+                      Plan<K, 2, 1, pick(K <= 96, 32, 16), true, 2>>;
 };
+template <class P> constexpr bool sound() {
+  static_assert(P::H % P::G == 0, "groups divide heads");
+  static_assert(i64(P::B) * P::H * P::K * (P::T > P::S ? P::T : P::S) < (1ll << 31),
+                "offsets are 32 bits wide");
+  return true;
+}
 template <class P> using Forward = typename ForwardOf<up(P::K, 16)>::type;
 template <class P> using Queries = typename QueriesOf<up(P::K, 16)>::type;
 template <class P> using Keys = typename KeysOf<up(P::K, 16)>::type;
@@ -190,6 +197,7 @@ template <int M, int N> R1_FN void clear(float (&x)[M][N][4]) {
 /// the warp and column 8 n + lane % 4 * 2 + i % 2 of the tile.
 template <class H, class L, class A, class S>
 R1_FN void dots(float (&acc)[L::M][L::N / 8][4], const A &rows, S columns) {
+  const int l = lane_anew();
   clear(acc);
   R1_UNROLL
   for (int k = 0; k < L::K; k += 16) {
@@ -198,8 +206,8 @@ R1_FN void dots(float (&acc)[L::M][L::N / 8][4], const A &rows, S columns) {
     R1_UNROLL
     for (int n = 0; n < L::N; n += 16) {
       u32 b[4]; // matrices: channels 0-7, 8-15 of columns 0-7; then of columns 8-15
-      ldmatrix4(b, columns + Tile<L::K>::at(n + lane() % 8 + lane() / 16 * 8,
-                                            k + lane() / 8 % 2 * 8));
+      ldmatrix4(b, columns + Tile<L::K>::at(n + l % 8 + l / 16 * 8,
+                                            k + l / 8 % 2 * 8));
       R1_UNROLL
       for (int m = 0; m < L::M; ++m) {
         mma<H>(acc[m][n / 8], a[m], b[0], b[1]);
@@ -225,12 +233,13 @@ R1_FN void pack(u32 (&a)[M][N / 2][4], const float (&x)[M][N][4]) {
 template <class H, class L, class S>
 R1_FN void combine(float (&sums)[L::M][L::K / 8][4], const u32 (&weights)[L::M][L::N / 16][4],
                    S columns) {
+  const int l = lane_anew();
   R1_UNROLL
   for (int n = 0; n < L::N; n += 16)
     R1_UNROLL
   for (int c = 0; c < L::K; c += 16) {
     u32 b[4]; // matrices: columns 0-7, 8-15 of channels 0-7; then of channels 8-15
-    ldmatrix4_trans(b, columns + Tile<L::K>::at(n + lane() % 16, c + lane() / 16 * 8));
+    ldmatrix4_trans(b, columns + Tile<L::K>::at(n + l % 16, c + l / 16 * 8));
     R1_UNROLL
     for (int m = 0; m < L::M; ++m) {
       mma<H>(sums[m][c / 8], weights[m][n / 16], b[0], b[1]);
@@ -374,6 +383,7 @@ template <class P, class Q, class K, class V, class O, class N, class Allow, cla
 R1_FN void forward(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
   using L = Forward<P>;
   using H = element<Q>;
+  static_assert(sound<P>() && L::size * 2 <= 48 * 1024, "fits in static shared memory");
   constexpr int tiles = up(P::T, L::rows) / L::rows;
   R1_SHARED(H, pool, L::size);
   R1_PTR(H) memory = pool;
@@ -656,8 +666,6 @@ R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V v,
     async_commit();
     place ^= 1;
     fetchU(following);
-    Outputs<P, L::K, L::N, H> outs;
-    outs.load(queries<P>(out, b, h), t0);
     if (thread() < L::N)
       stats[L::N + thread()] = t0 + thread() < P::T
                                    ? base2(lse[(b * P::H + h) * P::T + t0 + thread()])
@@ -666,6 +674,8 @@ R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V v,
     dots<H, L>(p, x, u);
     if (reach != 2)
       hide(p, bits);
+    Outputs<P, L::K, L::N, H> outs; // not earlier: the registers are needed
+    outs.load(queries<P>(out, b, h), t0);
     async_wait<1>();
     outputTerms(stats, w, outs);
     block_sync(); // w and stats are there for all
@@ -711,7 +721,8 @@ R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V v,
 /// Does a problem with elements E, whose arguments are all multiples of `align` bytes, fit? The
 /// adjoint keeps twice the sums, so its heads are narrower.
 template <class P, class E> constexpr bool attention_mma_fits(bool backward, int align) {
-  return is_half<E> && P::K % 8 == 0 && align % 16 == 0 && P::K <= (backward ? 128 : 256);
+  return is_half<E> && P::K % 8 == 0 && align % 16 == 0 && P::K <= (backward ? 128 : 256) &&
+         P::scale > 0;
 }
 
 template <class P> constexpr int attention_forward_mma_blocks() {
@@ -731,6 +742,7 @@ template <class P> constexpr int attention_backward_mma_blocks() {
 /// One block of attention; lse may be null. Pointers are multiples of 16 bytes, and P::K of 8.
 template <class P, class Q, class K, class V, class O, class N, class Allow, class Log>
 R1_FN void attention_forward_mma(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
+  static_assert(attention_mma_fits<P, element<Q>>(false, 16), "see attention_mma_fits");
   attention::tensor::forward<P>(q, k, v, out, lse, allow, log);
 }
 
@@ -743,8 +755,13 @@ R1_FN void attention_backward_mma(Q q, K k, V v, O out, N lse, D dout, DQ dq, DK
   using A = tensor::Queries<P>;
   using B = tensor::Keys<P>;
   using H = element<Q>;
-  R1_SHARED(H, pool, (A::size < B::size ? B::size : A::size));
-  R1_SHARED(float, numbers, (A::rows < 2 * B::N ? 2 * B::N : A::rows));
+  static_assert(attention_mma_fits<P, H>(true, 16), "see attention_mma_fits");
+  constexpr int size = A::size < B::size ? B::size : A::size;
+  constexpr int stats = A::rows < 2 * B::N ? 2 * B::N : A::rows;
+  static_assert(tensor::sound<P>() && size * 2 + stats * 4 <= 48 * 1024,
+                "fits in static shared memory");
+  R1_SHARED(H, pool, size);
+  R1_SHARED(float, numbers, stats);
   R1_PTR(H) memory = pool;
   constexpr int first = attention_query_mma_blocks<P>();
   if (block() < first)

@@ -74,8 +74,8 @@ R1_FN void in_tiles(const Produce &produce, const Consume &consume R1_AT) {
 /// alone. Each call does it for the keys that are `owner` modulo Owners, the same for all Threads
 /// threads of the block; threads that are not `on` own no element and only help to look.
 ///
-/// The sum of a key stays in registers until another key comes, and 8 addends are under way
-/// together: a key that most sources have costs little more than reading them.
+/// The sum of a key stays in registers until another key comes, and what 8 sources add and add to is
+/// loaded together: a key that most sources have costs little more than reading them.
 template <int Sources, int Owners, int Threads, class Key, class Addend, class Get, class Put>
 R1_FN void scatter_add(int owner, bool on, const Key &key, const Addend &addend, const Get &get,
                        const Put &put R1_AT) {
@@ -124,18 +124,30 @@ R1_FN void scatter_add(int owner, bool on, const Key &key, const Addend &addend,
       continue;
     for (int m = 0; m < total; m += batch) {
       decltype(addend(0)) next[batch];
+      decltype(get(0)) old[batch];
+      int k[batch], before = current;
       R1_UNROLL
-      for (int i = 0; i < batch; ++i)
-        next[i] = addend(read(from, min_i(m + i, total - 1) R1_PASS));
+      for (int i = 0; i < batch; ++i) {
+        int at_ = min_i(m + i, total - 1);
+        k[i] = read(to, at_ R1_PASS);
+        next[i] = addend(read(from, at_ R1_PASS));
+        old[i] = get(k[i]);
+      }
       R1_UNROLL
       for (int i = 0; i < batch; ++i) {
         if (m + i < total) {
-          int k = read(to, m + i R1_PASS);
-          if (k != current) {
+          if (k[i] != current) {
             if (current >= 0)
               put(current, sum);
-            sum = get(k);
-            current = k;
+            // Has its sum been put since `old` was loaded?
+            bool stale = k[i] == before;
+            R1_UNROLL
+            for (int j = 0; j < i; ++j)
+              stale = stale || k[i] == k[j];
+            sum = old[i];
+            if (stale)
+              sum = get(k[i]);
+            current = k[i];
           }
           sum = sum + next[i];
         }

@@ -18,6 +18,13 @@ R1_FN int blocks() { return static_cast<int>(gridDim.x); }
 R1_FN int thread() { return static_cast<int>(threadIdx.x); }
 R1_FN int lane() { return static_cast<int>(threadIdx.x & 31u); }
 R1_FN int warp() { return static_cast<int>(threadIdx.x >> 5); }
+/// `lane`, of which the compiler does not know that it is always the same: what is computed from it is
+/// computed here, and does not occupy registers from before a loop on.
+R1_FN int lane_anew() {
+  int x = lane();
+  asm volatile("" : "+r"(x));
+  return x;
+}
 
 //===--- bits and 16-bit floats -----------------------------------------------------------===//
 
@@ -337,7 +344,8 @@ R1_FN void bulk_copy(void *to, const tensor_map &map, const int (&at)[Rank], u64
                  : "memory");
 }
 
-/// Registers of each thread, for all threads of a warpgroup: a producer gives some to the consumers.
+/// Registers of each thread, called by all threads of a warpgroup: a producer gives some of its own to
+/// the consumers. Going up waits until they are there: all warps together have as many as at the start.
 template <int N> R1_FN void registers_up() {
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N));
 }

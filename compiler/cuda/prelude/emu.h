@@ -54,6 +54,7 @@ inline int blocks() { return emu::running->blocks; }
 inline int thread() { return emu::running->thread; }
 inline int lane() { return emu::running->thread & 31; }
 inline int warp() { return emu::running->thread >> 5; }
+inline int lane_anew() { return lane(); }
 
 //===--- pointers that know their bounds --------------------------------------------------===//
 
@@ -446,10 +447,11 @@ void bulk_copy(pointer<char> to, const tensor_map &map, const int (&at_)[Rank], 
   emu::api->bulk_copy(emu::running, to.p, &map, at_, span(b, 0, 1, at), at);
 }
 
-template <int N> void registers_up() {
+template <int N> void registers_up(Site at = here()) {
   static_assert(N >= 24 && N <= 256 && N % 8 == 0, "24 to 256 registers, in eights");
+  emu::api->registers(emu::running, N, at);
 }
-template <int N> void registers_down() { registers_up<N>(); }
+template <int N> void registers_down(Site at = here()) { registers_up<N>(at); }
 
 inline void wgmma_fence() { emu::api->wgmma_fence(emu::running); }
 inline void wgmma_commit() { emu::api->wgmma_commit(emu::running); }

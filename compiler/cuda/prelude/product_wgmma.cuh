@@ -151,7 +151,7 @@ R1_FN void product_wgmma(const tensor_map &A, const tensor_map &B, TC C, E e R1_
       }
     }
   } else {
-    registers_up<240>();
+    registers_up<232>();
     const u32 window = shared_address(memory + 0 R1_PASS);
     const int wm = warp() / 4 * 64 - 64; // the rows of this warpgroup
     const int mine = wm + warp() % 4 * 16 + lane() / 4, column = lane() % 4 * 2;
@@ -195,20 +195,28 @@ R1_FN void product_wgmma(const tensor_map &A, const tensor_map &B, TC C, E e R1_
       wgmma_wait<0>(acc R1_PASS);
       if (lane() == 0)
         barrier_arrive(empty + last R1_PASS);
-      R1_UNROLL
-      for (int j = 0; j < N / 2; j += 2) {
-        const int m = mine + j % 4 * 4, n = j / 4 * 8 + column;
-        if (m < ms && n < ns) {
-          auto to = c + (static_cast<i64>(m) * P::CM + n * P::CN);
-          vec<EC, 2> x = {};
-          x.v[0] = e(p.g, p.m + m, p.n + n, acc[j]);
-          if (pairs || n + 1 < ns)
-            x.v[1] = e(p.g, p.m + m, p.n + n + 1, acc[j + 1]);
-          if constexpr (pairs)
-            store_global<2>(to, x R1_PASS);
-          else
-            store_strided<2>(to, 0, P::CN, x, ns - n R1_PASS);
+      // By 64 columns, each time from the first 32 sums: the epilogue stands 32 times in the code, not
+      // N / 2 times.
+      R1_ROLLED
+      for (int first = 0; first < N; first += 64) {
+        R1_UNROLL
+        for (int j = 0; j < 32; j += 2) {
+          const int m = mine + j % 4 * 4, n = first + j / 4 * 8 + column;
+          if (m < ms && n < ns) {
+            auto to = c + (static_cast<i64>(m) * P::CM + n * P::CN);
+            vec<EC, 2> x = {};
+            x.v[0] = e(p.g, p.m + m, p.n + n, acc[j]);
+            if (pairs || n + 1 < ns)
+              x.v[1] = e(p.g, p.m + m, p.n + n + 1, acc[j + 1]);
+            if constexpr (pairs)
+              store_global<2>(to, x R1_PASS);
+            else
+              store_strided<2>(to, 0, P::CN, x, ns - n R1_PASS);
+          }
         }
+        R1_UNROLL
+        for (int j = 32; j < N / 2; ++j)
+          acc[j - 32] = acc[j];
       }
     }
   }

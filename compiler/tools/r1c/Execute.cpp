@@ -72,7 +72,7 @@ std::string sumsLine(const r1rt::Ranks &ranks, const r1rt::Ranks::Clock &before)
 
 } // namespace
 
-Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target) {
+Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target, int index) {
   if (target == "cpu")
     return std::unique_ptr<r1rt::Accelerator>();
   auto wrong = [&](const Status &st) {
@@ -85,7 +85,7 @@ Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target)
       return wrong(loaded.status());
     api = *loaded;
   }
-  auto device = r1rt::Accelerator::open(api);
+  auto device = r1rt::Accelerator::open(api, index);
   if (!device)
     return wrong(device.status());
   return std::move(*device);
@@ -157,7 +157,7 @@ Result<r1rt::Device *> Runner::device(const Stage &stage) {
 
 Result<r1rt::Accelerator *> Runner::accelerator() const {
   if (!opened) {
-    R1RT_ASSIGN(opened, openTarget(session.options.target));
+    R1RT_ASSIGN(opened, openTarget(session.options.target, deviceIndex));
   }
   return opened.get();
 }

@@ -14,6 +14,7 @@ public:
       : session(session), store(store), report(report) {}
 
   r1rt::Ranks *ranks = nullptr; // who trains together; null: this process alone
+  int deviceIndex = 0;          // of the accelerator
 
   /// Makes the artifact of a planned stage in `dir`; returns the result for its manifest.
   r1rt::Result<nlohmann::json> execute(const PlannedStage &p, const std::string &dir);
@@ -53,8 +54,9 @@ private:
   std::unique_ptr<r1rt::DataContext> own;  // of the stage being run, when it has row functions
 };
 
-/// The accelerator that a target runs on; null for the CPU. The error names the target.
-r1rt::Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target);
+/// The accelerator that a target runs on, number `index` of those of the machine; null for the CPU. The
+/// error names the target.
+r1rt::Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target, int index = 0);
 
 /// The names of a stage's entries that a kind of use needs, e.g. loss and update for "train".
 std::vector<std::string> entriesFor(const Stage &stage);

@@ -1,6 +1,7 @@
 // r1c run: stages in order; what is finished is reused, what was interrupted goes on.
 #include "compiler/tools/r1c/World.h"
 #include "compiler/tools/r1c/Files.h"
+#include "runtime/nccl/Nccl.h"
 #include "runtime/stages/Checkpoint.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
@@ -244,6 +245,18 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
   return Done;
 }
 
+/// Opens the accelerator of --target, if it has one, on all ranks or on none.
+static r1rt::Status openDevice(Runner &runner, World &world, const std::string &target,
+                               std::unique_ptr<r1rt::NcclRanks> &gpus) {
+  R1RT_ASSIGN(runner.deviceIndex, world.deviceIndex());
+  R1RT_TRY(r1rt::firstError(world.communicator(), runner.accelerator().status()));
+  if (target != "cuda" || world.size() == 1)
+    return r1rt::Status::ok();
+  R1RT_ASSIGN(gpus, r1rt::NcclRanks::create(world.communicator()));
+  runner.ranks = gpus.get();
+  return r1rt::Status::ok();
+}
+
 int runCommand(const Options &o) {
   auto [file, name] = splitFileAndName(o.file);
   Session session(o);
@@ -260,7 +273,7 @@ int runCommand(const Options &o) {
   auto world = World::join();
   if (!world)
     return fail(world.status());
-  if (auto st = (*world)->sameProgram(*plan); !st)
+  if (auto st = (*world)->sameProgram(*plan, o.target); !st)
     return fail(st);
   if (auto st = enoughShards(*plan, (*world)->size()); !st)
     return fail(st);
@@ -282,9 +295,10 @@ int runCommand(const Options &o) {
   Runner runner(session, **store, report);
   runner.ranks = (*world)->size() > 1 ? world->get() : nullptr;
   // A device that is not there is known before anything runs.
+  std::unique_ptr<r1rt::NcclRanks> gpus; // the ranks, where each has one
   if (std::any_of(plan->begin(), plan->end(), [](const PlannedStage &p) { return p.runs(); }))
-    if (auto device = runner.accelerator(); !device)
-      return fail(device.status());
+    if (auto st = openDevice(runner, **world, o.target, gpus); !st)
+      return fail(st);
   if (auto st = foreseeDisk(*plan, **store); !st)
     return fail(st);
   if (!first)

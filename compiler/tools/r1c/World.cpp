@@ -1,8 +1,11 @@
 #include "compiler/tools/r1c/World.h"
 #include "compiler/tools/r1c/Options.h"
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <unistd.h>
 
 namespace r1::tool {
 
@@ -44,10 +47,22 @@ World::Clock World::clock() const {
   return c;
 }
 
-Status World::sameProgram(const std::vector<PlannedStage> &plan) {
+Status World::sameProgram(const std::vector<PlannedStage> &plan, const std::string &target) {
+  R1RT_ASSIGN(std::vector<std::string> targets, comm->gatherText(target));
+  for (size_t r = 1; r < targets.size(); ++r)
+    if (targets[r] != targets[0])
+      return Status::error("rank " + std::to_string(r) + " has --target " + targets[r] +
+                               ", rank 0 has --target " + targets[0] +
+                               "; ranks that train together need the same, since bits differ",
+                           ExitClass::commandLine);
   std::string mine;
-  for (const PlannedStage &p : plan)
-    mine += p.stage->name + " " + p.fingerprint + "\n";
+  for (const PlannedStage &p : plan) {
+    mine += p.stage->name + " " + p.fingerprint;
+    for (const char *what : {"shards", "bits"}) // not part of what the stage means, but of its bits
+      if (p.stage->on.is_object() && p.stage->on.contains(what))
+        mine += std::string(" ") + what + " " + p.stage->on[what].dump();
+    mine += "\n";
+  }
   R1RT_ASSIGN(std::vector<std::string> all, comm->gatherText(mine));
   for (size_t r = 1; r < all.size(); ++r) {
     if (all[r] == all[0])
@@ -64,6 +79,22 @@ Status World::sameProgram(const std::vector<PlannedStage> &plan) {
                          ExitClass::commandLine);
   }
   return Status::ok();
+}
+
+r1rt::Result<int> World::deviceIndex() {
+  std::string mine;
+  char line[256] = {};
+  // One system, and within it the devices that the launcher has left visible.
+  if (FILE *f = std::fopen("/proc/sys/kernel/random/boot_id", "r")) {
+    mine = std::fgets(line, sizeof line, f) ? line : "";
+    std::fclose(f);
+  }
+  if (gethostname(line, sizeof line - 1) == 0)
+    mine += line;
+  if (const char *visible = std::getenv("CUDA_VISIBLE_DEVICES"))
+    mine += std::string("\n") + visible;
+  R1RT_ASSIGN(std::vector<std::string> all, comm->gatherText(mine));
+  return int(std::count(all.begin(), all.begin() + rank(), mine));
 }
 
 Status World::announce(size_t stage, const std::string &dir) {

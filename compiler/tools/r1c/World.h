@@ -20,8 +20,14 @@ public:
   }
   Clock clock() const override;
 
-  /// Do all ranks mean the same program? Compares the fingerprints of the plan's stages.
-  r1rt::Status sameProgram(const std::vector<PlannedStage> &plan);
+  r1rt::Comm &communicator() { return *comm; }
+
+  /// Do all ranks mean the same program, on the same target? Compares the fingerprints of the plan's
+  /// stages and what else decides about bits.
+  r1rt::Status sameProgram(const std::vector<PlannedStage> &plan, const std::string &target);
+  /// The device of this rank, of those that it sees: ranks that see the same ones take one each, in
+  /// their order.
+  r1rt::Result<int> deviceIndex();
   /// What rank 0 says before it trains stage number `stage` of the plan in `dir`, and at the end.
   r1rt::Status announce(size_t stage, const std::string &dir);
   void end(int code);

@@ -620,7 +620,19 @@ def attention():
                 attention_kernel(f"{p}_{mask}_{B}x{T}x{S}x{H}x{G}x{K}", B, T, S, H, G, K, mask=mask, back=back)
         for t in ("bf16", "f16"):
             attention_kernel(f"{p}_{t}", 2, 20, 20, 4, 2, 24, t=t, back=back)
+            # Tiles that are whole, ragged, forbidden; an odd number of channels.
+            attention_kernel(f"{p}_{t}_tiles", 1, 150, 150, 2, 1, 64, t=t, mask="segments", back=back)
+            attention_kernel(f"{p}_{t}_cross", 1, 33, 131, 2, 2, 32, t=t, mask="all", back=back)
+            attention_kernel(f"{p}_{t}_odd", 1, 40, 40, 2, 1, 10, t=t, mask="none", back=back)
     attention_kernel("no_lse", 2, 20, 20, 4, 2, 24, lse=False)
+
+
+def attention_tensor():
+    for back in (False, True):
+        p = "bwd" if back else "fwd"
+        for mask in ("segments", "causal"):
+            attention_kernel(f"{p}_{mask}", 1, 150, 150, 2, 1, 64, t="f16", mask=mask, back=back)
+        attention_kernel(f"{p}_odd", 1, 20, 20, 2, 1, 10, t="f16", back=back)
 
 
 def attention_bench():
@@ -630,5 +642,5 @@ def attention_bench():
                 attention_kernel(f"{'bwd' if back else 'fwd'}_{mask}_{B}x{T}", B, T, T, 12, 12, 64, mask=mask, back=back, flops=True)
 
 
-{f.__name__: f for f in (elementwise, sweeps, chains, columns, scatters, indices, functions, functions_without_f64, products, halves, depth, attention,
+{f.__name__: f for f in (elementwise, sweeps, chains, columns, scatters, indices, functions, functions_without_f64, products, halves, depth, attention, attention_tensor,
                          attention_bench)}[sys.argv[1]]()

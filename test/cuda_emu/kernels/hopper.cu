@@ -20,6 +20,7 @@ enum Mistake {
   ends_early,        // before its wgmmas have ended
   unaligned,         // a copy to a multiple of 64
   outside,           // a descriptor of memory that the block does not have
+  many_registers,    // more than the producer gives
   groups_differ,     // one lane commits more often
 };
 
@@ -45,7 +46,7 @@ R1_FN void body(const r1::tensor_map &a, const r1::tensor_map &b, C c) {
   }
   r1::block_sync();
   if (r1::warp() < 4) {
-    r1::registers_down<24>();
+    r1::registers_down<X == many_registers ? 248 : 24>();                                          // HERE
     if (r1::thread() == 0)
       for (int s = 0; s < K / 64; ++s) {
         const int stage = s % stages;
@@ -58,7 +59,7 @@ R1_FN void body(const r1::tensor_map &a, const r1::tensor_map &b, C c) {
         r1::bulk_copy(to + sizeA, b, {s * 64, 0}, full + stage);                                     // HERE
       }
   } else {
-    r1::registers_up<240>();
+    r1::registers_up<X == many_registers ? 256 : 240>();                                           // HERE
     const r1::u32 window = r1::shared_address(memory + 0);
     const int stride = X == wrong_stride ? 512 : 1024, layout = X == not_swizzled ? 0 : 1;
     float acc[64] = {};
@@ -118,4 +119,5 @@ KERNEL(sums_touched)
 KERNEL(ends_early)
 KERNEL(unaligned)
 KERNEL(outside)
+KERNEL(many_registers)
 KERNEL(groups_differ)
