@@ -3,10 +3,11 @@
 namespace r1::cuda {
 
 // `out` may be one of the others, so what a thread loads it loads before it stores.
-static const char *const text = R"(// Sums of shards and ranks: out[i] = low[i] + high[i], or high[i] where `adds` is 0.
-// 256 blocks of 256 threads, 8 elements each at a time
-#include "r1.cuh"
-R1_KERNEL(r1_sum, 256)(float *out, const float *low, const float *high, long long n, long long adds) {
+static const char *const text =
+    "// Sums of shards and ranks: out[i] = low[i] + high[i], or high[i] where `adds` is 0.\n"
+    "// 256 blocks of 256 threads, 8 elements each at a time\n"
+    "#include \"r1.cuh\"\n"
+    R"(R1_KERNEL(r1_sum, 256)(float *out, const float *low, const float *high, long long n, long long adds) {
   const long long threads = 256 * 256;
   for (long long i = r1::block() * 256 + r1::thread(); i < n; i += 8 * threads) {
     float a[8], b[8];

@@ -188,3 +188,10 @@ FailureOr<SmallVector<Value>> flash::backwardReference(OpBuilder &b, KernelOp op
   Value dv = a.perKeyHead(overQueries(p, dout), elem);
   return SmallVector<Value>{dq, dk, dv};
 }
+
+/// Multiplications and additions of one product of queries and keys.
+static uint64_t pairs(ArrayRef<int64_t> q, ArrayRef<int64_t> k) {
+  return uint64_t(2 * q[0] * q[1] * q[2] * q[3] * k[1]);
+}
+uint64_t r1::flash::flops(ArrayRef<int64_t> q, ArrayRef<int64_t> k) { return 2 * pairs(q, k); }
+uint64_t r1::flash::backwardFlops(ArrayRef<int64_t> q, ArrayRef<int64_t> k) { return 5 * pairs(q, k); }

@@ -19,4 +19,9 @@ mlir::FailureOr<llvm::SmallVector<mlir::Value>> reference(mlir::OpBuilder &b, ir
 mlir::FailureOr<llvm::SmallVector<mlir::Value>> backwardReference(mlir::OpBuilder &b,
                                                                   ir::KernelOp op);
 
+/// For q [B, T, H, K] and k [B, S, G, K]: two products of T x S x K for each head forward, five backward (Dao
+/// et al. 2022; one of them computes the scores again). All pairs count, allowed or not.
+uint64_t flops(llvm::ArrayRef<int64_t> q, llvm::ArrayRef<int64_t> k);
+uint64_t backwardFlops(llvm::ArrayRef<int64_t> q, llvm::ArrayRef<int64_t> k);
+
 } // namespace r1::flash

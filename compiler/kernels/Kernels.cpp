@@ -7,8 +7,8 @@ using namespace r1;
 using namespace r1::ir;
 
 static const KernelDef kernels[] = {
-    {"flash_attention", flash::keepForAdjoint, flash::adjoint, flash::reference},
-    {"flash_attention_bwd", nullptr, nullptr, flash::backwardReference},
+    {"flash_attention", flash::keepForAdjoint, flash::adjoint, flash::reference, flash::flops},
+    {"flash_attention_bwd", nullptr, nullptr, flash::backwardReference, flash::backwardFlops},
 };
 
 const KernelDef *r1::findKernel(StringRef name) {

@@ -20,6 +20,10 @@ struct KernelDef {
   /// The results in other ops of r1, for results that the body symbol does not define.
   mlir::FailureOr<llvm::SmallVector<mlir::Value>> (*reference)(mlir::OpBuilder &b,
                                                                ir::KernelOp op) = nullptr;
+
+  /// Operations of its products, two for each multiplication and addition, from the shapes of its first
+  /// two inputs. Null: none.
+  uint64_t (*flops)(llvm::ArrayRef<int64_t> first, llvm::ArrayRef<int64_t> second) = nullptr;
 };
 
 /// The kernel called `name`, or null: then only its reference body is known.

@@ -1,4 +1,5 @@
 #include "compiler/plan/Work.h"
+#include "compiler/kernels/Kernels.h"
 #include "compiler/pch.h"
 #include "dialects/kern/Kern.h"
 #include "llvm/ADT/SetVector.h"
@@ -99,12 +100,8 @@ Work ofIntrinsic(kern::IntrinsicOp op) {
     types.push_back(cast<MemRefType>(cast<TypeAttr>(a).getValue()));
     w.bytes += uint64_t(types.back().getNumElements()) * bytesOf(types.back().getElementType());
   }
-  // Two products of queries and keys forward; five backward (Dao et al. 2022, which computes one of them again).
-  int64_t products = op.getName() == "flash_attention" ? 2 : op.getName() == "flash_attention_bwd" ? 5 : 0;
-  if (products) {
-    auto q = types[0].getShape(), kv = types[1].getShape();
-    w.flops = uint64_t(2 * products * q[0] * q[1] * q[2] * q[3] * kv[1]);
-  }
+  if (const KernelDef *def = findKernel(op.getName()); def && def->flops)
+    w.flops = def->flops(types[0].getShape(), types[1].getShape());
   return w;
 }
 

@@ -9,7 +9,7 @@ struct Work {
   uint64_t flops = 0; // of products: two for each multiplication and addition. Others count none
 };
 
-/// Of a kern.kernel, kern.product or kern.intrinsic. Attention counts all pairs, masked or not.
+/// Of a kern.kernel, kern.product or kern.intrinsic. A registered kernel says itself what it multiplies.
 Work workOf(mlir::Operation *kernel);
 
 } // namespace r1

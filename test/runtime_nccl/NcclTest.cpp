@@ -1,6 +1,7 @@
 // Sums over the GPUs of several ranks, with stand-ins: ranks are threads, a GPU's memory is the host's,
 // libnccl.so.2 is test/fakes/nccl. The interface of NCCL is what the plugin really calls.
 #include "runtime/nccl/Nccl.h"
+#include "runtime/device/Accelerator.h"
 #include "test/runtime_comm/Tree.h"
 #include <chrono>
 #include <deque>
@@ -130,7 +131,10 @@ void each(int size, const Body &body, const NcclOptions &options = {}) {
 /// What the stand-in for NCCL asks of the driver.
 extern "C" __attribute__((visibility("default"))) int cuLaunchHostFunc(void *stream, void (*function)(void *),
                                                                        void *data) {
-  static_cast<Stream *>(stream)->put([=] { function(data); });
+  if (stream)
+    static_cast<Stream *>(stream)->put([=] { function(data); });
+  else // of a device that does everything at once
+    function(data);
   return 0;
 }
 
@@ -196,6 +200,101 @@ TEST_F(Nccl, AMissingPluginIsRefusedByAll) {
     EXPECT_HAS(ranks.status().message(), "rank 0: cannot load the plugin for NCCL: /nowhere/libr1_nccl.so");
     EXPECT_EQ(ranks.status().exitCode(), 2);
   }, {.plugin = "/nowhere/libr1_nccl.so"});
+}
+
+//===--- an executor on a device -------------------------------------------------------===//
+
+constexpr uint64_t kFloats = 100001, kTurns = 8, kShards = 4;
+
+static void accumulate(void *const *args, void *, int64_t tid, int64_t threads) {
+  auto *y = static_cast<float *>(args[0]);
+  auto turn = uint64_t(*static_cast<const float *>(args[1]));
+  for (uint64_t i = kFloats * uint64_t(tid) / uint64_t(threads);
+       i < kFloats * uint64_t(tid + 1) / uint64_t(threads); ++i)
+    y[i] += value(turn, i);
+}
+// r1_module.sum
+static void addOrCopy(void *const *args, void *, int64_t tid, int64_t) {
+  auto n = reinterpret_cast<uint64_t>(args[3]);
+  for (uint64_t i = 0; tid == 0 && i < n; ++i)
+    static_cast<float *>(args[0])[i] = (args[4] ? static_cast<const float *>(args[1])[i] +
+                                                      static_cast<const float *>(args[2])[i]
+                                                : static_cast<const float *>(args[2])[i]);
+}
+
+/// y = 0; for 8 turns in 4 shards { y += value(turn) }
+struct Module {
+  static constexpr uint64_t turns = (kFloats * 4 + 63) / 64 * 64, end = turns + 64 * kTurns;
+  r1_kernel kernel = {}, sum = {};
+  r1_arg args[2] = {{0, 0, 0}, {turns, 64, 0}};
+  r1_op ops[4] = {{R1_OP_FILL_ZERO, 0, 0, 1, kFloats * 4, 0},
+                  {R1_OP_LOOP, 0, 0, 0, 0, kTurns},
+                  {R1_OP_LAUNCH, 0, 0, 2, 0, 0},
+                  {R1_OP_END, 0, 0, 0, 0, 0}};
+  r1_region partial = {0, kFloats * 4};
+  r1_field input = {}, output = {};
+  r1_program program = {};
+  r1_module module = {};
+  Module() {
+    kernel.name = "accumulate", kernel.fn = accumulate;
+    sum.name = "r1_sum", sum.fn = addOrCopy;
+    input.name = "turns", input.dtype = R1_F32, input.rank = 1, input.dims[0] = 16 * kTurns;
+    input.offset = turns;
+    output.name = "y", output.dtype = R1_F32, output.rank = 1, output.dims[0] = kFloats;
+    program.name = "step";
+    program.ops = ops, program.n_ops = 4, program.args = args, program.n_args = 2;
+    program.inputs = &input, program.n_inputs = 1, program.outputs = &output, program.n_outputs = 1;
+    program.partials = &partial, program.n_partials = 1, program.rows_begin = 1, program.rows_end = 3;
+    module.arena_bytes = end, module.kernels = &kernel, module.n_kernels = 1;
+    module.programs = &program, module.n_programs = 1;
+    module.shards = kShards, module.sum = &sum;
+  }
+};
+
+/// Of some shards: the turns of one in a chain from zero, and a tree over shards.
+static float shardSum(uint64_t first, uint64_t shards, uint64_t i) {
+  if (shards > 1) {
+    float low = shardSum(first, shards / 2, i);
+    return low + shardSum(first + shards / 2, shards / 2, i);
+  }
+  float sum = 0;
+  for (uint64_t t = 0; t < kTurns / kShards; ++t)
+    sum += value(first * (kTurns / kShards) + t, i);
+  return sum;
+}
+
+TEST_P(NcclSizes, ShardsOnADeviceHaveTheBitsOfTheTree) {
+  if (GetParam() > int(kShards))
+    GTEST_SKIP() << "more ranks than shards";
+  each(GetParam(), [&](Comm &comm, auto &ranks) {
+    ASSERT_TRUE(ranks) << ranks.status().message();
+    auto cpu = Device::createCpu(1);
+    auto device = Accelerator::open(hostAccelerator());
+    ASSERT_TRUE(device) << device.status().message();
+    Module m;
+    auto e = Executor::create(**cpu, m.module, device->get(), ranks->get());
+    ASSERT_TRUE(e) << e.status().message();
+    for (uint64_t t = 0; t < kTurns; ++t)
+      reinterpret_cast<float *>((*e)->at(m.input))[16 * t] = float(t);
+    for (int again = 0; again < 2; ++again) {
+      Status s = (*e)->run(m.program);
+      ASSERT_TRUE(s) << s.message();
+      auto *y = reinterpret_cast<const float *>((*e)->at(m.output));
+      for (uint64_t i = 0; i < kFloats; ++i)
+        ASSERT_EQ(y[i], shardSum(0, kShards, i)) << i;
+    }
+    EXPECT_EQ((*ranks)->clock().sums, comm.size() > 1 ? 2u : 0u);
+  });
+}
+
+TEST_F(Nccl, AModuleWithoutTheKernelThatAddsIsBroken) {
+  auto cpu = Device::createCpu(1);
+  auto device = Accelerator::open(hostAccelerator());
+  Module m;
+  m.module.sum = nullptr;
+  auto e = Executor::create(**cpu, m.module, device->get());
+  ASSERT_FALSE(e);
+  EXPECT_HAS(e.status().message(), "several shards and no kernel that adds their sums");
 }
 
 /// One rank sums until it fails; the other one ends after two sums, or fails in its third.
