@@ -292,18 +292,19 @@ private:
 
   /// A library serves GPUs only.
   cuda::EmitOptions emitOptions() const {
-    return {.arch = options.arch, .library = options.target == TargetKind::cuda && !options.exact};
+    return {.arch = options.arch, .exact = options.exact, .library = options.target == TargetKind::cuda && !options.exact};
   }
 
   /// Machine code for each source, empty where the library does its work.
   llvm::Expected<std::vector<r1rt::CudaBinary>>
-  compileForNvidia(const std::vector<cuda::Source> &sources) {
+  compileForNvidia(const std::vector<cuda::Source> &sources, bool forDevice = false) {
     std::vector<r1rt::CudaSource> texts;
     for (const cuda::Source &s : sources)
       if (!s.product)
         texts.push_back({s.name, s.text});
     r1rt::CudaOptions o;
     o.arch = options.arch;
+    o.orOlder = forDevice;
     o.headers = cuda::prelude();
     o.cacheDir = options.cacheDir.empty() ? "" : options.cacheDir + "/cuda";
     o.threads = unsigned(options.threads);
@@ -383,12 +384,12 @@ private:
       }
       return llvm::Error::success();
     }
-    auto binaries = compileForNvidia(*sources);
+    auto binaries = compileForNvidia(*sources, /*forDevice=*/true);
     if (!binaries)
       return binaries.takeError();
     owner->binaries = std::move(*binaries);
     for (auto [s, binary] : llvm::zip(*sources, owner->binaries))
-      add(s, nullptr, binary.cubin);
+      add(s, nullptr, binary.cubin.empty() ? binary.ptx : binary.cubin);
     return llvm::Error::success();
   }
 

@@ -49,3 +49,8 @@ for tool in ["r1c", "r1-opt", "r1-syntax"]:
 for plugin in ["nvrtc", "mpi"]:
     if os.path.exists(os.path.join(os.path.dirname(tools), "lib", f"libr1_{plugin}.so")):
         config.available_features.add(plugin)
+# Stand-ins for libraries of machines with a GPU (test/fakes), for tests that set their paths.
+fakes = os.path.join(os.path.dirname(tools), "fakes")
+config.substitutions.append(("%fakes", fakes))
+if os.path.exists(os.path.join(fakes, "cuda", "libcuda.so.1")):
+    config.available_features.add("fake-cuda")

@@ -156,7 +156,7 @@ llvm::Expected<std::vector<Source>> emitModule(ModuleOp module, const EmitOption
       done = emitKernel(kernel, k);
     } else if (auto product = dyn_cast<kern::ProductOp>(op)) {
       addArgs(k, symbol, memrefs(*product.getBlock(), 4), {2}, alignments);
-      done = emitProduct(product, options.arch, k);
+      done = emitProduct(product, options, k);
     } else {
       auto intrinsic = cast<kern::IntrinsicOp>(op);
       SmallVector<Type> types;

@@ -19,6 +19,8 @@ namespace r1::cuda {
 
 struct EmitOptions {
   std::string arch; // whose instructions may be used: "sm_90a" has wgmma. Empty: those of sm_80
+  /// How a product is computed does not depend on the number of rows of a batch.
+  bool exact = false;
   bool library = false; // cuBLASLt does the products that it can; the device's bits are then its own
 };
 

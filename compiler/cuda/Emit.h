@@ -1,6 +1,7 @@
 // From one kernel of kern to the body of one CUDA kernel. Internal to compiler/cuda; see Cuda.h.
 #pragma once
 #include "compiler/cuda/Body.h"
+#include "compiler/cuda/Cuda.h"
 #include "runtime/r1rt.h"
 #include <vector>
 
@@ -28,7 +29,7 @@ llvm::LogicalResult emitKernel(kern::KernelOp op, Kernel &k);
 /// chooses, each by whole blocks. Nothing is printed if the kernel is neither.
 std::optional<llvm::LogicalResult> emitColumns(kern::KernelOp op, Kernel &k);
 /// `arch` as in EmitOptions.
-llvm::LogicalResult emitProduct(kern::ProductOp op, llvm::StringRef arch, Kernel &k);
+llvm::LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel &k);
 llvm::LogicalResult emitAttention(kern::IntrinsicOp op, Kernel &k);
 
 // What kernels of all forms are made of.

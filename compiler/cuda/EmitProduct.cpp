@@ -81,7 +81,7 @@ r1_tensor_map operandMap(uint32_t arg, Type type, int64_t rows, int64_t tile, in
 
 } // namespace
 
-LogicalResult emitProduct(kern::ProductOp op, StringRef arch, Kernel &k) {
+LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel &k) {
   auto sizes = op.getSizes();
   size_t batches = op.getBatch().size();
   if (batches > 3)
@@ -143,7 +143,9 @@ LogicalResult emitProduct(kern::ProductOp op, StringRef arch, Kernel &k) {
   text.close("};");
   int64_t groups = product(op.getBatch());
   bool tensor = tensorCores(op, k);
-  bool wgmma = tensor && hasWgmma(arch) && std::min({sizes[0], sizes[1], sizes[2]}) >= kLeastForWgmma;
+  // Rows of a batch are M in one product and K in another, so only N may decide where they must not.
+  int64_t least = options.exact ? sizes[1] : std::min({sizes[0], sizes[1], sizes[2]});
+  bool wgmma = tensor && hasWgmma(options.arch) && least >= kLeastForWgmma;
   std::string way = wgmma ? "product_wgmma" : tensor ? "product_mma" : "product";
   Tile tile = wgmma    ? Tile{128, wgmmaColumns(sizes[0], sizes[1], groups), 384}
               : tensor ? Tile{128, 128, 256}

@@ -33,8 +33,8 @@ struct DocPair {
 using Similarity = std::function<Result<double>(uint32_t first, uint32_t second)>;
 
 struct NearOptions {
-  std::string dir;       // scratch files; created if missing
-  std::string identity;  // what the keys depend on (corpus, MinHash options): a restart must agree
+  std::string dir = {};      // scratch files; created if missing
+  std::string identity = {}; // what the keys depend on (corpus, MinHash options): a restart must agree
   unsigned bands = 14;   // 1..1024; part of the result
   uint64_t memory = 512 << 20; // bytes for the entries that wait to be sorted, at least 1 MiB
   unsigned threads = 1;
@@ -42,11 +42,11 @@ struct NearOptions {
   /// and with its predecessor. Without verification this changes nothing in the clusters; with it,
   /// it bounds the work for a text that occurs a million times. Part of the result.
   unsigned allPairs = 16;
-  Similarity similarity; // empty: candidates are believed
+  Similarity similarity = {}; // empty: candidates are believed
   double least = 0.8;    // pairs of at least this similarity are joined; part of the result
   /// Of a cluster the document of the highest score is kept, of equal ones the first; empty: the
   /// first. The longest: the number of bytes as a score.
-  std::function<double(uint32_t doc)> score;
+  std::function<double(uint32_t doc)> score = {};
 };
 
 struct Duplicate {

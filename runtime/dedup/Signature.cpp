@@ -1,5 +1,6 @@
 #include "runtime/dedup/Signature.h"
 #include "runtime/state/Philox.h"
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <xxhash.h>

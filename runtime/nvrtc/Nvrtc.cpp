@@ -71,8 +71,7 @@ namespace {
 /// What all kernels of one call have in common.
 struct Job {
   const r1_nvrtc_api *api = nullptr;
-  const CudaOptions *options = nullptr;
-  std::string version;
+  std::string arch, version;
   std::vector<std::string> flags;
   std::vector<const char *> headerNames, headerTexts, flagTexts;
 };
@@ -107,20 +106,29 @@ static int archNumber(std::string_view arch) {
   return arch.empty() ? -1 : n;
 }
 
-static Status checkArch(const r1_nvrtc_api *api, const std::string &arch,
-                        const std::string &version, bool refused) {
+/// The error if NVRTC does not know `arch`, or has refused it. With `older` an unknown one becomes the
+/// newest below it that all later devices run.
+static Status checkArch(const r1_nvrtc_api *api, std::string &arch, const std::string &version,
+                        bool refused, bool older = false) {
   int numbers[256], count = 0;
   if (int code = api->archs(numbers, 256, &count))
     return Status::error(std::string("NVRTC does not list its architectures: ") +
                          api->error_text(code));
   std::string list;
   bool found = false;
+  int below = 0;
   for (int i = 0; i < std::min(count, 256); ++i) {
     found |= numbers[i] == archNumber(arch);
+    if (numbers[i] < archNumber(arch))
+      below = std::max(below, numbers[i]);
     list += (i ? ", sm_" : "sm_") + std::to_string(numbers[i]);
   }
   if (found && !refused)
     return Status::ok();
+  if (older && below) {
+    arch = "compute_" + std::to_string(below);
+    return Status::ok();
+  }
   return Status::error("NVRTC " + version.substr(0, version.find(',')) + " does not compile for `" +
                        arch + "`; it knows " + list +
                        ", some of them with the suffix `a` or `f`, as in sm_90a");
@@ -143,11 +151,14 @@ static Result<CudaBinary> compileOne(const Job &job, const CudaSource &source) {
   if (int code = job.api->compile(&one, sink, &out)) {
     // It knows the number of the architecture but not the suffix.
     if (out.log.find("gpu-architecture") != std::string::npos ||
-        out.log.find("--nv_arch") != std::string::npos)
-      return checkArch(job.api, job.options->arch, job.version, /*refused=*/true);
-    return Status::error("the kernel `" + source.name + "` does not compile for " +
-                         job.options->arch + " (" + job.api->error_text(code) + "):\n" + out.log);
+        out.log.find("--nv_arch") != std::string::npos) {
+      std::string arch = job.arch;
+      return checkArch(job.api, arch, job.version, /*refused=*/true);
+    }
+    return Status::error("the kernel `" + source.name + "` does not compile for " + job.arch + " (" + job.api->error_text(code) + "):\n" + out.log);
   }
+  if (out.cubin.empty()) // the driver's compiler does the rest
+    return out;
   auto resources = parsePtxasLog(out.log, source.name);
   if (!resources)
     return resources.status();
@@ -161,13 +172,13 @@ Result<std::vector<CudaBinary>> compileCuda(const std::vector<CudaSource> &sourc
                                             const CudaOptions &options) {
   using Clock = std::chrono::steady_clock;
   Job job;
-  job.options = &options;
+  job.arch = options.arch;
   R1RT_ASSIGN(job.api, loadNvrtc(options.plugin));
   R1RT_ASSIGN(job.version, versionStamp(job.api, options.plugin));
-  R1RT_TRY(checkArch(job.api, options.arch, job.version, /*refused=*/false));
+  R1RT_TRY(checkArch(job.api, job.arch, job.version, /*refused=*/false, options.orOlder));
 
   // No contraction of a*b+c: a kernel means the same sums and products as on the CPU.
-  job.flags = {"--gpu-architecture=" + options.arch,
+  job.flags = {"--gpu-architecture=" + job.arch,
                "--std=c++17",
                "-default-device",
                "--fmad=false",

@@ -38,6 +38,9 @@ struct CudaBinary {
 
 struct CudaOptions {
   std::string arch; // "sm_90a"
+  /// Where NVRTC does not know `arch`, which is a device's: PTX of the newest one that it knows below, which
+  /// the driver compiles; there is no cubin then.
+  bool orOlder = false;
   /// What `#include "NAME"` finds, as (name, text). NVRTC sees no file of the disk.
   std::vector<std::pair<std::string, std::string>> headers;
   std::string cacheDir;                   // empty: no cache

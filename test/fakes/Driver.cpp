@@ -294,6 +294,18 @@ R1_FAKE(cuGraphExecDestroy(CUgraphExec exec)) {
   });
 }
 
+R1_FAKE(cuLaunchHostFunc(CUstream s, CUhostFn fn, void *data)) {
+  return inContext([&] { gpu->put(stream(s), {"a function of the host", [=] { fn(data); }}); });
+}
+/// What is behind an address, for other stand-ins (test/fakes/nccl); null: no such memory.
+extern "C" __attribute__((visibility("default"))) void *r1_fake_cuda_pointer(uint64_t address, uint64_t bytes) {
+  try {
+    return gpu ? gpu->memory.at(address, bytes, "") : nullptr;
+  } catch (const Wrong &) {
+    return nullptr;
+  }
+}
+
 //===--- kernels -----------------------------------------------------------------===//
 
 R1_FAKE(cuModuleLoadData(CUmodule *module, const void *image)) {

@@ -15,18 +15,25 @@ static size_t sizeOf(const void *image) {
   return h.e_shoff + size_t(h.e_shnum) * h.e_shentsize;
 }
 
-static void *openLibrary(const void *image, int &file) {
+/// The library in an image: its bytes, or what the stand-in of NVRTC writes as PTX.
+static std::string libraryIn(const void *image) {
   const char *text = static_cast<const char *>(image);
   static constexpr char ptx[] = "// R1_FAKE_PTX ";
-  if (!std::strncmp(text, ptx, sizeof ptx - 1)) {
-    text += sizeof ptx - 1;
-    return dlopen(std::string(text, std::strcspn(text, "\n")).c_str(), RTLD_NOW | RTLD_LOCAL);
-  }
-  if (std::memcmp(image, ELFMAG, SELFMAG))
-    throw Wrong{CUDA_ERROR_INVALID_IMAGE, "the image is neither ELF nor PTX"};
+  if (!std::memcmp(image, ELFMAG, SELFMAG))
+    return {text, sizeOf(image)};
+  if (std::strncmp(text, ptx, sizeof ptx - 1))
+    throw Wrong{CUDA_ERROR_INVALID_IMAGE, "the image is neither an emulated kernel nor PTX of the stand-in"};
+  std::string bytes;
+  for (text += sizeof ptx - 1; *text != '\n'; text += 2)
+    bytes += char((text[0] - 'a') * 16 + (text[1] - 'a'));
+  return bytes;
+}
+
+static void *openLibrary(const void *image, int &file) {
+  std::string bytes = libraryIn(image);
   file = memfd_create("kernel", 0);
-  for (size_t done = 0, bytes = sizeOf(image); done < bytes;) {
-    ssize_t n = write(file, static_cast<const char *>(image) + done, bytes - done);
+  for (size_t done = 0; done < bytes.size();) {
+    ssize_t n = write(file, bytes.data() + done, bytes.size() - done);
     if (n <= 0)
       throw Wrong{CUDA_ERROR_OUT_OF_MEMORY, "the image cannot be written"};
     done += size_t(n);

@@ -18,7 +18,7 @@ struct Function {
 
 class Module {
 public:
-  /// An ELF file, as its header describes it; or PTX, which the stand-in of NVRTC makes to name a file.
+  /// An ELF file, as its header describes it; or PTX of the stand-in of NVRTC, with a zero at its end.
   explicit Module(const void *image);
   ~Module();
   Module(const Module &) = delete;

@@ -113,15 +113,22 @@ int compile(const r1_nvrtc_job *job, r1_nvrtc_sink sink, void *to) try {
                     "_maps = " + std::to_string(maps) + ";\n");
   int rc = shell(compilerFor(job) + " -shared -o " + library + " " + source + " > " + log + " 2>&1");
   text = read(log);
-  if (!rc)
+  if (!rc && arch[0] == 's')
     text += "ptxas info    : Compiling entry function '" + name + "' for '" + arch +
             "'\nptxas info    : Used 32 registers, used 0 barriers\n";
   sink(to, R1_NVRTC_LOG, text.data(), text.size());
   if (rc)
     return kFailed;
-  std::string ptx = "// R1_FAKE_PTX " + library + "\n.target " + arch + "\n";
+  // PTX carries the library as text, where it is all that there is.
+  std::string code = read(library), ptx = ".target " + arch + "\n";
+  if (arch[0] != 's') {
+    std::string digits;
+    for (unsigned char c : code)
+      digits += {char('a' + c / 16), char('a' + c % 16)};
+    ptx = "// R1_FAKE_PTX " + digits + "\n" + ptx;
+    code.clear();
+  }
   sink(to, R1_NVRTC_PTX, ptx.data(), ptx.size());
-  std::string code = arch[0] == 's' ? read(library) : "";
   sink(to, R1_NVRTC_CUBIN, code.data(), code.size());
   return 0;
 } catch (const std::exception &e) {

@@ -2,6 +2,7 @@
 // between the memories and when, loops, fills, what a kernel reports.
 #include "runtime/device/Accelerator.h"
 #include "runtime/device/Executor.h"
+#include <algorithm>
 #include <cstring>
 #include <gtest/gtest.h>
 
@@ -113,6 +114,43 @@ TEST_F(DeviceExecutor, WeightsAndStatesCrossWhenAsked) {
   EXPECT_EQ(*at(kM), 11);
 }
 
+TEST_F(DeviceExecutor, ARunIsStartedBeforeTheOneBeforeIsFinished) {
+  const r1_program &step = *exec->program("step");
+  for (int i = 0; i < 100; ++i)
+    at(kW)[i] = 1;
+  ASSERT_TRUE(exec->push());
+  ASSERT_EQ(exec->ahead(), 1u);
+  auto fill = [&](float v) { std::fill_n(at(kX), 400, v); };
+  fill(1);
+  ASSERT_TRUE(exec->start(step));
+  fill(2); // the first run has its own
+  ASSERT_TRUE(exec->start(step));
+  fill(3);
+  EXPECT_FALSE(exec->start(step)) << "a third run has no place";
+  EXPECT_FALSE(exec->run(step)) << "outputs of the others would be lost";
+  ASSERT_TRUE(exec->finish());
+  EXPECT_EQ(at(kY)[7], 4) << "the outputs of the oldest";
+  ASSERT_TRUE(exec->start(step));
+  ASSERT_TRUE(exec->finish());
+  EXPECT_EQ(at(kY)[7], 8);
+  ASSERT_TRUE(exec->finish());
+  EXPECT_EQ(at(kY)[7], 12);
+  EXPECT_FALSE(exec->finish());
+  ASSERT_TRUE(exec->pull());
+  EXPECT_EQ(*at(kM), 3);
+}
+
+TEST_F(DeviceExecutor, ClocksCountLaunchesOfKernels) {
+  exec->startClocks();
+  for (int run = 0; run < 2; ++run)
+    ASSERT_TRUE(exec->run(*exec->program("step")));
+  const std::vector<KernelClock> &clocks = exec->kernelClocks();
+  ASSERT_EQ(clocks.size(), 2u);
+  EXPECT_EQ(clocks[0].calls, 10u) << "4 in the loop and one behind it, without fills";
+  EXPECT_EQ(clocks[1].calls, 2u);
+  EXPECT_GT(clocks[0].seconds, 0);
+}
+
 TEST_F(DeviceExecutor, AFaultEndsTheRun) {
   m.module.fault = someFault;
   Status st = exec->run(*exec->program("step"));
@@ -126,7 +164,7 @@ TEST(Accelerator, SaysWhatDoesNotFit) {
   auto p = (*a)->alloc(uint64_t(1) << 60);
   ASSERT_FALSE(p);
   EXPECT_EQ(p.status().getExitClass(), ExitClass::memory);
-  EXPECT_NE(p.status().message().find("1152921504606846976 bytes are needed"), std::string::npos)
+  EXPECT_NE(p.status().message().find("1152921504606846976 bytes were asked for"), std::string::npos)
       << p.status().message();
 }
 

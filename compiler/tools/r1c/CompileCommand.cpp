@@ -214,6 +214,11 @@ int compileCommand(const Options &o) {
       continue;
     CompileError error;
     co.exact = s.on.is_object() && s.on.value("bits", "run") == "exact";
+    co.shards = s.kind == "train" && s.on.is_object() ? s.on.value("shards", int64_t(1)) : 1;
+    if (co.shards < 1)
+      return fail("stage `" + s.name + "` has device(shards = " + std::to_string(co.shards) +
+                      "): the number of shards is 1, 2, 4, 8, …",
+                  ProgramWrong);
     auto compiled = compileStage(program, s, entriesFor(s), session.sources, co, error);
     if (!compiled)
       return fail(error.message, error.exit);
