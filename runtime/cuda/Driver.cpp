@@ -40,7 +40,8 @@ const char *Driver::open() {
     const char *text = nullptr;
     cuGetErrorString(rc, &text);
     why = std::string("no CUDA device can be used: ") +
-          (rc == CUDA_SUCCESS ? "the driver sees none" : text ? text : "the driver does not start");
+          (rc == CUDA_SUCCESS ? "the driver sees none" : text ? text : "the driver does not start") +
+          "\nhelp: look at what nvidia-smi says, or leave --target out to run on the CPU";
     return why.c_str();
   }
   return nullptr;

@@ -1,5 +1,6 @@
 #include "runtime/device/Accelerator.h"
 #include "runtime/device/Plugin.h"
+#include <algorithm>
 
 namespace r1rt {
 
@@ -39,9 +40,9 @@ Result<uint64_t> Accelerator::alloc(uint64_t bytes) {
   if (wrong)
     return Status::error(std::string(what.name) + ": " + std::to_string(bytes) + " bytes were asked for, of " +
                              std::to_string(now.total_bytes) + " bytes " + std::to_string(now.free_bytes) +
-                             " are free (" + wrong + ")\nhelp: a smaller batch, or device(memory = …) with " +
-                             std::to_string(now.free_bytes) +
-                             " bytes at most, which cuts a batch into smaller micro-batches",
+                             " are free (" + wrong + ")\nhelp: a smaller batch, or device(memory = …) below " +
+                             std::to_string(std::min(bytes, now.free_bytes)) +
+                             " bytes, which cuts a batch into smaller micro-batches",
                          ExitClass::memory);
   return address;
 }

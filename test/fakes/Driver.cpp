@@ -2,6 +2,7 @@
 // and memory (Model.h) and emulated kernels (Kernels.h).
 #include "test/fakes/Kernels.h"
 #include "test/fakes/Model.h"
+#include <csignal>
 #include <cstring>
 #include <mutex>
 
@@ -380,6 +381,8 @@ R1_FAKE(cuLaunchKernel(CUfunction handle, unsigned x, unsigned y, unsigned z, un
     gpu->put(stream(s), {name, [&f, name, args] {
                            if (++gpu->kernels == Options::get().crash)
                              throw Wrong{CUDA_ERROR_ILLEGAL_ADDRESS, "an illegal memory access was encountered"};
+                           if (gpu->kernels == Options::get().interrupt)
+                             std::raise(SIGINT);
                            runKernel(f, args);
                          }});
   });

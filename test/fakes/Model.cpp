@@ -103,8 +103,9 @@ static uint64_t sumOf(const void *p, size_t bytes) {
   return h;
 }
 
-TaskPtr Queue::add(Op op, std::vector<TaskPtr> needs) {
+TaskPtr Queue::add(Op op, std::vector<TaskPtr> needs, uint64_t priority) {
   auto t = std::make_shared<Task>();
+  t->priority = priority;
   std::erase_if(needs, [](const TaskPtr &n) { return !n || n->done; });
   t->needs = std::move(needs);
   t->op = std::move(op);
@@ -138,17 +139,12 @@ bool Queue::runAny() {
   std::erase_if(pending, [](const TaskPtr &t) { return t->done; });
   if (pending.empty())
     return false;
-  auto it = std::next(pending.begin(), long(random() % pending.size()));
-  for (size_t tried = 0; tried < pending.size(); ++tried) {
-    if (isReady(**it)) {
-      TaskPtr t = *it;
-      run(*t);
-      return true;
-    }
-    if (++it == pending.end())
-      it = pending.begin();
-  }
-  return false;
+  TaskPtr best;
+  for (const TaskPtr &t : pending)
+    if ((!best || t->priority > best->priority) && isReady(*t))
+      best = t;
+  run(*best);
+  return true;
 }
 
 void Queue::tick() {
@@ -192,7 +188,9 @@ void Gpu::put(Stream &s, Op op) {
   std::vector<TaskPtr> needs = std::move(s.waits);
   s.waits.clear();
   needs.push_back(s.last);
-  s.last = queue.add(std::move(op), std::move(needs));
+  if (queue.draw() % 16 == 0)
+    s.priority = queue.draw();
+  s.last = queue.add(std::move(op), std::move(needs), s.priority);
 }
 
 void Gpu::record(Event &e, Stream &s) {
@@ -269,18 +267,18 @@ std::unique_ptr<Graph> Gpu::end(Stream &s) {
 void Gpu::launch(Exec &x, Stream &s) {
   if (s.capture)
     throw Wrong{CUDA_ERROR_NOT_SUPPORTED, "graphs within graphs are not modelled"};
-  put(s, {"the begin of a graph", nullptr});
+  put(s, {"the begin of a graph", nullptr}); // behind what the stream waits for
   // Runs of one graph do not overlap.
-  TaskPtr begin = queue.add({"the begin of a graph", nullptr}, {s.last, x.last});
+  TaskPtr begin = queue.add({"the begin of a graph", nullptr}, {s.last, x.last}, s.priority);
   std::vector<TaskPtr> tasks = {};
   for (const Node &n : x.nodes) {
     std::vector<TaskPtr> needs = {begin};
     for (size_t need : n.needs)
       needs.push_back(tasks[need]);
-    tasks.push_back(queue.add(n.op, std::move(needs)));
+    tasks.push_back(queue.add(n.op, std::move(needs), queue.draw()));
   }
   tasks.push_back(begin);
-  s.last = x.last = queue.add({"the end of a graph", nullptr}, std::move(tasks));
+  s.last = x.last = queue.add({"the end of a graph", nullptr}, std::move(tasks), s.priority);
 }
 
 void Gpu::synchronize(Stream &s) {

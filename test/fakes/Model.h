@@ -59,7 +59,8 @@ using TaskPtr = std::shared_ptr<Task>;
 struct Task {
   std::vector<TaskPtr> needs;
   Op op;
-  uint64_t sum = 0; // of the source, when the op was asked for
+  uint64_t sum = 0;      // of the source, when the op was asked for
+  uint64_t priority = 0; // in a random order
   bool done = false;
   double end = 0; // seconds
 };
@@ -67,10 +68,11 @@ struct Task {
 /// Does tasks in an order that their needs allow.
 class Queue {
 public:
-  TaskPtr add(Op op, std::vector<TaskPtr> needs);
+  TaskPtr add(Op op, std::vector<TaskPtr> needs, uint64_t priority);
   void finish(const TaskPtr &task);
   /// A chance for work that nobody waits for.
   void tick();
+  uint64_t draw() { return random(); }
 
 private:
   void run(Task &task);
@@ -98,6 +100,7 @@ struct Stream {
   std::vector<TaskPtr> waits; // for the next task
   CapturePtr capture;
   std::set<size_t> front; // nodes of the capture that the next one needs
+  uint64_t priority = 0;  // of its tasks, for a while: so that a stream may fall far behind another
 };
 
 struct Event {

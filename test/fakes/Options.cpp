@@ -1,4 +1,5 @@
 #include "test/fakes/Options.h"
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -32,11 +33,12 @@ static bool set(Options &o, const std::string &key, const std::string &value) {
     return false;
   if (key == "devices")
     return o.devices = int(n), true;
-  uint64_t *to = key == "memory"    ? &o.memory
-                 : key == "largest" ? &o.largest
-                 : key == "refuse"  ? &o.refuse
-                 : key == "crash"   ? &o.crash
-                                    : nullptr;
+  uint64_t *to = key == "memory"      ? &o.memory
+                 : key == "largest"   ? &o.largest
+                 : key == "refuse"    ? &o.refuse
+                 : key == "crash"     ? &o.crash
+                 : key == "interrupt" ? &o.interrupt
+                                      : nullptr;
   if (to)
     *to = n;
   return to;

@@ -23,6 +23,7 @@ struct Options {
   uint64_t largest = UINT64_MAX; // bytes that one allocation may have
   uint64_t refuse = 0;           // the n-th call of cuLaunchKernel is refused; 0: none
   uint64_t crash = 0;            // the n-th kernel that runs crashes; 0: none
+  uint64_t interrupt = 0;        // the process gets SIGINT when the n-th kernel runs; 0: never
 
   /// Of this process. `wrong` says which key or value nobody knows.
   static const Options &get();
