@@ -52,5 +52,6 @@ for plugin in ["nvrtc", "mpi"]:
 # Stand-ins for libraries of machines with a GPU (test/fakes), for tests that set their paths.
 fakes = os.path.join(os.path.dirname(tools), "fakes")
 config.substitutions.append(("%fakes", fakes))
-if os.path.exists(os.path.join(fakes, "cuda", "libcuda.so.1")):
-    config.available_features.add("fake-cuda")
+for name, file in (("cuda", "libcuda.so.1"), ("cublaslt", "libcublasLt.so.13"), ("nccl", "libnccl.so.2")):
+    if os.path.exists(os.path.join(fakes, name, file)):
+        config.available_features.add("fake-" + name)

@@ -1,4 +1,5 @@
 #include "runtime/data/Readers.h"
+#include "runtime/source/Bytes.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <filesystem>
@@ -59,8 +60,35 @@ Result<std::vector<std::string>> expandPath(const std::string &path, const DataC
   return out;
 }
 
+/// The bytes of a file: as it is mapped, or decompressed.
+struct FileText {
+  MappedFile mapped;
+  std::string decompressed;
+  bool isCompressed = false;
+
+  std::string_view text() const { return isCompressed ? decompressed : mapped.text(); }
+};
+
+static Result<FileText> openText(const std::string &path) {
+  FileText file;
+  R1RT_ASSIGN(file.mapped, MappedFile::open(path));
+  file.isCompressed =
+      source::compressionOf(file.mapped.text().substr(0, 4)) != source::Compression::plain;
+  if (!file.isCompressed)
+    return file;
+  R1RT_ASSIGN(auto stream, source::ByteStream::open(path));
+  for (std::string &to = file.decompressed;;) {
+    size_t have = to.size(), more = std::max<size_t>(have, 1 << 20);
+    to.resize(have + more);
+    R1RT_ASSIGN(size_t n, stream->read(to.data() + have, more));
+    to.resize(have + n);
+    if (!n)
+      return file;
+  }
+}
+
 /// The text of a file, checked: not empty, UTF-8; without a byte order mark.
-static Result<std::string_view> textOf(const MappedFile &file, const std::string &path) {
+static Result<std::string_view> textOf(const FileText &file, const std::string &path) {
   std::string_view text = file.text();
   if (text.empty())
     return Status::error("`" + path + "` is empty");
@@ -98,7 +126,7 @@ Result<CorpusPtr> readLines(const std::string &path, const std::string &by,
   R1RT_ASSIGN(std::vector<std::string> files, expandPath(path, ctx));
   auto corpus = std::make_shared<Corpus>();
   for (const std::string &name : files) {
-    R1RT_ASSIGN(MappedFile file, MappedFile::open(name));
+    R1RT_ASSIGN(FileText file, openText(name));
     R1RT_ASSIGN(std::string_view text, textOf(file, name));
     auto add = [&](std::string row) {
       if (row.find_first_not_of(" \t\r\n\f\v") == row.npos)
@@ -138,7 +166,7 @@ Result<CorpusPtr> readJsonl(const std::string &path, const DataContext &ctx) {
   R1RT_ASSIGN(std::vector<std::string> files, expandPath(path, ctx));
   auto corpus = std::make_shared<Corpus>();
   for (const std::string &name : files) {
-    R1RT_ASSIGN(MappedFile file, MappedFile::open(name));
+    R1RT_ASSIGN(FileText file, openText(name));
     R1RT_ASSIGN(std::string_view text, textOf(file, name));
     uint64_t number = 0;
     Status st;

@@ -152,9 +152,13 @@ void NcclRanks::watch() {
 
 Status NcclRanks::health() {
   std::unique_lock lock(mutex);
-  if (nccl && broken)
-    return comm.health();
-  return lost(lock, "it has ended");
+  if (!nccl || !broken)
+    return lost(lock, "it has ended");
+  // A sum whose partner is gone ends with whatever it has, perhaps before `watch` has looked again.
+  int32_t underWay = 0;
+  if (const char *wrong = api->poll(nccl, &underWay))
+    return lost(lock, wrong);
+  return comm.health();
 }
 
 //===--- sums ------------------------------------------------------------------------===//

@@ -17,6 +17,7 @@ thread_local Wrong last; // what cuGetErrorString tells of its code
 
 struct {
 } contextHandle;
+CUdevice ordinal = 0; // of the context
 std::map<void *, std::unique_ptr<Module>> modules;
 
 CUresult say(const Wrong &w) {
@@ -127,8 +128,9 @@ R1_FAKE(cuDeviceGetAttribute(int *value, CUdevice_attribute what, CUdevice)) {
                                                                                     : -1;
   return *value < 0 ? say({CUDA_ERROR_INVALID_VALUE, "the stand-in does not know this attribute"}) : CUDA_SUCCESS;
 }
-R1_FAKE(cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice)) {
+R1_FAKE(cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice device)) {
   std::lock_guard lock(mutex);
+  ordinal = device;
   if (!gpu)
     gpu = std::make_unique<Gpu>();
   *context = reinterpret_cast<CUcontext>(&contextHandle);
@@ -143,6 +145,9 @@ R1_FAKE(cuDevicePrimaryCtxRelease(CUdevice)) {
 R1_FAKE(cuCtxSetCurrent(CUcontext context)) {
   current = context == reinterpret_cast<CUcontext>(&contextHandle);
   return CUDA_SUCCESS;
+}
+R1_FAKE(cuCtxGetDevice(CUdevice *device)) {
+  return inContext([&] { *device = ordinal; });
 }
 
 //===--- memory ----------------------------------------------------------------===//

@@ -139,3 +139,14 @@ TEST_F(CorpusTest, FilterMapSample) {
   fails({{"op", "dedup"}, {"in", lines("a.txt", "line")}}, "not supported yet");
   fails({{"op", "sample"}, {"n", "x"}, {"in", lines("a.txt", "line")}}, "not right");
 }
+
+TEST_F(CorpusTest, CompressedFilesAreRead) {
+  put("plain.txt", "one\ntwo\n");
+  ASSERT_EQ(std::system(("cd " + dir + " && gzip -k plain.txt && mv plain.txt.gz packed.txt").c_str()), 0);
+  json tree = {{"op", "lines"}, {"path", "packed.txt"}, {"by", "line"}};
+  EXPECT_EQ(texts(tree), (std::vector<std::string>{"one", "two"}));
+  fs::resize_file(dir + "/packed.txt", fs::file_size(dir + "/packed.txt") - 9);
+  auto cut = openCorpus({{"op", "lines"}, {"path", "./packed.txt"}, {"by", "line"}}, ctx);
+  ASSERT_FALSE(cut);
+  EXPECT_NE(cut.status().message().find("packed.txt: at byte"), std::string::npos) << cut.status().message();
+}

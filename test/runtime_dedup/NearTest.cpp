@@ -141,7 +141,7 @@ TEST(Near, IndependentOfMemoryThreadsAndRanks) {
   auto two = runAll({.dir = b.path, .identity = "p", .memory = 1 << 20, .threads = 2});
   ASSERT_TRUE(one) << one.status().message();
   ASSERT_TRUE(two) << two.status().message();
-  EXPECT_GT(one->duplicates.size(), 4000u);
+  EXPECT_GT(one->duplicates.size(), 3000u);
   EXPECT_EQ(one->kept, two->kept);
   EXPECT_EQ(bytesOf(a.path + "/duplicates"), bytesOf(b.path + "/duplicates"));
 
@@ -286,6 +286,7 @@ TEST(Near, KilledAndResumed) {
   for (const char *verify : {"", "verify"}) {
     Dir a(std::string("whole") + verify), b(std::string("killed") + verify);
     auto start = [&](const std::string &dir) {
+      std::fflush(stdout); // or the child prints what waits in the buffer, too
       pid_t pid = ::fork();
       if (pid == 0) {
         std::freopen("/dev/null", "w", stdout);
@@ -296,7 +297,7 @@ TEST(Near, KilledAndResumed) {
       return pid;
     };
     int status = 0;
-    ASSERT_EQ(::waitpid(start(a.path), &status, 0) > 0, true);
+    ASSERT_GT(::waitpid(start(a.path), &status, 0), 0);
     ASSERT_EQ(status, 0);
     int kills = 0;
     for (uint64_t round = 0;; ++round) {

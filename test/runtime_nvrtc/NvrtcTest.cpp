@@ -140,6 +140,25 @@ TEST_F(Nvrtc, AnUnknownArchitectureListsTheKnownOnes) {
   EXPECT_HAS(r.status().message(), "does not compile for `sm_80a`; it knows sm_75, ");
 }
 
+TEST_F(Nvrtc, ADeviceThatIsTooNewGetsPtx) {
+  CudaOptions o = cachedOptions();
+  o.arch = "sm_1234";
+  o.orOlder = true;
+  for (bool cached : {false, true}) {
+    auto r = compileCuda({axpy()}, o);
+    ASSERT_TRUE(r) << r.status().message();
+    EXPECT_EQ((*r)[0].cached, cached);
+    EXPECT_EQ((*r)[0].cubin, "");
+    EXPECT_HAS((*r)[0].ptx, ".target sm_1");
+  }
+  o.arch = "sm_70"; // nothing that NVRTC knows runs there
+  EXPECT_FALSE(compileCuda({axpy()}, o));
+  o.arch = "sm_90"; // a device that it knows gets code of its own
+  auto r = compileCuda({axpy()}, o);
+  ASSERT_TRUE(r) << r.status().message();
+  EXPECT_NE((*r)[0].cubin, "");
+}
+
 TEST_F(Nvrtc, TheCacheGivesTheSameBytes) {
   CudaOptions o = cachedOptions();
   auto first = compileCuda({axpy()}, o);

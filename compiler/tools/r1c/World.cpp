@@ -139,6 +139,9 @@ int World::follow(Runner &runner, const std::vector<PlannedStage> &plan, const r
 void World::abort(const Status &why) {
   if (size() > 1 && !ended) {
     ended = true;
+    // MPI may end this process before anybody else says it.
+    std::fprintf(stderr, "r1c run (rank %d of %d): %s\n", rank(), size(), why.message().c_str());
+    std::fflush(stderr);
     comm->abort(why.exitCode(), why.message());
   }
 }

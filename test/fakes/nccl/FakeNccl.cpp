@@ -110,7 +110,7 @@ struct ncclComm {
   std::atomic<bool> aborted{false};
   std::mutex mutex;
   std::string error;
-  std::atomic<int> running{0}; // jobs on a stream
+  std::atomic<int> holders{1}; // the user, and jobs on a stream: these may run after an abort
   int polls = 0;                // until what is under way is done
   Ops waiting;                  // of the last group, not yet on its stream
   cudaStream_t stream = nullptr;
@@ -178,6 +178,15 @@ void run(ncclComm &c, Ops ops) {
   }
 }
 
+/// The last holder frees it.
+void letGo(ncclComm *c) {
+  if (--c->holders)
+    return;
+  shm_unlink(c->name.c_str()); // the mappings live on
+  munmap(c->world, sizeof(World));
+  delete c;
+}
+
 struct Job {
   ncclComm *c;
   Ops ops;
@@ -185,7 +194,7 @@ struct Job {
 void onStream(void *data) {
   std::unique_ptr<Job> job(static_cast<Job *>(data));
   run(*job->c, std::move(job->ops));
-  --job->c->running;
+  letGo(job->c);
 }
 
 ncclResult_t issue(ncclComm &c) {
@@ -193,7 +202,7 @@ ncclResult_t issue(ncclComm &c) {
   c.waiting.clear();
   if (!driver().launch)
     return failed(ncclUnhandledCudaError, "there is no cuLaunchHostFunc");
-  ++c.running;
+  ++c.holders;
   auto *job = new Job{&c, std::move(ops)};
   if (driver().launch(reinterpret_cast<CUstream>(c.stream), onStream, job) != CUDA_SUCCESS)
     return failed(ncclUnhandledCudaError, "cuLaunchHostFunc");
@@ -349,11 +358,7 @@ ncclResult_t ncclCommFinalize(ncclComm *c) {
 
 static void release(ncclComm *c, int how) {
   c->world->members[c->rank].left = how;
-  while (c->running)
-    usleep(100);
-  shm_unlink(c->name.c_str()); // the mappings live on
-  munmap(c->world, sizeof(World));
-  delete c;
+  letGo(c);
 }
 ncclResult_t ncclCommDestroy(ncclComm *c) {
   release(c, 1);
