@@ -1,7 +1,7 @@
 #include "compiler/cuda/Emulate.h"
 #include "runtime/emu/Emu.h"
-#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
@@ -137,7 +137,7 @@ private:
     SmallString<128> log;
     if (auto e = sys::fs::createTemporaryFile("r1c-emu", "log", log))
       return createStringError(e, "cannot make a temporary file: " + e.message());
-    auto removeLog = make_scope_exit([&] { sys::fs::remove(log); });
+    FileRemover removeLog(log);
     std::optional<StringRef> redirects[] = {StringRef(""), StringRef(log), StringRef(log)};
     std::string why;
     int rc = sys::ExecuteAndWait(program, args, std::nullopt, redirects, 0, 0, &why);

@@ -148,11 +148,14 @@ private:
 
   bool moveOperand(kern::ProductOp product, unsigned arg, int64_t width, int64_t padded, bool apply) {
     SmallVector<int64_t> strides(arg == 0 ? product.getA() : arg == 1 ? product.getB() : product.getC());
-    for (int64_t &s : strides) {
+    SmallVector<int64_t> sizes(product.getBatch());
+    auto mnk = product.getSizes();
+    sizes.append({mnk[arg == 1 ? 2 : 0], mnk[arg == 0 ? 2 : 1]});
+    for (auto [s, size] : llvm::zip(strides, sizes)) {
       if (s % width == 0)
         (s /= width) *= padded;
-      else if (s != 1)
-        return false; // steps within a row
+      else if (s != 1 || size > width)
+        return false; // steps within a row, or over its end
     }
     if (apply)
       arg == 0 ? product.setA(strides) : arg == 1 ? product.setB(strides) : product.setC(strides);

@@ -1,6 +1,7 @@
 // libr1_cuda: NVIDIA GPUs behind r1_accelerator_api. Everything is done on one stream in the order of the
-// calls, but for what a run copies in: that crosses on a stream of its own, into device memory of the
-// run, while runs before it compute. A program is captured once as a graph and replayed.
+// calls, but for what a run copies in, which crosses on a stream of its own into device memory of the
+// run, while runs before it compute; and for sums over ranks, on a third. A program is captured once as
+// a graph and replayed.
 #include "runtime/cuda/Driver.h"
 #include "runtime/cuda/Matmul.h"
 #include "runtime/cuda/TensorMap.h"
@@ -331,11 +332,15 @@ const char *issueAll(Gpu &g, Program &p) {
 
 const char *capture(Gpu &g, Program &p) {
   CUgraph graph = nullptr;
-  R1_TRY_CU(cuStreamBeginCapture(g.stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+  // Relaxed: the first use of a product's algorithm may load a module.
+  R1_TRY_CU(cuStreamBeginCapture(g.stream, CU_STREAM_CAPTURE_MODE_RELAXED));
   const char *wrong = issueAll(g, p);
   CUresult ended = g.driver.cuStreamEndCapture(g.stream, &graph);
-  if (wrong)
+  if (wrong) {
+    if (graph)
+      g.driver.cuGraphDestroy(graph);
     return wrong;
+  }
   R1_TRY_TEXT(failed(g, ended, "cuStreamEndCapture"));
   CUresult rc = g.driver.cuGraphInstantiate(&p.graph, graph, 0);
   g.driver.cuGraphDestroy(graph);

@@ -38,3 +38,14 @@ func.func @head(%z: tensor<32x70xf32> {r1.name = "z"}, %w: tensor<70x24xbf16> {r
     : tensor<32x72xbf16>, tensor<72x24xbf16> -> tensor<32x24xf32>
   return %dh, %dw, %e : tensor<32x24xf32>, tensor<70x24xf32>, tensor<32x24xf32>
 }
+
+// A product writes [r, h, k] with h and k as one dim of 210 in one run: rows of 70 cannot be moved apart.
+// CHECK: kern.buffer @t_3 : memref<32x3x70xbf16> {pool = "work"}
+func.func @heads(%h: tensor<32x24xbf16> {r1.name = "h"}, %w: tensor<24x3x70xbf16> {r1.name = "w"},
+                 %u: tensor<70x8xbf16> {r1.name = "u"}) -> (tensor<32x3x8xf32> {r1.name = "y"}) {
+  %q = r1.contract %h, %w maps [affine_map<(r, h, k, d) -> (r, d)>, affine_map<(r, h, k, d) -> (d, h, k)>, affine_map<(r, h, k, d) -> (r, h, k)>]
+    : tensor<32x24xbf16>, tensor<24x3x70xbf16> -> tensor<32x3x70xbf16>
+  %y = r1.contract %q, %u maps [affine_map<(r, h, e, k) -> (r, h, k)>, affine_map<(r, h, e, k) -> (k, e)>, affine_map<(r, h, e, k) -> (r, h, e)>]
+    : tensor<32x3x70xbf16>, tensor<70x8xbf16> -> tensor<32x3x8xf32>
+  return %y : tensor<32x3x8xf32>
+}

@@ -24,7 +24,7 @@ static const char *someFault() { return "kernel axpy, block 3: element 7 of an a
 
 namespace {
 
-constexpr uint64_t kW = 0, kM = 512, kX = 1024, kN = 2624, kY = 2688, kWork = 3200, kAll = 4096;
+constexpr uint64_t kW = 0, kM = 512, kX = 1024, kY = 2688, kWork = 3200, kAll = 4096;
 
 r1_field field(const char *name, uint64_t offset, int64_t count) {
   r1_field f = {};
