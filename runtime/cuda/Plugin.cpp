@@ -386,27 +386,34 @@ const char *program(void *device, const r1_accelerator_program *what, void **mad
   return g.graphs ? capture(g, p) : nullptr;
 }
 
+/// A slot gets its memory and events when it is first used.
+const char *makeSlot(Gpu &g, Program &p, Slot &s) {
+  if (s.host)
+    return nullptr;
+  void *host = nullptr;
+  R1_TRY_CU(cuMemHostAlloc(&host, p.outAt() + p.outBytes + 1, 0));
+  s.host = static_cast<char *>(host);
+  R1_TRY_CU(cuEventCreate(&s.arrived, CU_EVENT_DISABLE_TIMING));
+  R1_TRY_CU(cuEventCreate(&s.done, CU_EVENT_DISABLE_TIMING));
+  if (p.inBytes) {
+    R1_TRY_CU(cuMemAlloc(&s.staging, p.inBytes));
+    g.memory.push_back(s.staging);
+  }
+  return nullptr;
+}
+
 const char *memory(void *device, void *made, uint32_t slot, void **in, const void **out) {
   Gpu &g = gpu(device);
   auto &p = *static_cast<Program *>(made);
   Slot &s = p.slots[slot];
-  if (!s.host) {
-    void *host = nullptr;
-    R1_TRY_CU(cuMemHostAlloc(&host, p.outAt() + p.outBytes + 1, 0));
-    s.host = static_cast<char *>(host);
-    R1_TRY_CU(cuEventCreate(&s.arrived, CU_EVENT_DISABLE_TIMING));
-    R1_TRY_CU(cuEventCreate(&s.done, CU_EVENT_DISABLE_TIMING));
-    if (p.inBytes) {
-      R1_TRY_CU(cuMemAlloc(&s.staging, p.inBytes));
-      g.memory.push_back(s.staging);
-    }
-  }
+  R1_TRY_TEXT(makeSlot(g, p, s));
   *in = s.host, *out = s.host + p.outAt();
   return nullptr;
 }
 
 /// What goes in, on its own stream. The slot's memory on both sides is free: its last run is finished.
 const char *sendIn(Gpu &g, Program &p, Slot &s) {
+  R1_TRY_TEXT(makeSlot(g, p, s));
   if (!p.inBytes)
     return nullptr;
   R1_TRY_CU(cuMemcpyHtoDAsync(s.staging, s.host, p.inBytes, g.copies));
