@@ -213,12 +213,11 @@ int compileCommand(const Options &o) {
     if (!wanted(s))
       continue;
     CompileError error;
-    co.exact = s.on.is_object() && s.on.value("bits", "run") == "exact";
-    co.shards = s.kind == "train" && s.on.is_object() ? s.on.value("shards", int64_t(1)) : 1;
-    if (co.shards < 1)
-      return fail("stage `" + s.name + "` has device(shards = " + std::to_string(co.shards) +
-                      "): the number of shards is 1, 2, 4, 8, …",
-                  ProgramWrong);
+    co.exact = placementOf(s).bits == "exact";
+    auto shards = trainingShards(s);
+    if (!shards)
+      return fail(shards.status().message(), ProgramWrong);
+    co.shards = *shards;
     auto compiled = compileStage(program, s, entriesFor(s), session.sources, co, error);
     if (!compiled)
       return fail(error.message, error.exit);

@@ -101,10 +101,32 @@ std::vector<std::string> entriesFor(const Stage &stage) {
   return names;
 }
 
+Placement placementOf(const Stage &stage) {
+  Placement p;
+  if (stage.on.is_object()) {
+    p.shards = stage.on.value("shards", p.shards);
+    p.bits = stage.on.value("bits", p.bits);
+    p.threads = stage.on.value("threads", p.threads);
+  }
+  return p;
+}
+
+Result<int64_t> trainingShards(const Stage &stage) {
+  if (stage.kind != "train")
+    return int64_t(1);
+  int64_t shards = placementOf(stage).shards, rows = stage.spec.value("batch", int64_t(1));
+  bool powerOfTwo = shards > 0 && (shards & (shards - 1)) == 0;
+  if (powerOfTwo && rows % shards == 0)
+    return shards;
+  return Status::error("stage `" + stage.name + "` has device(shards = " + std::to_string(shards) + "): " +
+                           (powerOfTwo ? "a batch of " + std::to_string(rows) +
+                                             " rows does not split into that many equal parts"
+                                       : "the number of shards is 1, 2, 4, 8, …"),
+                       ExitClass::program);
+}
+
 int Runner::threads(const Stage &stage) const {
-  if (session.options.threads || !stage.on.is_object())
-    return session.options.threads;
-  return stage.on.value("threads", 0);
+  return session.options.threads ? session.options.threads : placementOf(stage).threads;
 }
 
 Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
@@ -112,21 +134,8 @@ Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
   o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
   o.threads = threads(stage);
   o.micro = session.options.micro;
-  if (stage.on.is_object()) {
-    o.shards = stage.on.value("shards", int64_t(1));
-    o.exact = stage.on.value("bits", "run") == "exact";
-  }
-  int64_t rows = stage.spec.value("batch", int64_t(1));
-  bool powerOfTwo = o.shards > 0 && (o.shards & (o.shards - 1)) == 0;
-  if (stage.kind == "train" && (!powerOfTwo || rows % o.shards))
-    return Status::error("stage `" + stage.name + "` has device(shards = " + std::to_string(o.shards) +
-                             "): " +
-                             (powerOfTwo ? "a batch of " + std::to_string(rows) +
-                                               " rows does not split into that many equal parts"
-                                         : "the number of shards is 1, 2, 4, 8, …") ,
-                         ExitClass::program);
-  if (stage.kind != "train")
-    o.shards = 1;
+  o.exact = placementOf(stage).bits == "exact";
+  R1RT_ASSIGN(o.shards, trainingShards(stage));
   if (emulates(session.options.target)) {
     o.target = TargetKind::cudaEmu;
     o.arch = archOf(session.options.target, "sm_80");

@@ -54,6 +54,17 @@ private:
   std::unique_ptr<r1rt::DataContext> own;  // of the stage being run, when it has row functions
 };
 
+/// What `on device(…)` says of a stage, with the defaults of stdlib/stages.r1.
+struct Placement {
+  int64_t shards = 1;
+  std::string bits = "run";
+  int threads = 0; // none said
+};
+Placement placementOf(const Stage &stage);
+/// The shards that a stage is compiled for: 1 unless it trains; an error unless they are a power of two that
+/// divides its batch.
+r1rt::Result<int64_t> trainingShards(const Stage &stage);
+
 /// The accelerator that a target runs on, number `index` of those of the machine; null for the CPU. The
 /// error names the target.
 r1rt::Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target, int index = 0);

@@ -23,12 +23,9 @@ double now() {
   return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
 }
 
-int64_t shardsOf(const Stage &s) {
-  return s.on.is_object() ? s.on.value("shards", int64_t(1)) : 1;
-}
 /// Of a GPU's products; on a CPU all bits are exact.
 std::string bitsOf(const Stage &s, const Options &o) {
-  return o.target != "cuda" ? "exact" : s.on.is_object() ? s.on.value("bits", "run") : "run";
+  return o.target == "cuda" ? placementOf(s).bits : "exact";
 }
 
 json manifestInfo(const Session &session, const PlannedStage &p,
@@ -43,7 +40,7 @@ json manifestInfo(const Session &session, const PlannedStage &p,
           {"components", p.components}, {"reads", reads},
           {"overrides", session.options.sets}, {"numerics", numerics},
           {"target", session.options.target},
-          {"shards", shardsOf(*p.stage)}, {"bits", bitsOf(*p.stage, session.options)}, {"version", R1C_VERSION},    {"time", now()}};
+          {"shards", placementOf(*p.stage).shards}, {"bits", bitsOf(*p.stage, session.options)}, {"version", R1C_VERSION},    {"time", now()}};
 }
 
 /// The gate of an evaluate stage: why `require` says no, or "" if it does not.
@@ -132,7 +129,7 @@ r1rt::Status foreseeDisk(const std::vector<PlannedStage> &plan, const r1rt::Stor
 /// Ranks share the shards of a batch: every stage that trains needs enough of them.
 static r1rt::Status enoughShards(const std::vector<PlannedStage> &plan, int ranks) {
   for (const PlannedStage &p : plan) {
-    int64_t shards = shardsOf(*p.stage);
+    int64_t shards = placementOf(*p.stage).shards;
     if (p.runs() && p.stage->kind == "train" && shards % ranks)
       return r1rt::Status::error(
           std::to_string(ranks) + " ranks were started, and stage `" + p.stage->name + "` has " +
@@ -185,7 +182,7 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
           r1rt::ExitClass::commandLine));
     if (auto m = store.manifest(p.fingerprint);
         m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty()) {
-      json mine = {{"target", o.target}, {"shards", shardsOf(s)}, {"bits", bitsOf(s, o)}};
+      json mine = {{"target", o.target}, {"shards", placementOf(s).shards}, {"bits", bitsOf(s, o)}};
       json then = {{"target", m->value("target", "cpu")},
                    {"shards", m->value("shards", 1)},
                    {"bits", m->value("bits", "exact")}};
