@@ -374,9 +374,10 @@ const Builtin *findBuiltin(std::string_view name) {
 }
 
 const Builtin *findStageBuiltin(std::string_view name) {
-  for (auto &b : stageBuiltins())
-    if (name == b.name)
-      return &b;
+  for (auto *t : {&dataBuiltins(), &stageBuiltins()})
+    for (auto &b : *t)
+      if (name == b.name)
+        return &b;
   return nullptr;
 }
 

@@ -8,7 +8,8 @@ namespace r1 {
 const std::vector<Builtin> &reductionBuiltins(); // Reduce.cpp
 const std::vector<Builtin> &elementBuiltins();   // Builtins.cpp
 const std::vector<Builtin> &hostBuiltins();      // HostBuiltins.cpp
-const std::vector<Builtin> &stageBuiltins();     // StageBuiltins.cpp: @builtin functions
+const std::vector<Builtin> &dataBuiltins();      // DataBuiltins.cpp: @builtin functions of stdlib/data.r1
+const std::vector<Builtin> &stageBuiltins();     // StageBuiltins.cpp: and of stdlib/stages.r1
 
 Value gradientOf(Evaluator &ev, BuiltinCall &c); // Gradients.cpp
 
