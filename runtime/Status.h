@@ -21,6 +21,7 @@ enum class ExitClass : int {
   commandLine = 2,
   stage = 3,
   memory = 5,
+  waiting = 75, // for people to answer
   interrupted = 130
 };
 

@@ -29,6 +29,35 @@ static bool resultSuffices(const Decl &d, const Type *result, const std::vector<
   return true;
 }
 
+/// The third argument of @builtin names the parameter that takes, as a record, the named arguments that
+/// are none of the others: extend(data, quality = …).
+static void gatherNamed(const Decl &d, std::vector<ArgVal> &args) {
+  if (!d.attr.present || d.attr.args.size() < 3 || d.attr.args[2].value->parts.empty())
+    return;
+  ArgVal all;
+  Fields fields;
+  bool failed = false;
+  std::erase_if(args, [&](ArgVal &a) {
+    bool own = a.name.empty() || std::any_of(d.params.begin(), d.params.end(),
+                                             [&](const Parameter &p) { return p.name == a.name; });
+    if (own)
+      return false;
+    if (fields.empty())
+      all.span = all.nameSpan = a.nameSpan;
+    failed |= a.value.isError();
+    fields.emplace_back(std::string(a.name), a.value);
+    return true;
+  });
+  if (fields.empty())
+    return;
+  const std::string &into = d.attr.args[2].value->parts[0];
+  for (const Parameter &p : d.params)
+    if (p.name == into)
+      all.name = p.name;
+  all.value = failed ? Value() : Value::record(std::move(fields));
+  args.push_back(std::move(all));
+}
+
 Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   const Decl &d = *f.decl;
   if (frames.size() > 200)
@@ -49,6 +78,8 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   bc.span = span;
   bc.name = d.name;
   bc.decl = &d;
+  if (!d.value)
+    gatherNamed(d, args);
   if (!bindParams(d, args, span, sc, d.value ? nullptr : &bc))
     return {};
   if (!d.value) {

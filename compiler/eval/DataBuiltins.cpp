@@ -10,30 +10,113 @@ namespace {
 
 // ── sources ─────────────────────────────────────────────────────────────────
 
-Value source(Evaluator &ev, BuiltinCall &c, const char *op) {
+Value source(Evaluator &ev, BuiltinCall &c, const char *op, std::initializer_list<const char *> own) {
   if (!inPipeline(ev, c))
     return {};
   auto h = handle("corpus", c, op);
   std::string path = arg(c, "path").string();
   h->spec = Json{{"op", op}, {"path", path}};
   h->files = {path};
-  if (std::string_view(op) == "lines") {
-    std::string by = arg(c, "by").string();
-    if (by != "line" && by != "paragraph" && by != "file") {
-      auto &d = ev.err("E0206", spanOf(c, "by"),
-                       "`by` is \"line\", \"paragraph\" or \"file\", not \"" + by + "\"");
-      if (auto near = nearest(by, {"line", "paragraph", "file"}); !near.empty())
-        d.help("\"" + near + "\"");
-      return {};
-    }
-    h->spec["by"] = by;
-  }
+  for (const char *name : own)
+    h->spec[name] = toJson(ev, arg(c, name));
+  for (const char *name : {"utf8", "bad_rows", "unreadable"})
+    h->spec[name] = toJson(ev, arg(c, name));
+  if ((h->spec.contains("by") && !oneOf(ev, c, "by", {"line", "paragraph", "file"})) ||
+      !oneOf(ev, c, "utf8", {"repair", "reject"}) || !oneOf(ev, c, "unreadable", {"stop", "skip"}))
+    return {};
+  int64_t bad = 0;
+  if (!arg(c, "bad_rows").asInt(bad) || bad < 0)
+    return ev.fail("E0213", spanOf(c, "bad_rows"),
+                   "a number of rows is at least 0, this is " + ev.text(arg(c, "bad_rows")));
+  if (h->spec.contains("delimiter") && arg(c, "delimiter").string().size() != 1)
+    return ev.fail("E0213", spanOf(c, "delimiter"),
+                   "a delimiter is one character, this is " + ev.text(arg(c, "delimiter")));
   if (ev.stages->checkFiles && !reportMissing(ev, path, spanOf(c, "path")))
     return {};
   return Value::of(Value::Handle, h);
 }
-Value lines(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "lines"); }
-Value jsonl(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "jsonl"); }
+Value lines(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "lines", {"by"}); }
+Value jsonl(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "jsonl", {"text"}); }
+Value csv(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "csv", {"text", "delimiter"}); }
+Value parquet(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "parquet", {"text"}); }
+
+// ── mixing ──────────────────────────────────────────────────────────────────
+
+/// What another corpus brings along: its files and the versions of its passes.
+void bring(HandleObj &h, const HandleObj &x) {
+  h.files.insert(h.files.end(), x.files.begin(), x.files.end());
+  for (auto &[k, v] : x.builtins)
+    h.builtins[k] = v;
+}
+
+/// A record {domain = share} whose names are sources, as JSON; false after an error.
+bool shares(Evaluator &ev, const BuiltinCall &c, std::string_view name, const Json &sources, Json &out) {
+  out = Json::object();
+  const Value &v = arg(c, name);
+  if (v.is(Value::None))
+    return true;
+  if (!v.is(Value::Record)) {
+    ev.err("E0206", spanOf(c, name),
+           "`" + std::string(name) + "` is a record {domain = share}, this is " + kindName(v));
+    return false;
+  }
+  for (auto &[domain, share] : v.as<RecordObj>().fields) {
+    double f = -1;
+    if (!sources.contains(domain)) {
+      std::vector<std::string> have;
+      for (auto &[k, x] : sources.items())
+        have.push_back(k);
+      auto &d = ev.err("E0208", spanOf(c, name),
+                       "`" + std::string(name) + "` names `" + domain + "`, which is no source of this `mix`");
+      if (auto near = nearest(domain, have); !near.empty())
+        d.help("did you mean `" + near + "`?");
+      return false;
+    }
+    if (!share.asFloat(f) || f < 0 || f > 1) {
+      ev.err("E0213", spanOf(c, name),
+             "the share of `" + domain + "` is from 0% to 100%, this is " + ev.text(share));
+      return false;
+    }
+    out[domain] = f;
+  }
+  return true;
+}
+
+Value mix(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const Value &given = arg(c, "sources");
+  if (!given.is(Value::Record) || given.as<RecordObj>().fields.empty())
+    return ev.fail("E0206", spanOf(c, "sources"),
+                   "`mix` takes a record {domain = corpus, …}, this is " + kindName(given));
+  auto h = handle("corpus", c, "mix");
+  Json sources = Json::object();
+  for (auto &[domain, v] : given.as<RecordObj>().fields) {
+    if (!v.is(Value::Handle) || v.as<HandleObj>().type != "corpus" || !v.as<HandleObj>().batch.is_null())
+      return ev.fail("E0206", spanOf(c, "sources"),
+                     "`" + domain + "` is not a corpus of text but " + kindName(v));
+    sources[domain] = v.as<HandleObj>().spec;
+    bring(*h, v.as<HandleObj>());
+  }
+  h->spec = Json{{"op", "mix"}, {"sources", sources}};
+  for (const char *name : {"weight", "cap", "floor"})
+    if (Json j; shares(ev, c, name, sources, j))
+      h->spec[name] = j;
+    else
+      return {};
+  if (!oneOf(ev, c, "by", {"tokens", "bytes", "documents"}))
+    return {};
+  double temper = 0, repeat = 0;
+  if (!arg(c, "temper").asFloat(temper) || temper < 0 || temper > 10)
+    return ev.fail("E0213", spanOf(c, "temper"),
+                   "`temper` is from 0 to 10, this is " + ev.text(arg(c, "temper")));
+  if (!arg(c, "repeat").asFloat(repeat) || repeat < 1 || repeat > 1000)
+    return ev.fail("E0213", spanOf(c, "repeat"),
+                   "a document is taken 1 to 1000 times, this is " + ev.text(arg(c, "repeat")));
+  for (const char *name : {"by", "temper", "repeat", "total", "seed"})
+    h->spec[name] = toJson(ev, arg(c, name));
+  return Value::of(Value::Handle, h);
+}
 
 // ── passes ──────────────────────────────────────────────────────────────────
 
@@ -107,12 +190,226 @@ Value rowPass(Evaluator &ev, BuiltinCall &c, const char *op, const char *param) 
 Value filterRows(Evaluator &ev, BuiltinCall &c) { return rowPass(ev, c, "filter", "keep"); }
 Value mapRows(Evaluator &ev, BuiltinCall &c) { return rowPass(ev, c, "map_rows", "to"); }
 
+// ── duplicates ──────────────────────────────────────────────────────────────
+
+/// Bands and rows of at most `hashes` hashes whose curve 1-(1-s^rows)^bands makes the fewest mistakes
+/// at the threshold: the areas of what is found below it and of what is missed above it, as in
+/// Zhu et al., LSH Ensemble (2016).
+std::pair<int64_t, int64_t> bandsFor(int64_t hashes, double above) {
+  std::pair<int64_t, int64_t> best{1, 1};
+  double least = 1e9;
+  for (int64_t rows = 1; rows <= hashes; ++rows) {
+    int64_t bands = hashes / rows;
+    double wrong = 0;
+    constexpr int steps = 400;
+    for (int i = 0; i < steps; ++i) {
+      double s = (i + 0.5) / steps;
+      double found = 1 - std::pow(1 - std::pow(s, double(rows)), double(bands));
+      wrong += s < above ? found : 1 - found;
+    }
+    if (wrong < least) {
+      least = wrong;
+      best = {bands, rows};
+    }
+  }
+  return best;
+}
+
+Value dedup(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  const Value &v = arg(c, "how");
+  Json how = toJson(ev, v);
+  if (!how.is_object() || !how.contains("dedup"))
+    return ev.fail("E0206", spanOf(c, "how"), "`how` is exact(), minhash(…) or simhash(…), this is " + kindName(v));
+  double above = 0;
+  if (!arg(c, "above").asFloat(above) || above <= 0 || above > 1)
+    return ev.fail("E0213", spanOf(c, "above"),
+                   "a similarity is above 0% and at most 100%, this is " + ev.text(arg(c, "above")));
+  if (!oneOf(ev, c, "keep", {"first", "longest"}))
+    return {};
+  int64_t hashes = 0;
+  if (how["dedup"] == "minhash" && how["hashes"].is_number_integer()) {
+    hashes = how["hashes"];
+    if (hashes < 1 || hashes > 4096)
+      return ev.fail("E0213", spanOf(c, "how"),
+                     "a signature has 1 to 4096 hashes, this is " + std::to_string(hashes));
+    std::tie(how["bands"], how["rows"]) = bandsFor(hashes, above);
+  }
+  how.erase("hashes");
+  return Value::of(Value::Handle, pass(c, "dedup", arg(c, "data"),
+                                       Json{{"how", how},
+                                            {"above", above},
+                                            {"verify", arg(c, "verify").b},
+                                            {"keep", arg(c, "keep").string()}}));
+}
+
+Value dropRepeats(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  int64_t threshold = 0;
+  if (!oneOf(ev, c, "part", {"line", "paragraph"}))
+    return {};
+  if (!arg(c, "threshold").asInt(threshold) || threshold < 2 || threshold > UINT32_MAX)
+    return ev.fail("E0213", spanOf(c, "threshold"),
+                   "a part is repeated from 2 documents on, this is " + ev.text(arg(c, "threshold")));
+  return Value::of(Value::Handle, pass(c, "repeats", arg(c, "data"),
+                                       Json{{"part", arg(c, "part").string()},
+                                            {"threshold", threshold},
+                                            {"keep_first", arg(c, "keep_first").b}}));
+}
+
+Value decontaminate(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  const Value &against = arg(c, "against");
+  auto &x = against.as<HandleObj>();
+  if (!x.batch.is_null())
+    return ev.fail("E0206", spanOf(c, "against"), "`against` is a corpus of text, these are tokens");
+  int64_t n = 0;
+  if (!arg(c, "ngram").asInt(n) || n < 1 || n > 1000)
+    return ev.fail("E0213", spanOf(c, "ngram"),
+                   "an n-gram has 1 to 1000 units, this is " + ev.text(arg(c, "ngram")));
+  if (!oneOf(ev, c, "units", {"words", "characters"}))
+    return {};
+  auto h = pass(c, "decontaminate", arg(c, "data"),
+                Json{{"against", x.spec}, {"ngram", n}, {"units", arg(c, "units").string()}});
+  bring(*h, x);
+  return Value::of(Value::Handle, h);
+}
+
+// ── rules, augmentation, gates ──────────────────────────────────────────────
+
+Value applyRules(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  const Value &v = arg(c, "rules");
+  Json rules = toJson(ev, v);
+  if (rules.is_object())
+    rules = Json::array({rules});
+  bool ok = rules.is_array() && !rules.empty();
+  for (auto &r : rules)
+    ok = ok && r.is_object() && r.contains("rule");
+  if (!ok)
+    return ev.fail("E0206", spanOf(c, "rules"),
+                   "`rules` is a list of rules such as [c4(), gopher_quality()], this is " + ev.text(v));
+  auto h = pass(c, "apply_rules", arg(c, "data"), Json{{"rules", rules}});
+  for (auto &r : rules) // files that rules read
+    for (auto &[name, x] : r.items())
+      if (name == "lexicon" && x.is_string())
+        h->files.push_back(x);
+  return Value::of(Value::Handle, h);
+}
+
+Value augment(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  Json how = toJson(ev, arg(c, "how"));
+  double share = 0;
+  if (!how.is_object() || !how.contains("augment"))
+    return ev.fail("E0206", spanOf(c, "how"),
+                   "`how` is synonyms(…), typos(…) or back_translate(…), this is " +
+                       kindName(arg(c, "how")));
+  if (!arg(c, "share").asFloat(share) || share <= 0 || share > 1)
+    return ev.fail("E0213", spanOf(c, "share"),
+                   "a share is above 0% and at most 100%, this is " + ev.text(arg(c, "share")));
+  auto h = pass(c, "augment", arg(c, "data"),
+                Json{{"share", share}, {"how", how}, {"seed", toJson(ev, arg(c, "seed"))}});
+  if (how.contains("lexicon") && how["lexicon"].is_string() && how["lexicon"] != "wordnet")
+    h->files.push_back(how["lexicon"]);
+  return Value::of(Value::Handle, h);
+}
+
+Value statistics(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  auto call = std::make_shared<StageCall>();
+  call->kind = "statistics";
+  call->result = "metrics";
+  call->span = c.span;
+  Json lexicon = toJson(ev, arg(c, "lexicon"));
+  bool ok = lexicon.is_null() || (lexicon.is_object() && !lexicon.empty());
+  if (ok && lexicon.is_object())
+    for (auto &[tag, words] : lexicon.items())
+      ok = ok && words.is_array() && !words.empty() &&
+           std::all_of(words.begin(), words.end(), [](const Json &w) { return w.is_string(); });
+  if (!ok)
+    return ev.fail("E0206", spanOf(c, "lexicon"),
+                   "`lexicon` is a record of words {tag = [\"word\", …]}, this is " + kindName(arg(c, "lexicon")));
+  auto h = handle("metrics", c, "statistics");
+  for (const char *name : {"data", "before"}) {
+    const Value &v = arg(c, name);
+    if (v.is(Value::None)) {
+      call->spec[name] = nullptr;
+      continue;
+    }
+    if (!v.is(Value::Handle) || v.as<HandleObj>().type != "corpus" || !v.as<HandleObj>().batch.is_null())
+      return ev.fail("E0206", spanOf(c, name), "`" + std::string(name) + "` is a corpus of text, this is " + kindName(v));
+    if (!comesInOrder(ev, c, name))
+      return {};
+    call->spec[name] = v.as<HandleObj>().spec;
+    bring(*h, v.as<HandleObj>());
+  }
+  for (auto [name, most] : {std::pair{"words", 1000}, {"topics", 1000}, {"sample", 1'000'000}}) {
+    int64_t n = 0;
+    if (!arg(c, name).asInt(n) || n < 0 || n > most)
+      return ev.fail("E0213", spanOf(c, name),
+                     "`" + std::string(name) + "` is from 0 to " + std::to_string(most) + ", this is " +
+                         ev.text(arg(c, name)));
+    call->spec[name] = n;
+  }
+  call->spec["lexicon"] = lexicon;
+  call->spec["seed"] = toJson(ev, arg(c, "seed"));
+  call->files = h->files;
+  call->builtins = h->builtins;
+  h->call = call;
+  return Value::of(Value::Handle, h);
+}
+
+/// `x` unchanged, once the gate has passed: nothing of it enters the fingerprint.
+Value given(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const Value &x = arg(c, "x"), &gate = arg(c, "gate");
+  std::string stage;
+  if (gate.is(Value::Handle) && gate.as<HandleObj>().spec.is_object())
+    stage = gate.as<HandleObj>().spec.value("stage", "");
+  if (stage.empty())
+    return ev.fail("E0206", spanOf(c, "gate"),
+                   "`gate` is a stage that judges or asks, this is " + kindName(gate));
+  if (x.is(Value::Model)) {
+    auto m = std::make_shared<ModelObj>(x.as<ModelObj>());
+    m->gates.push_back(stage);
+    return Value::of(Value::Model, m);
+  }
+  if (!x.is(Value::Handle) || x.as<HandleObj>().type != "corpus")
+    return ev.fail("E0206", spanOf(c, "x"),
+                   "corpora and models wait for gates, this is " + kindName(x));
+  auto h = std::make_shared<HandleObj>(x.as<HandleObj>());
+  h->spec = Json{{"op", "given"}, {"gate", Json{{"stage", stage}}}, {"in", h->spec}};
+  return Value::of(Value::Handle, h);
+}
+
 } // namespace
 
 const std::vector<Builtin> &dataBuiltins() {
   static const std::vector<Builtin> table = {
-      {"lines", "", lines},   {"jsonl", "", jsonl},       {"split", "", split},
-      {"sample", "", sample}, {"filter", "", filterRows}, {"map_rows", "", mapRows},
+      {"lines", "", lines},
+      {"jsonl", "", jsonl},
+      {"csv", "", csv},
+      {"parquet", "", parquet},
+      {"mix", "", mix},
+      {"split", "", split},
+      {"sample", "", sample},
+      {"filter", "", filterRows},
+      {"map_rows", "", mapRows},
+      {"dedup", "", dedup},
+      {"drop_repeats", "", dropRepeats},
+      {"decontaminate", "", decontaminate},
+      {"apply_rules", "", applyRules},
+      {"augment", "", augment},
+      {"statistics", "", statistics},
+      {"given", "", given},
   };
   return table;
 }

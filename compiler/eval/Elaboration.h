@@ -36,6 +36,7 @@ struct Stage {
   nlohmann::json spec;
   nlohmann::json on;              // placement: outside the fingerprint; null if none
   std::vector<std::string> reads; // stages whose artifacts it uses, in order of first use
+  std::vector<std::string> gates; // stages that have to pass before it begins (`given`)
   std::vector<std::string> files; // files and globs it reads, as written (relative to cwd)
   std::map<std::string, nlohmann::json>
       builtins;                     // built-in name -> semantic version, for the fingerprint

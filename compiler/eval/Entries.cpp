@@ -46,7 +46,8 @@ struct Entry {
     fn->resultNames.push_back(std::move(name));
   }
 
-  /// The batch of a packed corpus: {x = {id, pos, seg}, target, mask}.
+  /// The batch of a corpus of tokens: {x = {id, pos, seg}, target, mask}, of labelled rows
+  /// {x, target, last, mask} with one target for each row.
   Value batch(int64_t rows, const Json &layout, bool targets, bool countRows, Span from) {
     uint32_t frame = ev.sh.dims.newFrame();
     auto dim = [&](const char *n, int64_t size) {
@@ -64,7 +65,15 @@ struct Entry {
     x.emplace_back("seg", input("x.seg", i32, {B, T}, countRows));
     Fields b;
     b.emplace_back("x", Value::record(std::move(x)));
-    if (targets) {
+    if (targets && layout.at("layout") == "labels") {
+      ElemType cls = i32, place = i32;
+      cls.bounded = place.bounded = true;
+      cls.bound = dim("C", layout.at("classes"));
+      place.bound = T;
+      b.emplace_back("target", input("target", cls, {B}, countRows));
+      b.emplace_back("last", input("last", place, {B}, countRows));
+      b.emplace_back("mask", input("mask", mask, {B}, countRows));
+    } else if (targets) {
       b.emplace_back("target", input("target", id, {B, T}, countRows));
       b.emplace_back("mask", input("mask", mask, {B, T}, countRows));
     }
@@ -204,11 +213,12 @@ Value prelude(Evaluator &ev, std::string_view name) {
   return ev.global(ev.sh.program.main, name, {});
 }
 
-// Sums over a batch that perplexity and validation add up, by the names that `lm_eval` gives them:
-// nll (nats) and tokens.
+// Sums over a batch that perplexity and validation add up, by the names that `lm_eval` and `label_eval`
+// give them: nll (nats) and tokens.
 bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout,
                Elem compute) {
-  Value f = prelude(ev, "lm_eval");
+  const char *name = layout.at("layout") == "labels" ? "label_eval" : "lm_eval";
+  Value f = prelude(ev, name);
   if (!f.is(Value::Fn))
     return true;
   Entry e(ev, "eval", tree, compute, false);
@@ -218,14 +228,15 @@ bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, co
   if (r.isError())
     return false;
   if (!r.is(Value::Record) || r.as<RecordObj>().fields.size() != 2) {
-    ev.err("E0206", c.dataSpan, "`lm_eval` gives the record {nll, tokens}, this is " + kindName(r));
+    ev.err("E0206", c.dataSpan,
+           "`" + std::string(name) + "` gives the record {nll, tokens}, this is " + kindName(r));
     return false;
   }
-  for (auto &[name, field] : r.as<RecordObj>().fields) {
-    Value v = scalarResult(ev, field, c.dataSpan, "a result of `lm_eval`");
+  for (auto &[field, value] : r.as<RecordObj>().fields) {
+    Value v = scalarResult(ev, value, c.dataSpan, "a result of `" + std::string(name) + "`");
     if (v.isError())
       return false;
-    e.result(name, v);
+    e.result(field, v);
   }
   s.entries.push_back(std::move(e.fn));
   return true;
@@ -399,16 +410,101 @@ bool StageBuilder::trainEntries(Stage &s, const StageCall &c) {
       return false;
     s.entries.push_back(std::move(e.fn));
   }
-  return updateEntry(ev, s, c) && evalEntry(ev, s, c, tree, layout, compute) &&
-         logitsEntry(ev, s, c, tree, layout, compute);
+  // A classifier need not be one function of the tokens, and writes nothing.
+  bool labels = layout.at("layout") == "labels", validates = !s.spec.at("valid").is_null();
+  bool writes = !labels && !layout.contains("masked");
+  return updateEntry(ev, s, c) && (labels && !validates ? true : evalEntry(ev, s, c, tree, layout, compute)) &&
+         (!writes || logitsEntry(ev, s, c, tree, layout, compute));
 }
+
+namespace {
+
+// What a classifier says of a batch, [B, C]; an error for what has another shape.
+Value classScores(Evaluator &ev, const Value &r, const Json &layout, Span span, const char *what) {
+  if (r.isError())
+    return {};
+  int64_t classes = layout.at("classes");
+  bool shaped = r.is(Value::Tensor) && r.as<TensorObj>().dims.size() == 2 && r.as<TensorObj>().elem.isFloat();
+  if (!shaped)
+    return ev.fail("E0302", span, std::string(what) + " gives scores [B, C], this is " + kindName(r));
+  if (int64_t has = r.as<TensorObj>().dims[1].size(); has != classes)
+    return ev.fail("E0309", span,
+                   std::string(what) + " has " + std::to_string(has) + " classes, the data has " +
+                       std::to_string(classes));
+  ElemType f32;
+  return ev.cast(r, f32, span);
+}
+
+} // namespace
 
 bool StageBuilder::evaluateEntries(Stage &s, const StageCall &c) {
   Tree tree;
   makeLeaves(ev, s, c.model, tree);
   for (auto &l : s.leaves)
     l.trainable = false;
-  return evalEntry(ev, s, c, tree, c.data.as<HandleObj>().batch, computeOf(c.model->precision));
+  const Json &layout = c.data.as<HandleObj>().batch;
+  Elem compute = computeOf(c.model->precision);
+  if (layout.at("layout") != "labels")
+    return evalEntry(ev, s, c, tree, layout, compute);
+  Entry e(ev, "classify", tree, compute, false);
+  Value model = Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model));
+  Value b = e.batch(s.spec.at("batch"), layout, true, false, c.dataSpan);
+  Value r = c.predict.is(Value::Fn) ? ev.apply(c.predict, {model, b}, c.dataSpan)
+                                    : ev.apply(model, {*b.as<RecordObj>().find("x")}, c.dataSpan);
+  r = classScores(ev, r, layout, c.dataSpan, c.predict.is(Value::Fn) ? "`predict`" : "the model");
+  if (r.isError())
+    return false;
+  e.result("scores", r);
+  s.entries.push_back(std::move(e.fn));
+  return true;
+}
+
+bool StageBuilder::scoreEntry(Stage &s, Span span) {
+  std::string stage;
+  int64_t rows = 0;
+  bool one = true;
+  std::function<void(const Json &)> find = [&](const Json &j) {
+    if (j.is_object() && j.contains("score") && j["score"].is_object() && j.contains("class")) {
+      std::string from = j["score"].value("stage", "");
+      one &= stage.empty() || from == stage;
+      stage = from;
+      rows = std::max(rows, j.value("batch", int64_t(1)));
+    }
+    if (j.is_structured())
+      for (auto &x : j)
+        find(x);
+  };
+  find(s.spec);
+  if (stage.empty())
+    return true;
+  if (s.kind != "corpus") {
+    ev.err("E0206", span, "`score` runs a model over rows, which takes a stage of its own")
+        .help("stage scored = … |> extend(… = score(" + stage + "))");
+    return false;
+  }
+  if (!one) {
+    ev.err("E0299", span, "the scores of two models in one stage are not supported yet")
+        .help("score by one model in a stage, and by the other in the next");
+    return false;
+  }
+  const Value &model = models.at(stage);
+  auto m = std::static_pointer_cast<const ModelObj>(model.o);
+  Tree tree;
+  makeLeaves(ev, s, m, tree);
+  for (auto &l : s.leaves)
+    l.trainable = false;
+  const Json &layout = m->batch.as<HandleObj>().batch;
+  Entry e(ev, "score", tree, computeOf(m->precision), false);
+  Value b = e.batch(rows, layout, false, false, span);
+  Value r = ev.apply(model, {*b.as<RecordObj>().find("x")}, span);
+  r = classScores(ev, r, layout, span, "a classifier");
+  if (!r.isError())
+    r = ev.apply(prelude(ev, "class_scores"), {r}, span);
+  if (r.isError())
+    return false;
+  e.result("scores", r);
+  s.entries.push_back(std::move(e.fn));
+  return true;
 }
 
 } // namespace r1

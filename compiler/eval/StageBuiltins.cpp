@@ -2,6 +2,7 @@
 #include "compiler/eval/StageHelpers.h"
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace r1 {
 
@@ -14,12 +15,18 @@ Value bytesTokenizer(Evaluator &ev, BuiltinCall &c) {
     return {};
   auto h = handle("tokenizer", c, "bytes_tokenizer");
   h->spec = Json{{"op", "bytes_tokenizer"}};
-  h->fields.emplace_back("vocab", Value::integer(258)); // 256 bytes, end of text, padding
+  Json special = toJson(ev, arg(c, "special"));
+  if (!special.empty())
+    h->spec["special"] = special;
+  // 256 bytes, end of text, padding
+  h->fields.emplace_back("vocab", Value::integer(258 + (int64_t)special.size()));
+  h->fields.emplace_back("special", arg(c, "special"));
   return Value::of(Value::Handle, h);
 }
 
 Value bpe(Evaluator &ev, BuiltinCall &c) {
-  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
+      !comesInOrder(ev, c, "data"))
     return {};
   auto &in = arg(c, "data").as<HandleObj>();
   int64_t vocab = 0;
@@ -50,32 +57,125 @@ Value bpe(Evaluator &ev, BuiltinCall &c) {
   call->span = c.span;
   auto h = handle("tokenizer", c, "bpe");
   h->fields.emplace_back("vocab", Value::integer(vocab));
+  h->fields.emplace_back("special", arg(c, "special"));
   h->call = call;
   return Value::of(Value::Handle, h);
 }
 
-Value pack(Evaluator &ev, BuiltinCall &c) {
-  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
-    return {};
+// The ids of the tokenizer `tok`; false after an error.
+bool namedTokenizer(Evaluator &ev, const BuiltinCall &c, int64_t &vocab) {
   auto &tok = arg(c, "tok").as<HandleObj>();
   if (tok.call) {
     ev.err("E0206", spanOf(c, "tok"), "the tokenizer is an artifact that has no name yet")
         .also(tok.span, "made here")
         .help("name it in a step of its own: stage tok = bpe(…)");
-    return {};
+    return false;
   }
-  int64_t seq = 0, vocab = 0;
-  if (!countOf(ev, c, "seq", seq, "a row has", "tokens"))
-    return {};
   for (auto &[k, v] : tok.fields)
     if (k == "vocab")
       v.asInt(vocab);
-  auto h = pass(c, "pack", arg(c, "data"),
-                Json{{"tok", tok.spec}, {"seq", seq}, {"separate", arg(c, "separate").b}});
+  return true;
+}
+
+// A pass that ends in tokens: its tokenizer comes along.
+std::shared_ptr<HandleObj> tokens(const BuiltinCall &c, const char *op, Json args, Json batch) {
+  auto &tok = arg(c, "tok").as<HandleObj>();
+  args["tok"] = tok.spec;
+  auto h = pass(c, op, arg(c, "data"), std::move(args));
   for (auto &[k, v] : tok.builtins)
     h->builtins[k] = v;
-  h->batch = Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}};
+  h->batch = std::move(batch);
   h->tokenizer = arg(c, "tok");
+  return h;
+}
+
+Value pack(Evaluator &ev, BuiltinCall &c) {
+  int64_t seq = 0, vocab = 0;
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
+      !comesInOrder(ev, c, "data") || !namedTokenizer(ev, c, vocab) ||
+      !countOf(ev, c, "seq", seq, "a row has", "tokens"))
+    return {};
+  return Value::of(Value::Handle, tokens(c, "pack", Json{{"seq", seq}, {"separate", arg(c, "separate").b}},
+                                         Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));
+}
+
+// What `pad` and `label` share: one document a row.
+bool documentRows(Evaluator &ev, const BuiltinCall &c, Json &args, Json &batch) {
+  int64_t len = 0, vocab = 0;
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
+      !comesInOrder(ev, c, "data") || !namedTokenizer(ev, c, vocab) ||
+      !countOf(ev, c, "len", len, "a row has", "tokens") || !oneOf(ev, c, "cut", {"tail", "head", "middle"}) ||
+      !oneOf(ev, c, "side", {"right", "left"}))
+    return false;
+  args = Json{{"len", len}, {"cut", arg(c, "cut").string()}, {"side", arg(c, "side").string()}};
+  batch = Json{{"seq", len}, {"vocab", vocab}};
+  return true;
+}
+
+Value pad(Evaluator &ev, BuiltinCall &c) {
+  Json args, batch;
+  if (!documentRows(ev, c, args, batch))
+    return {};
+  batch["layout"] = "lm";
+  return Value::of(Value::Handle, tokens(c, "pad", std::move(args), std::move(batch)));
+}
+
+Value label(Evaluator &ev, BuiltinCall &c) {
+  Json args, batch;
+  if (!documentRows(ev, c, args, batch))
+    return {};
+  batch["layout"] = "labels";
+  const Value &classes = arg(c, "classes");
+  int64_t n = 0;
+  if (classes.is(Value::List)) {
+    args["classes"] = batch["names"] = toJson(ev, classes);
+    std::set<std::string> seen;
+    for (auto &x : classes.as<ListObj>().items)
+      if (!x.is(Value::Str) || !seen.insert(x.string()).second)
+        return ev.fail("E0206", spanOf(c, "classes"),
+                       x.is(Value::Str) ? "the class \"" + x.string() + "\" is named twice"
+                                        : "the name of a class is a text, this is " + kindName(x));
+    n = (int64_t)seen.size();
+  } else if (classes.asInt(n)) {
+    args["classes"] = n;
+  } else {
+    return ev.fail("E0206", spanOf(c, "classes"),
+                   "`classes` is their number or a list of their names, this is " + kindName(classes));
+  }
+  if (n < 2 || n > mostIds)
+    return ev.fail("E0213", spanOf(c, "classes"),
+                   "labels are of 2 to " + std::to_string(mostIds) + " classes, this is " + std::to_string(n));
+  batch["classes"] = n;
+  return Value::of(Value::Handle, tokens(c, "label", std::move(args), std::move(batch)));
+}
+
+Value masked(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  auto &in = arg(c, "data").as<HandleObj>();
+  if (in.batch.is_null() || in.batch.at("layout") != "lm" || in.batch.contains("masked"))
+    return ev.fail("E0206", spanOf(c, "data"), "`masked` hides tokens of rows that `pack` or `pad` has made");
+  double rate = 0;
+  if (!arg(c, "rate").asFloat(rate) || !(rate > 0 && rate < 1))
+    return ev.fail("E0213", spanOf(c, "rate"),
+                   "the share of hidden tokens lies between 0% and 100%, this is " + ev.text(arg(c, "rate")));
+  std::string token = arg(c, "token").string();
+  bool known = false;
+  for (auto &[k, v] : in.tokenizer.as<HandleObj>().fields)
+    if (k == "special")
+      for (auto &x : v.as<ListObj>().items)
+        known |= x.is(Value::Str) && x.string() == token;
+  if (!known) {
+    ev.err("E0206", spanOf(c, "token"), "the tokenizer of these rows has no special token \"" + token + "\"")
+        .also(in.tokenizer.as<HandleObj>().span, "made here")
+        .help("special = [\"" + token + "\"]");
+    return {};
+  }
+  auto h = pass(c, "masked", arg(c, "data"),
+                Json{{"rate", rate}, {"token", token}, {"seed", toJson(ev, arg(c, "seed"))}});
+  h->batch = in.batch;
+  h->batch["masked"] = true;
+  h->tokenizer = in.tokenizer;
   return Value::of(Value::Handle, h);
 }
 
@@ -87,7 +187,7 @@ bool packedCorpus(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
     return true;
   ev.err("E0206", spanOf(c, name),
          "`" + std::string(c.name) + "` takes batches of tokens, these are rows of text")
-      .help("… |> pack(tok, seq)");
+      .help(c.name == "accuracy" || c.name == "f1" ? "… |> label(tok, len, classes)" : "… |> pack(tok, seq)");
   return false;
 }
 
@@ -225,7 +325,7 @@ Value train(Evaluator &ev, BuiltinCall &c) {
     auto &v = arg(c, "valid").as<HandleObj>();
     if (v.batch != data.batch)
       return ev.fail("E0406", spanOf(c, "valid"),
-                     "`valid` has rows of another length or vocabulary than `data`");
+                     "`valid` has rows of another length, vocabulary or kind than `data`");
     call->files.insert(call->files.end(), v.files.begin(), v.files.end());
     for (auto &[k, n] : v.builtins)
       call->builtins[k] = n;
@@ -240,8 +340,27 @@ Value metric(Evaluator &ev, BuiltinCall &c) {
   if (!inPipeline(ev, c) || !packedCorpus(ev, c, "data"))
     return {};
   auto &data = arg(c, "data").as<HandleObj>();
+  bool classifies = index(c, "predict") >= 0, labels = data.batch.at("layout") == "labels";
+  if (classifies != labels)
+    return ev.fail("E0206", spanOf(c, "data"),
+                   labels ? "`" + std::string(c.name) + "` is of tokens to come, these rows have a class each"
+                          : "`" + std::string(c.name) + "` is of rows with a class each, these are tokens to come");
+  if (c.name == "bits_per_byte" && data.batch.contains("masked"))
+    return ev.fail("E0206", spanOf(c, "data"), "`bits_per_byte` is of whole texts, of these a part is masked");
   auto h = handle("metric", c, c.name);
   h->spec = Json{{"metric", std::string(c.name)}, {"data", data.spec}};
+  if (index(c, "average") >= 0) {
+    if (!oneOf(ev, c, "average", {"macro", "micro", "weighted"}))
+      return {};
+    h->spec["average"] = arg(c, "average").string();
+  }
+  if (classifies && !arg(c, "predict").is(Value::None)) {
+    if (!arg(c, "predict").is(Value::Fn))
+      return ev.fail("E0206", spanOf(c, "predict"),
+                     "`predict` is a function of the model and a batch, this is " + kindName(arg(c, "predict")));
+    h->spec["predict"] = Json{{"source", canonicalText(ev, arg(c, "predict"))}};
+    h->fields.emplace_back("predict", arg(c, "predict"));
+  }
   h->files = data.files;
   for (auto &[k, v] : data.builtins)
     h->builtins[k] = v;
@@ -274,7 +393,7 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
   call->span = c.span;
   call->model = m;
   call->dataSpan = spanOf(c, "metrics");
-  Json ms = Json::object(), batch;
+  Json ms = Json::object(), batch, predict;
   for (auto &[k, v] : metrics.as<RecordObj>().fields) {
     if (!v.is(Value::Handle) || v.as<HandleObj>().type != "metric")
       return ev.fail("E0206", spanOf(c, "metrics"),
@@ -282,10 +401,24 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
     auto &h = v.as<HandleObj>();
     if (!batch.is_null() && batch != h.batch)
       return ev.fail("E0299", spanOf(c, "metrics"),
-                     "metrics over rows of different lengths in one `evaluate` are not supported "
-                     "yet; use two stages");
+                     "metrics over rows of different lengths or kinds in one `evaluate` are not "
+                     "supported yet; use two stages");
+    if (Json p = h.spec.value("predict", Json()); !ms.empty() && p != predict)
+      return ev.fail("E0299", spanOf(c, "metrics"),
+                     "metrics that predict in different ways in one `evaluate` are not supported yet; use "
+                     "two stages");
+    else
+      predict = p;
+    for (const char *bound : {"_low", "_high"})
+      if (h.spec["metric"] == "accuracy" && metrics.as<RecordObj>().find(k + bound))
+        return ev.fail("E0204", spanOf(c, "metrics"),
+                       "`" + k + bound + "` is a bound of the accuracy `" + k + "`: call the other metric "
+                       "something else");
     batch = h.batch;
     ms[k] = h.spec;
+    for (auto &[name, x] : h.fields)
+      if (name == "predict")
+        call->predict = x;
     call->data = v;
     call->tokenizer = h.tokenizer;
     call->files.insert(call->files.end(), h.files.begin(), h.files.end());
@@ -314,6 +447,78 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Handle, h);
 }
 
+// ── rows judged by a model ──────────────────────────────────────────────────
+
+Value score(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const Value &model = arg(c, "model");
+  auto m = model.is(Value::Model) ? std::static_pointer_cast<const ModelObj>(model.o) : nullptr;
+  const Json layout = m && m->batch.is(Value::Handle) ? m->batch.as<HandleObj>().batch : Json();
+  if (!m || m->from.empty() || layout.is_null() || layout.at("layout") != "labels") {
+    auto &d = ev.err("E0206", spanOf(c, "model"),
+                     "`score` asks a classifier, which a stage has trained on labelled rows; this is " +
+                         (m && !m->from.empty() ? "a model of other rows" : kindName(model)));
+    if (model.is(Value::Handle) && model.as<HandleObj>().call)
+      d.help("name it in a step of its own: stage m = train(…)");
+    return {};
+  }
+  int64_t classes = layout.at("classes"), cls = -1, batch = 0;
+  const Json names = layout.value("names", Json::array());
+  if (arg(c, "class").is(Value::Str)) {
+    auto at = std::find(names.begin(), names.end(), Json(arg(c, "class").string()));
+    cls = at == names.end() ? -1 : at - names.begin();
+  } else {
+    arg(c, "class").asInt(cls);
+  }
+  if (cls < 0 || cls >= classes)
+    return ev.fail("E0213", spanOf(c, "class"),
+                   "the classes are " + (names.empty() ? "0 to " + std::to_string(classes - 1) : names.dump()) +
+                       ", this is " + ev.text(arg(c, "class")));
+  if (!countOf(ev, c, "batch", batch, "a batch has", "rows"))
+    return {};
+  const Json *rows = &m->batch.as<HandleObj>().spec; // how the classifier saw texts
+  while (rows->value("op", Json()) != "label")
+    rows = &rows->at("in");
+  Json from{{"stage", m->from}};
+  for (auto &g : m->gates)
+    from = Json{{"op", "given"}, {"gate", Json{{"stage", g}}}, {"in", from}};
+  auto h = handle("score", c, "score");
+  h->spec = Json{{"score", from}, {"class", cls}, {"batch", batch}};
+  for (const char *k : {"len", "cut", "side"})
+    h->spec[k] = rows->at(k);
+  return Value::of(Value::Handle, h);
+}
+
+Value extend(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
+      !comesInOrder(ev, c, "data"))
+    return {};
+  const Value &fields = arg(c, "fields");
+  if (!fields.is(Value::Record) || fields.as<RecordObj>().fields.empty())
+    return ev.fail("E0206", spanOf(c, "fields"),
+                   "`extend` names the fields that it adds: extend(quality = score(m, class = 1))");
+  auto h = pass(c, "extend", arg(c, "data"), Json::object());
+  Json &all = h->spec["fields"] = Json::object();
+  for (auto &[name, v] : fields.as<RecordObj>().fields) {
+    if (name == "text" || name.starts_with("_"))
+      return ev.fail("E0206", spanOf(c, "fields"),
+                     "`" + name + "` is not for `extend` to give: " +
+                         (name == "text" ? "map_rows changes texts" : "names that begin with _ are r1c's own"));
+    if (v.is(Value::Fn)) {
+      all[name] = ev.stages->rowFn(v, spanOf(c, "fields"));
+    } else if (v.is(Value::Handle) && v.as<HandleObj>().type == "score") {
+      all[name] = v.as<HandleObj>().spec;
+      for (auto &[b, n] : v.as<HandleObj>().builtins)
+        h->builtins[b] = n;
+    } else {
+      return ev.fail("E0206", spanOf(c, "fields"),
+                     "`" + name + "` is a function of a row or a classifier's score(…), this is " + kindName(v));
+    }
+  }
+  return Value::of(Value::Handle, h);
+}
+
 Value device(Evaluator &ev, BuiltinCall &c) {
   auto h = handle("device", c, "device");
   h->spec = Json::object();
@@ -336,10 +541,17 @@ const std::vector<Builtin> &stageBuiltins() {
       {"bpe", "", bpe},
       {"bytes_tokenizer", "", bytesTokenizer},
       {"pack", "", pack},
+      {"pad", "", pad},
+      {"label", "", label},
+      {"masked", "", masked},
       {"train", "", train},
       {"evaluate", "", evaluate},
       {"perplexity", "", metric},
       {"bits_per_byte", "", metric},
+      {"accuracy", "", metric},
+      {"f1", "", metric},
+      {"score", "", score},
+      {"extend", "", extend},
       {"device", "", device},
   };
   return table;

@@ -37,6 +37,21 @@ inline bool countOf(Evaluator &ev, const BuiltinCall &c, std::string_view name, 
   return false;
 }
 
+/// The argument `name` is one of `words`; false after E0206.
+inline bool oneOf(Evaluator &ev, const BuiltinCall &c, std::string_view name,
+                  const std::vector<std::string> &words) {
+  std::string given = arg(c, name).string(), list;
+  if (std::find(words.begin(), words.end(), given) != words.end())
+    return true;
+  for (size_t i = 0; i < words.size(); ++i)
+    list += (i == 0 ? "\"" : i + 1 == words.size() ? " or \"" : ", \"") + words[i] + "\"";
+  auto &d = ev.err("E0206", spanOf(c, name),
+                   "`" + std::string(name) + "` is " + list + ", not \"" + given + "\"");
+  if (auto near = nearest(given, words); !near.empty())
+    d.help("\"" + near + "\"");
+  return false;
+}
+
 inline bool inPipeline(Evaluator &ev, const BuiltinCall &c) {
   if (ev.stages)
     return true;
@@ -68,11 +83,45 @@ inline std::shared_ptr<HandleObj> pass(const BuiltinCall &c, const char *op, con
 }
 
 inline Value unpackedOnly(Evaluator &ev, const BuiltinCall &c, const Value &in) {
+  if (in.as<HandleObj>().call) {
+    ev.err("E0206", spanOf(c, "data"), "these rows are an artifact that has no name yet")
+        .also(in.as<HandleObj>().span, "made here")
+        .help("name it in a step of its own: stage asked = annotate(…)");
+    return {};
+  }
   if (!in.as<HandleObj>().batch.is_null())
     return ev.fail("E0206", spanOf(c, "data"),
                    "`" + std::string(c.name) +
                        "` works on rows of text; these are packed into tokens already");
   return Value(Value::None);
+}
+
+/// Do the rows of `name` come one after the other, without a pass that has to see all of them first or
+/// that runs a model? False after E0206: such passes stand only in stages of rows.
+inline bool comesInOrder(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
+  auto &h = arg(c, name).as<HandleObj>();
+  std::string found;
+  auto look = [&](auto &self, const Json &t) -> void {
+    if (t.is_object()) {
+      std::string op = t.value("op", "");
+      bool shares = op == "mix" && (!t["weight"].empty() || !t["cap"].empty() || !t["floor"].empty() ||
+                                    t["temper"] != 1 || t["repeat"] != 1 || !t["total"].is_null());
+      bool model = op == "extend" && t["fields"].dump().find("\"score\":") != std::string::npos;
+      if (op == "dedup" || op == "repeats" || shares || model)
+        found = op == "repeats" ? "drop_repeats" : op;
+    }
+    if (t.is_structured())
+      for (auto &x : t)
+        self(self, x);
+  };
+  look(look, h.spec);
+  if (found.empty())
+    return true;
+  ev.err("E0206", spanOf(c, name),
+         found == "extend" ? "`extend` runs a model here, so it needs a stage of its own"
+                           : "`" + found + "` has to see all rows first, so it needs a stage of its own")
+      .help("stage rows = … |> " + found + "(…)");
+  return false;
 }
 
 } // namespace r1

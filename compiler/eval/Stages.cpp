@@ -61,6 +61,25 @@ void StageBuilder::localise(Json &j, Stage &s, std::map<size_t, size_t> &fns,
       localise(x, s, fns, rows);
 }
 
+/// Gates are no part of what a stage means: they leave its spec.
+static void takeGates(Json &j, std::vector<std::string> &gates) {
+  while (j.is_object() && j.value("op", Json()) == "given") {
+    gates.push_back(j["gate"]["stage"]);
+    Json in = std::move(j["in"]);
+    j = std::move(in);
+  }
+  if (j.is_structured())
+    for (auto &x : j)
+      takeGates(x, gates);
+}
+static void takeGates(const ModelObj &m, std::vector<std::string> &gates) {
+  gates.insert(gates.end(), m.gates.begin(), m.gates.end());
+  if (m.scope)
+    for (auto &[name, v] : m.scope->names)
+      if (v.is(Value::Model))
+        takeGates(v.as<ModelObj>(), gates);
+}
+
 void StageBuilder::collect(const Json &j, Stage &s) {
   if (j.is_object() && j.size() == 1 && j.contains("stage") && j["stage"].is_string()) {
     std::string name = j["stage"];
@@ -170,6 +189,11 @@ void StageBuilder::sources(Stage &s, const Decl &d, const Run &r,
 
 // ── stages ──────────────────────────────────────────────────────────────────
 
+/// The function that sums what `valid` and metrics are made of.
+static std::string_view evaluator(const Value &data) {
+  return data.as<HandleObj>().batch.at("layout") == "labels" ? "label_eval" : "lm_eval";
+}
+
 Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const OverrideTree *over) {
   std::string name = r.prefix + std::string(d.name);
   Stage s;
@@ -214,6 +238,11 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
   std::sort(s.files.begin(), s.files.end());
   s.files.erase(std::unique(s.files.begin(), s.files.end()), s.files.end());
   s.builtins = call->builtins;
+  takeGates(s.spec, s.gates);
+  if (call->model)
+    takeGates(*call->model, s.gates);
+  std::sort(s.gates.begin(), s.gates.end());
+  s.gates.erase(std::unique(s.gates.begin(), s.gates.end()), s.gates.end());
   if (d.on || (over && over->sub.count("on"))) {
     const OverrideTree *o = over && over->sub.count("on") ? &over->sub.at("on") : nullptr;
     if (o)
@@ -238,11 +267,14 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
   bool ok = true;
   if (call->kind == "train") {
     ok = trainEntries(s, *call);
-    also = {"train_update", "lm_eval"};
+    also = {"train_update", evaluator(call->data)};
   } else if (call->kind == "evaluate") {
     ok = evaluateEntries(s, *call);
-    also = {"lm_eval"};
+    also = {evaluator(call->data)};
   }
+  ok = ok && scoreEntry(s, d.nameSpan);
+  if (!s.entries.empty() && call->kind == "corpus")
+    also = {"class_scores"};
   if (!ok)
     return {};
   std::map<size_t, size_t> fns, rows;
@@ -266,10 +298,11 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
         nullptr);
     auto named = std::make_shared<ModelObj>(*m);
     named->from = name;
+    named->gates.clear();
     named->tokenizer = call->tokenizer;
     named->precision = call->precision;
     named->batch = call->data;
-    return Value::of(Value::Model, named);
+    return models[name] = Value::of(Value::Model, named);
   }
   auto h = std::make_shared<HandleObj>(v.as<HandleObj>());
   h->call = nullptr;

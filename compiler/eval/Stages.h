@@ -14,6 +14,7 @@ struct StageCall {
   std::shared_ptr<const ModelObj> model; // train: what is trained; evaluate: what is judged
   Value loss, optim;
   Value precision;                    // train
+  Value predict;                      // evaluate: from model and batch to scores; or none
   Value tokenizer, data;              // Handles
   std::vector<std::string> trainable; // patterns
   bool allTrainable = true;
@@ -71,6 +72,8 @@ private:
   void collect(const Json &j, Stage &s);
   bool trainEntries(Stage &s, const StageCall &c);
   bool evaluateEntries(Stage &s, const StageCall &c);
+  bool scoreEntry(Stage &s, Span span); // of the classifier whose `score` the spec holds, if any
+  std::map<std::string, Value> models;  // that stages have trained
   void sources(Stage &s, const Decl &d, const Run &r, const std::vector<std::string_view> &also);
 };
 

@@ -231,6 +231,7 @@ struct ModelObj : Obj {
   Value tokenizer;  // a Handle: what it was trained with
   Value precision;  // and the compute type
   Value batch;      // a Handle: the corpus it was trained on, for the layout of its batches
+  std::vector<std::string> gates; // stages that pass before it is used: `given`
   Span span;
 };
 

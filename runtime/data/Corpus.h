@@ -1,19 +1,13 @@
-//===- Corpus.h - rows of text and the passes over them --------------------===//
+//===- Corpus.h - a corpus in memory ----------------------------------------===//
 //
-// A pipeline of data is a JSON tree; each node is {"op": NAME, arguments..., "in": tree}:
-//
-//   {"op":"lines","path":P,"by":"line"|"paragraph"|"file"}
-//   {"op":"jsonl","path":P}
-//   {"op":"split","part":"train","fractions":{"train":0.9,"test":0.1},"by":null|{"row_fn":i},
-//    "contiguous":false,"seed":0,"in":...}
-//   {"op":"sample","n":N,"seed":0,"in":...}
-//   {"op":"filter","keep":{"row_fn":i},"in":...}   {"op":"map_rows","to":{"row_fn":i},"in":...}
-//   {"op":"pack",...}   rows of tokens: see Pack.h
+// A pipeline of data is a JSON tree; each node is {"op": NAME, arguments..., "in": tree} or
+// {"stage": NAME}, the artifact of another stage. Sources are described in corpus/Source.h, passes over
+// rows in corpus/Pass.h and corpus/Barrier.h. What makes rows of tokens stands at the root: Pack.h.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_DATA_CORPUS_H
 #define R1RT_DATA_CORPUS_H
-#include "runtime/Status.h"
+#include "runtime/corpus/Context.h"
 #include <functional>
 #include <map>
 #include <memory>
@@ -33,21 +27,12 @@ struct Row {
 
 struct Corpus {
   std::vector<Row> rows;
-  uint64_t dropped = 0; // empty rows left out by the reader
   uint64_t textBytes() const;
 };
 using CorpusPtr = std::shared_ptr<const Corpus>;
 
-/// A function of the program over rows. Must be callable from any thread.
-using RowFn = std::function<Result<nlohmann::json>(const nlohmann::json &row)>;
-
-/// What data passes need from the driver.
-struct DataContext {
-  std::string baseDir;       // relative paths start here; empty: the working directory
-  std::vector<RowFn> rowFns; // {"row_fn": i}
-  /// The directory of a finished stage's artifact, for {"stage": NAME}.
-  std::function<Result<std::string>(const std::string &stage)> artifactDir;
-  std::function<void(const std::string &)> warn;
+/// What data needs from the driver.
+struct DataContext : corpus::Context {
   /// Opened corpora by the text of their tree: a source shared by several stages is read once.
   std::map<std::string, CorpusPtr> opened;
   /// Packed data by the text of their tree, for as long as somebody holds them.
@@ -62,8 +47,6 @@ Result<std::vector<std::string>> corpusFiles(const nlohmann::json &tree, const D
 
 /// The offset of the first byte that is not UTF-8, or npos.
 size_t findBadUtf8(std::string_view text);
-/// The first UTF-8 boundary at or after `at`.
-size_t utf8Boundary(std::string_view text, size_t at);
 
 } // namespace r1rt
 #endif

@@ -1,5 +1,7 @@
 #include "runtime/data/Pack.h"
+#include "runtime/data/Label.h"
 #include "runtime/device/Executor.h"
+#include "runtime/state/Philox.h"
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -9,6 +11,8 @@ namespace r1rt {
 using nlohmann::json;
 
 uint64_t PackedData::targets(uint32_t row) const {
+  if (!labels.empty())
+    return tokens(row);
   uint64_t n = 0;
   if (row != noRow)
     for (uint32_t p = firstPiece[row]; p < firstPiece[row + 1]; ++p)
@@ -16,8 +20,41 @@ uint64_t PackedData::targets(uint32_t row) const {
   return n;
 }
 
+uint64_t PackedData::tokens(uint32_t row) const {
+  uint64_t n = 0;
+  if (row != noRow)
+    for (uint32_t p = firstPiece[row]; p < firstPiece[row + 1]; ++p)
+      n += pieces[p].length;
+  return n;
+}
+
+double PackedData::padding() const {
+  uint64_t n = 0;
+  for (const Piece &p : pieces)
+    n += p.length;
+  return rows() ? 1 - double(n) / (double(rows()) * seq) : 0;
+}
+
+json PackedData::shape() const {
+  uint64_t n = 0;
+  for (const Piece &p : pieces)
+    n += p.length;
+  return {{"rows", rows()},           {"tokens", n},           {"padding", padding()},
+          {"truncated", truncated}, {"cut_tokens", cutTokens}};
+}
+
+std::string PackedData::shapeText() const {
+  char share[32];
+  std::snprintf(share, sizeof share, "%.1f %%", 100 * padding());
+  std::string text = std::to_string(rows()) + " rows of " + std::to_string(seq) + " tokens, " + share + " padding";
+  if (truncated)
+    text += "; " + std::to_string(truncated) + (truncated == 1 ? " document" : " documents") + " cut (" +
+            std::to_string(cutTokens) + " tokens)";
+  return text;
+}
+
 void PackedData::fill(uint32_t row, int32_t *id, int32_t *pos, int32_t *seg, int32_t *target,
-                      uint8_t *mask) const {
+                      uint8_t *mask, uint64_t draw) const {
   const int32_t pad = tokenizer->padding();
   int32_t at = 0;
   auto put = [&](int32_t i, int32_t p, int32_t s, int32_t t, bool m) {
@@ -33,21 +70,41 @@ void PackedData::fill(uint32_t row, int32_t *id, int32_t *pos, int32_t *seg, int
       mask[at] = m;
     ++at;
   };
-  if (row != noRow)
+  auto hide = [&](int32_t token, int32_t place, int32_t segment) {
+    PhiloxBlock r = philox(masking.key, draw, uint32_t(at));
+    if (token == tokenizer->endOfText() || uniform01(r[0], r[1]) >= masking.rate)
+      return put(token, place, segment, token, false);
+    double how = r[2] * 0x1p-32;
+    int32_t other = int32_t(uint64_t(r[3]) * uint32_t(tokenizer->vocab()) >> 32);
+    put(how < 0.8 ? masking.token : how < 0.9 ? other : token, place, segment, token, true);
+  };
+  const int32_t used = int32_t(tokens(row));
+  while (left && at < seq - used)
+    put(pad, 0, -1, pad, false);
+  if (row != noRow) {
+    int32_t segment = -1, place = 0;
     for (uint32_t p = firstPiece[row]; p < firstPiece[row + 1]; ++p) {
       const Piece &x = pieces[p];
       const int32_t *from = ids.data() + x.begin;
-      for (uint32_t k = 0; k < x.length; ++k) {
+      if (!x.joins) {
+        ++segment;
+        place = 0;
+      }
+      for (uint32_t k = 0; k < x.length; ++k, ++place) {
         bool has = k + 1 < x.length || x.goesOn;
-        put(from[k], int32_t(k), int32_t(p - firstPiece[row]), has ? from[k + 1] : pad, has);
+        if (masking.rate > 0)
+          hide(from[k], place, segment);
+        else
+          put(from[k], place, segment, has ? from[k + 1] : pad, has);
       }
     }
+  }
   while (at < seq)
     put(pad, 0, -1, pad, false);
 }
 
-Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t seq,
-                                bool separate) {
+static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, TokenizerPtr tok, int32_t seq,
+                                                  bool separate) {
   if (seq < 1)
     return Status::error("pack needs rows of at least one token; `seq` is " + std::to_string(seq),
                          ExitClass::program);
@@ -121,23 +178,50 @@ Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t 
     out->pieces.insert(out->pieces.end(), row.begin(), row.end());
     out->firstPiece.push_back(uint32_t(out->pieces.size()));
   }
-  return PackedPtr(out);
+  return out;
+}
+
+Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t seq, bool separate) {
+  R1RT_ASSIGN(std::shared_ptr<PackedData> data, packed(corpus, std::move(tok), seq, separate));
+  return PackedPtr(std::move(data));
+}
+
+static Result<std::shared_ptr<PackedData>> readPacked(const json &tree, DataContext &ctx) {
+  std::string op = tree.is_object() ? tree.value("op", "") : "";
+  if (op == "pad" || op == "label")
+    return readDocuments(tree, ctx);
+  if (op == "masked") {
+    R1RT_ASSIGN(std::shared_ptr<PackedData> data, readPacked(tree.value("in", json()), ctx));
+    PackedData::Masking &m = data->masking;
+    m.rate = tree.value("rate", 0.0);
+    m.key = drawKey(tree.value("seed", uint64_t(0)), "masked");
+    std::string token = tree.value("token", "");
+    m.token = data->tokenizer->special(token);
+    if (!(m.rate > 0 && m.rate < 1))
+      return Status::error("`masked` hides a share of the tokens between 0 and 1; `rate` is " +
+                               std::to_string(m.rate),
+                           ExitClass::program);
+    if (m.token < 0)
+      return Status::error("the tokenizer has no special token \"" + token + "\" to put in the place of hidden "
+                           "ones; make it with special = [\"" + token + "\"]",
+                           ExitClass::program);
+    return data;
+  }
+  if (op != "pack" || !tree.contains("in") || !tree.contains("tok"))
+    return Status::error("rows of tokens are needed here: the data must end in `pack`, `pad` or `label`",
+                         ExitClass::program);
+  R1RT_ASSIGN(TokenizerPtr tok, openTokenizer(tree["tok"], ctx));
+  R1RT_ASSIGN(CorpusPtr corpus, openCorpus(tree["in"], ctx));
+  return packed(*corpus, tok, tree.value("seq", 0), tree.value("separate", true));
 }
 
 Result<PackedPtr> openPacked(const json &tree, DataContext &ctx) {
   try {
-    if (!tree.is_object() || tree.value("op", "") != "pack" || !tree.contains("in") ||
-        !tree.contains("tok"))
-      return Status::error("rows of tokens are needed here: the data must end in `pack`",
-                           ExitClass::program);
     std::weak_ptr<const PackedData> &slot =
         ctx.packed[tree.dump(-1, ' ', false, json::error_handler_t::replace)];
     if (PackedPtr known = slot.lock())
       return known;
-    R1RT_ASSIGN(TokenizerPtr tok, openTokenizer(tree["tok"], ctx));
-    R1RT_ASSIGN(CorpusPtr corpus, openCorpus(tree["in"], ctx));
-    R1RT_ASSIGN(PackedPtr data, packDocuments(*corpus, tok, tree.value("seq", 0),
-                                              tree.value("separate", true)));
+    R1RT_ASSIGN(PackedPtr data, readPacked(tree, ctx));
     slot = data;
     return data;
   } catch (const json::exception &e) {
@@ -147,38 +231,43 @@ Result<PackedPtr> openPacked(const json &tree, DataContext &ctx) {
 }
 
 Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program) {
-  static const char *const names[5] = {"x.id", "x.pos", "x.seg", "target", "mask"};
+  static const char *const names[leaves] = {"x.id", "x.pos", "x.seg", "target", "mask", "last"};
   Batcher b;
+  const bool labelled = !data->labels.empty();
   std::string where = std::string("program `") + program.name + "`: ";
   for (uint32_t i = 0; i < program.n_inputs; ++i) {
     const r1_field &f = program.inputs[i];
     int k = 0;
-    while (k < 5 && std::string_view(f.name) != names[k])
+    while (k < leaves && std::string_view(f.name) != names[k])
       ++k;
-    if (k == 5)
-      return Status::error(where + "the batches of `pack` have no leaf `" + f.name + "`",
+    if (k == leaves || (k == 5 && !labelled))
+      return Status::error(where + "batches of " + (labelled ? "labelled rows" : "rows of tokens") +
+                               " have no leaf `" + f.name + "`",
                            ExitClass::program);
-    bool isMask = k == 4;
+    bool isMask = k == 4, ofRow = labelled && k >= 3;
     if (isMask ? dtypeBytes(f.dtype) != 1 : f.dtype != R1_I32)
-      return Status::error(where + "`" + f.name + "` is " + dtypeName(f.dtype) + "; `pack` makes " +
+      return Status::error(where + "`" + f.name + "` is " + dtypeName(f.dtype) + "; batches have " +
                                (isMask ? "bool" : "i32"),
                            ExitClass::program);
-    if (f.rank != 2 || f.dims[1] != data->seq || (b.rows && f.dims[0] != b.rows) || f.dims[0] < 1)
-      return Status::error(where + "`" + f.name + "` does not have the shape [batch, " +
-                               std::to_string(data->seq) + "] of packed rows",
+    if (f.rank != (ofRow ? 1u : 2u) || (!ofRow && f.dims[1] != data->seq) || (b.rows && f.dims[0] != b.rows) ||
+        f.dims[0] < 1)
+      return Status::error(where + "`" + f.name + "` does not have the shape [batch" +
+                               (ofRow ? "] of labelled rows" : ", " + std::to_string(data->seq) + "] of packed rows"),
                            ExitClass::program);
     b.rows = f.dims[0];
-    int64_t last = k == 1 ? data->seq - 1 : k == 0 || k == 3 ? data->tokenizer->vocab() - 1 : 0;
+    bool ids = k == 0 || (k == 3 && !labelled);
+    int64_t last = ids ? data->tokenizer->vocab() - 1 : k == 1 || k == 5 ? data->seq - 1 : k == 3 ? data->classes - 1 : 0;
     if (f.bound > 0 && last >= f.bound) {
-      // The vocabulary may be larger than what occurs.
-      if (k == 0 || k == 3)
+      // The vocabulary may be larger than what occurs, unless ids are drawn from all of it.
+      if (ids && !data->ids.empty() && data->masking.rate == 0)
         last = std::max(data->tokenizer->padding(),
                         *std::max_element(data->ids.begin(), data->ids.end()));
       if (last >= f.bound)
         return Status::error(where + "`" + f.name + "` has values up to " + std::to_string(last) +
                                  "; the program takes 0.." + std::to_string(f.bound) + " (" +
-                                 (k == 1 ? "the rows are longer than the model's positions"
-                                         : "the tokenizer has more ids than the model") +
+                                 (ids      ? "the tokenizer has more ids than the model"
+                                  : k == 3 ? "the data has more classes than the model"
+                                           : "the rows are longer than the model's positions") +
                                  ")",
                              ExitClass::program);
     }
@@ -191,19 +280,34 @@ Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program) {
   return b;
 }
 
-uint64_t Batcher::fill(char *arena, const std::function<uint32_t(int64_t)> &rowAt) const {
-  uint64_t targets = 0;
+uint64_t Batcher::fill(char *arena, const std::function<uint32_t(int64_t)> &rowAt, uint64_t firstDraw) const {
+  const bool labelled = !data->labels.empty();
+  uint64_t counted = 0;
+  // The place of row r in a leaf of `width` elements a row; null if the program does not read it.
+  auto leaf = [&]<class T>(int k, int64_t r, int64_t width, T) {
+    return present[k] ? reinterpret_cast<T *>(arena + offsets[k]) + r * width : nullptr;
+  };
   for (int64_t r = 0; r < rows; ++r) {
-    auto leaf = [&](int k) {
-      return present[k] ? reinterpret_cast<int32_t *>(arena + offsets[k]) + r * data->seq : nullptr;
-    };
-    uint8_t *mask =
-        present[4] ? reinterpret_cast<uint8_t *>(arena + offsets[4]) + r * data->seq : nullptr;
+    auto tokens = [&](int k) { return leaf(k, r, data->seq, int32_t()); };
     uint32_t row = rowAt(r);
-    data->fill(row, leaf(0), leaf(1), leaf(2), leaf(3), mask);
-    targets += data->targets(row);
+    if (!labelled) {
+      data->fill(row, tokens(0), tokens(1), tokens(2), tokens(3), leaf(4, r, data->seq, uint8_t()),
+                 firstDraw + uint64_t(r));
+      counted += data->targets(row);
+      continue;
+    }
+    bool there = row != PackedData::noRow;
+    int32_t used = int32_t(data->tokens(row));
+    data->fill(row, tokens(0), tokens(1), tokens(2), nullptr, nullptr);
+    if (auto *target = leaf(3, r, 1, int32_t()))
+      *target = there ? data->labels[row] : 0;
+    if (auto *mask = leaf(4, r, 1, uint8_t()))
+      *mask = there;
+    if (auto *last = leaf(5, r, 1, int32_t()))
+      *last = data->left ? data->seq - 1 : std::max(used - 1, 0);
+    counted += data->targets(row);
   }
-  return targets;
+  return counted;
 }
 
 } // namespace r1rt

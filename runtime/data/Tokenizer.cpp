@@ -1,4 +1,5 @@
 #include "runtime/data/Tokenizer.h"
+#include "runtime/corpus/Row.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <array>
@@ -15,9 +16,14 @@ namespace {
 
 class Bytes final : public Tokenizer {
 public:
-  int32_t vocab() const override { return 258; }
+  explicit Bytes(std::vector<std::string> specials) : specials(std::move(specials)) {}
+  int32_t vocab() const override { return 258 + int32_t(specials.size()); }
   int32_t endOfText() const override { return 256; }
   int32_t padding() const override { return 257; }
+  int32_t special(std::string_view name) const override {
+    auto at = std::find(specials.begin(), specials.end(), name);
+    return at == specials.end() ? -1 : 258 + int32_t(at - specials.begin());
+  }
   void encode(std::string_view text, std::vector<int32_t> &ids) const override {
     for (unsigned char c : text)
       ids.push_back(c);
@@ -30,9 +36,30 @@ public:
     return s;
   }
   Status save(const std::string &dir) const override {
-    return writeFileAtomic(dir + "/tokenizer.r1.json", "{\"kind\": \"bytes\"}\n");
+    json j = {{"kind", "bytes"}};
+    if (!specials.empty())
+      j["special"] = specials;
+    return writeFileAtomic(dir + "/tokenizer.r1.json", j.dump() + "\n");
   }
+
+private:
+  std::vector<std::string> specials;
 };
+
+/// The names in j["special"], if it has some; false where that is no list of texts.
+bool specialsOf(const json &j, std::vector<std::string> &out) {
+  auto it = j.find("special");
+  if (it == j.end() || it->is_null())
+    return true;
+  if (!it->is_array())
+    return false;
+  for (const json &name : *it) {
+    if (!name.is_string())
+      return false;
+    out.push_back(name);
+  }
+  return true;
+}
 
 /// U+2581, by which the library marks a blank inside of pieces.
 constexpr std::string_view blankMark = "\xE2\x96\x81";
@@ -59,6 +86,11 @@ public:
   int32_t pieces() const { return sp.GetPieceSize(); }
   int32_t endOfText() const override { return sp.eos_id(); }
   int32_t padding() const override { return sp.eos_id(); }
+  int32_t special(std::string_view name) const override {
+    // They stand between the end of text and the bytes; a piece of the text may be spelt the same.
+    int32_t id = sp.PieceToId(absl::string_view(name.data(), name.size()));
+    return id > sp.eos_id() && id < sp.PieceToId("<0x00>") ? id : -1;
+  }
   void encode(std::string_view text, std::vector<int32_t> &ids) const override {
     // The library would take a U+2581 of the text for a blank, so it is never shown one: it is
     // spelt in bytes, as other characters without a piece are.
@@ -125,7 +157,7 @@ private:
 /// Calls take(character) for each UTF-8 character.
 template <class F> void eachCharacter(std::string_view s, F take) {
   for (size_t i = 0; i < s.size();) {
-    size_t e = utf8Boundary(s, i + 1);
+    size_t e = corpus::utf8Boundary(s, i + 1);
     take(s.substr(i, e - i));
     i = e;
   }
@@ -133,7 +165,9 @@ template <class F> void eachCharacter(std::string_view s, F take) {
 
 } // namespace
 
-TokenizerPtr bytesTokenizer() { return std::make_shared<Bytes>(); }
+TokenizerPtr bytesTokenizer(std::vector<std::string> special) {
+  return std::make_shared<Bytes>(std::move(special));
+}
 
 Result<TokenizerPtr> openTokenizer(const std::string &dir) {
   R1RT_ASSIGN(std::string text, readFile(dir + "/tokenizer.r1.json"));
@@ -141,8 +175,9 @@ Result<TokenizerPtr> openTokenizer(const std::string &dir) {
   std::string kind = j.is_object() && j.contains("kind") && j["kind"].is_string()
                          ? j["kind"].get<std::string>()
                          : "";
-  if (kind == "bytes")
-    return bytesTokenizer();
+  std::vector<std::string> special;
+  if (kind == "bytes" && specialsOf(j, special))
+    return bytesTokenizer(std::move(special));
   if (kind != "bpe" || !j.contains("vocab") || !j["vocab"].is_number_unsigned() ||
       j["vocab"].get<uint64_t>() > uint64_t(INT32_MAX))
     return Status::error("`" + dir + "/tokenizer.r1.json` does not describe a tokenizer");
@@ -157,8 +192,12 @@ Result<TokenizerPtr> openTokenizer(const std::string &dir) {
 }
 
 Result<TokenizerPtr> openTokenizer(const json &spec, DataContext &ctx) {
-  if (spec.is_object() && spec.contains("op") && spec["op"] == "bytes_tokenizer")
-    return bytesTokenizer();
+  if (spec.is_object() && spec.contains("op") && spec["op"] == "bytes_tokenizer") {
+    std::vector<std::string> special;
+    if (!specialsOf(spec, special))
+      return Status::error("the specials of bytes_tokenizer are not a list of texts", ExitClass::program);
+    return bytesTokenizer(std::move(special));
+  }
   if (spec.is_object() && spec.contains("stage") && spec["stage"].is_string()) {
     if (!ctx.artifactDir)
       return Status::error("no artifacts are at hand to take a tokenizer from");

@@ -1,6 +1,6 @@
 //===- Tokenizer.h - text to ids and back ----------------------------------===//
 //
-// A tokenizer is a directory with tokenizer.r1.json ({"kind":"bytes"} or {"kind":"bpe",
+// A tokenizer is a directory with tokenizer.r1.json ({"kind":"bytes","special":[NAME]} or {"kind":"bpe",
 // "vocab":V,"pieces":P}) and, for bpe, tokenizer.model (a SentencePiece model).
 //
 //===----------------------------------------------------------------------===//
@@ -18,6 +18,8 @@ public:
   virtual int32_t vocab() const = 0;     // ids are in 0 .. vocab-1
   virtual int32_t endOfText() const = 0; // -1: none
   virtual int32_t padding() const = 0;   // the id that fills unused places
+  /// The id of a special token; -1: there is none of that name.
+  virtual int32_t special(std::string_view name) const = 0;
   /// Appends the ids of `text`, without end of text.
   virtual void encode(std::string_view text, std::vector<int32_t> &ids) const = 0;
   /// Inverse of encode; specials give nothing. The bytes need not be whole UTF-8 characters.
@@ -27,11 +29,11 @@ public:
 };
 using TokenizerPtr = std::shared_ptr<const Tokenizer>;
 
-/// 256 bytes, end of text 256, padding 257.
-TokenizerPtr bytesTokenizer();
+/// 256 bytes, end of text 256, padding 257, then the specials, which no text is encoded to.
+TokenizerPtr bytesTokenizer(std::vector<std::string> special = {});
 /// The tokenizer saved in `dir`.
 Result<TokenizerPtr> openTokenizer(const std::string &dir);
-/// {"op":"bytes_tokenizer"} or {"stage": NAME}.
+/// {"op":"bytes_tokenizer","special":[NAME]} or {"stage": NAME}.
 Result<TokenizerPtr> openTokenizer(const nlohmann::json &spec, DataContext &ctx);
 
 /// Trains byte-pair encoding with byte fallback, so that any text can be encoded. Deterministic.

@@ -1,9 +1,9 @@
 #include "runtime/dedup/Near.h"
-#include "runtime/dedup/Runs.h"
 #include "runtime/state/Files.h"
+#include <algorithm>
 #include <bit>
-#include <nlohmann/json.hpp>
-#include <unistd.h>
+#include <cstring>
+#include <xxhash.h>
 
 namespace r1rt::dedup {
 
@@ -99,139 +99,109 @@ void Clusters::forEach(
   }
 }
 
-std::string NearDuplicates::runPath(unsigned band, uint32_t run) const {
-  return path("band-" + std::to_string(band) + "-run-" + std::to_string(run));
-}
+struct NearDuplicates::Accepted {
+  DocPair pair;
+  float similarity;
+};
 
-Result<NearDuplicates> NearDuplicates::open(NearOptions o) {
-  if (o.bands < 1 || o.bands > 1024)
-    return Status::error("dedup: bands is " + std::to_string(o.bands) + "; give 1 to 1024");
+Result<NearDuplicates> NearDuplicates::open(NearOptions o, const std::vector<std::string> &keyFiles) {
   if (o.memory < 1 << 20)
     return Status::error("dedup: memory is " + std::to_string(o.memory) +
                          " bytes; give at least 1 MiB (1048576)");
   if (!(o.least >= 0 && o.least <= 1))
     return Status::error("dedup: least is " + std::to_string(o.least) +
                          "; a similarity is between 0 and 1");
+  o.threads = std::max(o.threads, 1u);
   R1RT_TRY(makeDirs(o.dir));
   NearDuplicates n(std::move(o));
-  const NearOptions &opts = n.opts;
-  n.identity = opts.identity + "; bands " + std::to_string(opts.bands) + ", all pairs up to " +
-               std::to_string(opts.allPairs) +
-               (opts.similarity ? ", similarity at least " + std::to_string(opts.least)
-                                : std::string(", not verified"));
-  n.perBuffer = size_t(opts.memory / opts.bands / sizeof(Entry));
-  n.buffers.resize(opts.bands);
-  if (!runExists(n.path("manifest.json"))) {
-    R1RT_TRY(n.writeManifest());
-    return n;
+  uint64_t documents = 0;
+  std::vector<uint64_t> of = {n.opts.allPairs, bool(n.opts.similarity)};
+  for (const std::string &path : keyFiles) {
+    R1RT_ASSIGN(KeyFile f, KeyFile::open(path));
+    if (n.files.empty())
+      n.bands = f.bands(), n.words = f.words();
+    else if (f.bands() != n.bands || f.words() != n.words)
+      return Status::error(path + ": keys of " + std::to_string(f.bands()) + " bands of " +
+                           std::to_string(f.words()) + " words, those of " + keyFiles[0] +
+                           " are of " + std::to_string(n.bands) + " bands of " +
+                           std::to_string(n.words) + "; sign all with the same options");
+    documents += f.documents();
+    of.push_back(f.fingerprint());
+    n.files.push_back(std::move(f));
   }
-  R1RT_ASSIGN(std::string text, readFile(n.path("manifest.json")));
-  auto m = nlohmann::json::parse(text, nullptr, false);
-  if (!m.is_object() || !m.contains("identity") || !m["identity"].is_string() ||
-      !m.contains("documents") || !m["documents"].is_number_unsigned() || !m.contains("runs") ||
-      !m["runs"].is_number_unsigned() || !m.contains("complete") || !m["complete"].is_boolean())
-    return Status::error(n.path("manifest.json") +
-                         ": not the manifest of a deduplication; delete its folder and start again");
-  if (m["identity"] != n.identity)
-    return Status::error(opts.dir + " holds another deduplication (" +
-                         m["identity"].get<std::string>() + "), this one is (" + n.identity +
-                         "); give another folder or delete that one");
-  n.documents = m["documents"];
-  n.runs = m["runs"];
-  n.complete = m["complete"];
+  if (documents > ~uint32_t(0))
+    return Status::error("dedup: " + std::to_string(documents) +
+                         " documents, at most 4294967295 are compared; split the corpus");
+  n.count = uint32_t(documents);
+  n.pairsOf = XXH3_64bits(of.data(), 8 * of.size());
+  const std::string rest = n.opts.identity + (n.opts.score ? "; scored" : "") + "; " +
+                           std::to_string(std::bit_cast<uint64_t>(n.opts.least));
+  n.resultOf = XXH3_64bits_withSeed(rest.data(), rest.size(), n.pairsOf);
   return n;
 }
 
-Status NearDuplicates::writeManifest() const {
-  nlohmann::json m = {
-      {"identity", identity}, {"documents", documents}, {"runs", runs}, {"complete", complete}};
-  return writeFileAtomic(path("manifest.json"), m.dump(1) + "\n");
+Status NearDuplicates::pair(unsigned rank, unsigned ranks) const {
+  if (rank >= ranks)
+    return Status::error("dedup: rank " + std::to_string(rank) + " of " + std::to_string(ranks) +
+                         " ranks; they count from 0");
+  std::vector<unsigned> mine;
+  for (unsigned b = rank; b < bands; b += ranks)
+    if (!runExists(pairsPath(b), pairsOf))
+      mine.push_back(b);
+  const unsigned threads = unsigned(std::min<size_t>(opts.threads, mine.size()));
+  return parallelFor(mine.size(), threads, [&](size_t i) {
+    return words == 1 ? pairBand<1>(mine[i], threads) : pairBand<2>(mine[i], threads);
+  });
 }
 
-Status NearDuplicates::add(std::span<const uint64_t> keys) {
-  if (complete)
-    return Status::error(opts.dir + ": all " + std::to_string(documents) +
-                         " documents were added; only `finish` is left");
-  if (!keys.empty() && keys.size() != opts.bands)
-    return Status::error("dedup: document " + std::to_string(documents) + " has " +
-                         std::to_string(keys.size()) + " keys, there are " +
-                         std::to_string(opts.bands) + " bands");
-  if (documents == ~uint32_t(0))
-    return Status::error("dedup: more than 4294967295 documents; split the corpus");
-  if (!keys.empty()) {
-    if (waiting == 0)
-      for (auto &b : buffers)
-        b.reserve(perBuffer);
-    for (unsigned b = 0; b < opts.bands; ++b)
-      buffers[b].push_back({keys[b], documents});
-    ++waiting;
+template <unsigned words> Status NearDuplicates::pairBand(unsigned band, unsigned threads) const {
+  std::vector<RunSource> sources;
+  uint32_t base = 0;
+  for (const KeyFile &f : files) {
+    sources.push_back(f.band(band, base));
+    base += f.documents();
   }
-  ++documents;
-  return waiting >= perBuffer ? flush() : Status::ok();
-}
-
-Status NearDuplicates::flush() {
-  if (!waiting)
-    return writeManifest();
-  R1RT_TRY(parallelFor(opts.bands, opts.threads, [&](size_t b) -> Status {
-    std::sort(buffers[b].begin(), buffers[b].end());
-    RunWriter<Entry> out(runPath(unsigned(b), runs));
-    R1RT_TRY(out.open());
-    R1RT_TRY(out.put(std::span<const Entry>(buffers[b])));
-    buffers[b].clear();
-    return out.close();
+  const std::string result = pairsPath(band);
+  RunWriter<DocPair> out(result, pairsOf);
+  R1RT_TRY(out.open());
+  // Half of the memory merges, half sorts pairs: verification reads them in order, and in pieces
+  // they can be sorted. Joining needs no order.
+  const MergeLimits limits{result + "-merged", opts.memory / threads / 2, 512 / threads};
+  std::vector<DocPair> piece;
+  std::vector<RunSource> pieces;
+  const size_t most = std::max<size_t>(limits.memory / sizeof(DocPair), 1 << 12);
+  auto writePiece = [&]() -> Status {
+    std::sort(piece.begin(), piece.end());
+    pieces.push_back({result + "-piece-" + std::to_string(pieces.size())});
+    RunWriter<DocPair> w(pieces.back().path);
+    R1RT_TRY(w.open());
+    R1RT_TRY(w.put(std::span<const DocPair>(piece)));
+    piece.clear();
+    return w.close();
+  };
+  Bucket bucket(opts.allPairs, [&](DocPair p) -> Status {
+    if (!opts.similarity)
+      return out.put(p);
+    piece.push_back(p);
+    return piece.size() < most ? Status::ok() : writePiece();
+  });
+  std::optional<KeyEntry<words>> last;
+  R1RT_TRY(mergeRuns<KeyEntry<words>>(sources, limits, [&](const KeyEntry<words> &e) -> Status {
+    if (!last || !e.sameKey(*last))
+      bucket.start();
+    last = e;
+    return bucket.add(e.doc);
   }));
-  ++runs;
-  waiting = 0;
-  return writeManifest();
-}
-
-Status NearDuplicates::pairBand(unsigned band) const {
-  const std::string result = path("pairs-" + std::to_string(band));
-  std::vector<std::string> paths;
-  for (uint32_t r = 0; r < runs; ++r)
-    paths.push_back(runPath(band, r));
-  if (!runExists(result)) {
-    RunWriter<DocPair> out(result);
-    R1RT_TRY(out.open());
-    // Verification reads pairs in order, so they are sorted in pieces; joining needs no order.
-    std::vector<DocPair> piece;
-    std::vector<std::string> pieces;
-    const size_t most = std::max<size_t>(opts.memory / std::max(opts.threads, 1u) / sizeof(DocPair),
-                                         1 << 12);
-    auto writePiece = [&]() -> Status {
-      std::sort(piece.begin(), piece.end());
-      pieces.push_back(result + "-piece-" + std::to_string(pieces.size()));
-      RunWriter<DocPair> w(pieces.back());
-      R1RT_TRY(w.open());
-      R1RT_TRY(w.put(std::span<const DocPair>(piece)));
-      piece.clear();
-      return w.close();
-    };
-    Bucket bucket(opts.allPairs, [&](DocPair p) -> Status {
-      if (!opts.similarity)
-        return out.put(p);
-      piece.push_back(p);
-      return piece.size() < most ? Status::ok() : writePiece();
-    });
-    bool open = false;
-    uint64_t key = 0;
-    R1RT_TRY(mergeRuns<Entry>(paths, [&](const Entry &e) -> Status {
-      if (!open || e.key != key)
-        bucket.start();
-      open = true;
-      key = e.key;
-      return bucket.add(e.doc);
-    }));
-    if (!piece.empty())
-      R1RT_TRY(writePiece());
-    R1RT_TRY(mergeRuns<DocPair>(pieces, [&](const DocPair &p) { return out.put(p); }));
-    R1RT_TRY(out.close());
-    for (const std::string &p : pieces)
-      ::unlink(p.c_str());
+  if (pieces.empty()) {
+    std::sort(piece.begin(), piece.end());
+    R1RT_TRY(out.put(std::span<const DocPair>(piece)));
+    return out.close();
   }
-  for (const std::string &p : paths)
-    ::unlink(p.c_str());
+  R1RT_TRY(writePiece());
+  R1RT_TRY(mergeRuns<DocPair>(pieces, limits, [&](const DocPair &p) { return out.put(p); }));
+  R1RT_TRY(out.close());
+  for (const RunSource &p : pieces)
+    removeFiles({p.path});
   return Status::ok();
 }
 
@@ -241,7 +211,7 @@ Status NearDuplicates::verify(std::vector<std::string> &accepted) const {
   auto judge = [&]() -> Status {
     std::string name = path("accepted-" + std::to_string(accepted.size()));
     accepted.push_back(name);
-    if (!runExists(name)) {
+    if (!runExists(name, resultOf)) {
       std::vector<double> similarity(chunk.size());
       constexpr size_t step = 256;
       R1RT_TRY(parallelFor((chunk.size() + step - 1) / step, opts.threads, [&](size_t i) -> Status {
@@ -250,7 +220,7 @@ Status NearDuplicates::verify(std::vector<std::string> &accepted) const {
         }
         return Status::ok();
       }));
-      RunWriter<Accepted> out(name);
+      RunWriter<Accepted> out(name, resultOf);
       R1RT_TRY(out.open());
       for (size_t p = 0; p < chunk.size(); ++p)
         if (similarity[p] >= opts.least)
@@ -260,119 +230,146 @@ Status NearDuplicates::verify(std::vector<std::string> &accepted) const {
     chunk.clear();
     return Status::ok();
   };
-  std::vector<std::string> paths;
-  for (unsigned b = 0; b < opts.bands; ++b)
-    paths.push_back(path("pairs-" + std::to_string(b)));
-  R1RT_TRY(mergeRuns<DocPair>(paths, [&](const DocPair &p) -> Status {
-    if (!chunk.empty() && chunk.back() == p)
-      return Status::ok();
-    if (chunk.size() >= pairsPerChunk) // here, so that a chunk never parts equal pairs
-      R1RT_TRY(judge());
-    chunk.push_back(p);
-    return Status::ok();
-  }));
+  std::vector<RunSource> sources;
+  for (unsigned b = 0; b < bands; ++b)
+    sources.push_back({pairsPath(b)});
+  R1RT_TRY(mergeRuns<DocPair>(
+      sources, {path("pairs-merged"), opts.memory, 512}, [&](const DocPair &p) -> Status {
+        if (!chunk.empty() && chunk.back() == p)
+          return Status::ok();
+        if (chunk.size() >= pairsPerChunk) // here, so that a chunk never parts equal pairs
+          R1RT_TRY(judge());
+        chunk.push_back(p);
+        return Status::ok();
+      }));
   return chunk.empty() ? Status::ok() : judge();
 }
 
-Result<Clusters> NearDuplicates::finish() {
-  if (!complete) {
-    complete = true;
-    R1RT_TRY(flush());
-  }
-  std::vector<std::vector<Entry>>().swap(buffers);
-  R1RT_TRY(parallelFor(opts.bands, opts.threads,
-                       [&](size_t b) { return pairBand(unsigned(b)); }));
+Result<Clusters> NearDuplicates::join() const {
   Clusters c;
-  Sets sets(documents);
-  auto inRange = [&](DocPair p) { return p.first < p.second && p.second < documents; };
-  auto outOfRange = [&](const std::string &file) {
-    return Status::error(file + ": a pair names a document that does not exist (there are " +
-                         std::to_string(documents) + "); delete the folder and start again");
+  Sets sets(count);
+  auto check = [&](DocPair p, const std::string &file) {
+    return p.first < p.second && p.second < count
+               ? Status::ok()
+               : Status::error(file + ": a pair names a document that does not exist (there are " +
+                               std::to_string(count) + "); delete the folder and start again");
   };
   if (!opts.similarity) {
-    for (unsigned b = 0; b < opts.bands; ++b) {
-      const std::string file = path("pairs-" + std::to_string(b));
-      R1RT_TRY(mergeRuns<DocPair>({file}, [&](const DocPair &p) -> Status {
-        if (!inRange(p))
-          return outOfRange(file);
-        sets.join(p);
-        return Status::ok();
-      }));
-    }
-    c.kept = sets.take(opts.score);
-    listDuplicates(c);
-  } else {
-    std::vector<std::string> accepted;
-    R1RT_TRY(verify(accepted));
-    std::vector<uint32_t> match(documents);
-    std::vector<float> similarity(documents, -1);
-    for (const std::string &file : accepted) {
-      RunReader<Accepted> in(file);
+    for (unsigned b = 0; b < bands; ++b) {
+      RunReader<DocPair> in({pairsPath(b)});
       R1RT_TRY(in.open());
-      for (Accepted a;;) {
-        R1RT_ASSIGN(bool more, in.next(a));
+      for (DocPair p;;) {
+        R1RT_ASSIGN(bool more, in.next(p));
         if (!more)
           break;
-        if (!inRange(a.pair))
-          return outOfRange(file);
-        sets.join(a.pair);
-        // Pairs ascend, so the first of equals comes first for either side.
-        if (a.similarity > similarity[a.pair.second])
-          similarity[a.pair.second] = a.similarity, match[a.pair.second] = a.pair.first;
-        if (a.similarity > similarity[a.pair.first])
-          similarity[a.pair.first] = a.similarity, match[a.pair.first] = a.pair.second;
+        R1RT_TRY(check(p, pairsPath(b)));
+        sets.join(p);
       }
     }
     c.kept = sets.take(opts.score);
     listDuplicates(c);
-    for (Duplicate &d : c.duplicates)
-      d.match = match[d.doc], d.similarity = similarity[d.doc];
+    return c;
   }
-  RunWriter<Duplicate> out(path("duplicates"));
-  R1RT_TRY(out.open());
-  R1RT_TRY(out.put(std::span<const Duplicate>(c.duplicates)));
-  R1RT_TRY(out.close());
-  return c;
-}
-
-std::vector<std::vector<BandEntry>> shareBands(std::span<const uint64_t> keys, unsigned bands,
-                                               uint32_t first, std::span<const uint8_t> empty,
-                                               unsigned ranks) {
-  std::vector<std::vector<BandEntry>> out(ranks);
-  for (size_t i = 0; i < keys.size() / bands; ++i)
-    if (empty.empty() || !empty[i])
-      for (unsigned b = 0; b < bands; ++b)
-        out[b % ranks].push_back({keys[i * bands + b], b, first + uint32_t(i)});
-  return out;
-}
-
-std::vector<DocPair> pairsOf(std::span<const std::vector<BandEntry>> buffers, unsigned allPairs) {
-  std::vector<BandEntry> all;
-  for (const auto &b : buffers)
-    all.insert(all.end(), b.begin(), b.end());
-  std::sort(all.begin(), all.end());
-  std::vector<DocPair> pairs;
-  Bucket bucket(allPairs, [&](DocPair p) { return pairs.push_back(p), Status::ok(); });
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (!i || all[i].key != all[i - 1].key || all[i].band != all[i - 1].band)
-      bucket.start();
-    (void)bucket.add(all[i].doc); // the visitor above has no way to fail
+  std::vector<std::string> accepted;
+  R1RT_TRY(verify(accepted));
+  std::vector<uint32_t> match(count);
+  std::vector<float> similarity(count, -1);
+  for (const std::string &file : accepted) {
+    RunReader<Accepted> in({file});
+    R1RT_TRY(in.open());
+    for (Accepted a;;) {
+      R1RT_ASSIGN(bool more, in.next(a));
+      if (!more)
+        break;
+      R1RT_TRY(check(a.pair, file));
+      sets.join(a.pair);
+      // Pairs ascend, so the first of equals comes first for either side.
+      if (a.similarity > similarity[a.pair.second])
+        similarity[a.pair.second] = a.similarity, match[a.pair.second] = a.pair.first;
+      if (a.similarity > similarity[a.pair.first])
+        similarity[a.pair.first] = a.similarity, match[a.pair.first] = a.pair.second;
+    }
   }
-  std::sort(pairs.begin(), pairs.end());
-  pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
-  return pairs;
-}
-
-Clusters clustersOf(uint32_t documents, std::span<const std::vector<DocPair>> pairs,
-                    const std::function<double(uint32_t)> &score) {
-  Sets sets(documents);
-  for (const auto &list : pairs)
-    for (DocPair p : list)
-      sets.join(p);
-  Clusters c;
-  c.kept = sets.take(score);
+  c.kept = sets.take(opts.score);
   listDuplicates(c);
+  for (Duplicate &d : c.duplicates)
+    d.match = match[d.doc], d.similarity = similarity[d.doc];
   return c;
+}
+
+Result<Clusters> NearDuplicates::finish() const {
+  const std::string result = path("duplicates");
+  if (!runExists(result, resultOf)) {
+    R1RT_TRY(pair());
+    R1RT_ASSIGN(Clusters c, join());
+    RunWriter<Duplicate> out(result, resultOf);
+    R1RT_TRY(out.open());
+    R1RT_TRY(out.put(std::span<const Duplicate>(c.duplicates)));
+    R1RT_TRY(out.close());
+    return c;
+  }
+  Clusters c;
+  c.kept.resize(count);
+  for (uint32_t d = 0; d < count; ++d)
+    c.kept[d] = d;
+  RunReader<Duplicate> in({result});
+  R1RT_TRY(in.open());
+  for (Duplicate d;;) {
+    R1RT_ASSIGN(bool more, in.next(d));
+    if (!more)
+      return c;
+    if (d.doc >= count || d.kept >= count)
+      return Status::error(result + ": names a document that does not exist (there are " +
+                           std::to_string(count) + "); delete the file and run again");
+    c.kept[d.doc] = d.kept;
+    c.duplicates.push_back(d);
+  }
+}
+
+Status writeHashes(const std::string &path, std::span<const uint64_t> hashes) {
+  RunWriter<uint64_t> out(path);
+  R1RT_TRY(out.open());
+  R1RT_TRY(out.put(hashes));
+  return out.close();
+}
+
+Result<Similarity> hammingSimilarity(const std::vector<std::string> &paths) {
+  struct Chunk {
+    MappedFile file;
+    const char *hashes; // unaligned
+  };
+  struct Hashes {
+    std::vector<Chunk> chunks;
+    std::vector<uint64_t> ends; // of each chunk, in documents
+    Result<uint64_t> of(uint32_t doc) const {
+      size_t c = size_t(std::upper_bound(ends.begin(), ends.end(), doc) - ends.begin());
+      if (c == ends.size())
+        return Status::error("simhash: document " + std::to_string(doc) + " has no hash, there are " +
+                             std::to_string(ends.empty() ? 0 : ends.back()));
+      uint64_t h;
+      std::memcpy(&h, chunks[c].hashes + 8 * (doc - (c ? ends[c - 1] : 0)), 8);
+      return h;
+    }
+  };
+  auto all = std::make_shared<Hashes>();
+  for (const std::string &path : paths) {
+    RunReader<uint64_t> in({path});
+    R1RT_TRY(in.open());
+    for (uint64_t h;;) { // so that a damaged file is found before it is believed
+      R1RT_ASSIGN(bool more, in.next(h));
+      if (!more)
+        break;
+    }
+    R1RT_ASSIGN(MappedFile file, MappedFile::open(path));
+    const char *hashes = file.text().data() + (file.text().size() - 8 * in.records());
+    all->ends.push_back((all->ends.empty() ? 0 : all->ends.back()) + in.records());
+    all->chunks.push_back({std::move(file), hashes});
+  }
+  return Similarity([all](uint32_t a, uint32_t b) -> Result<double> {
+    R1RT_ASSIGN(uint64_t x, all->of(a));
+    R1RT_ASSIGN(uint64_t y, all->of(b));
+    return 1 - std::popcount(x ^ y) / 64.0;
+  });
 }
 
 } // namespace r1rt::dedup

@@ -1,24 +1,26 @@
-//===- Near.h - clusters of near-duplicates in external memory --------------===//
+//===- Near.h - clusters of duplicates in external memory --------------------===//
 //
-//   keys of the bands ──add──► sorted runs on disk ──merge──► pairs ──verify──► union-find ──► kept
+//   documents of a chunk ──KeyWriter──► key file        any worker, any order of chunks
+//   all key files ──NearDuplicates::pair──► pairs       rank r of n: the bands b with b mod n == r
+//   all pairs ──NearDuplicates::finish──► Clusters      one rank, once all have paired
 //
-// Documents are numbered 0, 1, ... in document order. Two documents with the same key in the same
-// band are a candidate pair; keys come from MinHash::keys or SimHashBlocks::keys. The result is a
-// function of the keys and the options that are marked so: not of memory, threads or restarts.
+// Two documents with the same key in the same band are a candidate pair. Keys come from
+//   MinHash::keys          near-duplicates, believed or verified by the true Jaccard similarity;
+//   SimHashBlocks::keys    near-duplicates, verified by hammingSimilarity;
+//   exactHash              one band of 2 words: equal documents; nothing is left to verify.
 //
-// Killed at any point, a deduplication goes on: `open` the same folder, add the documents from
-// `next()` on, `finish`.
+// Documents are numbered 0, 1, ... through the key files in the order of their list. The result is a
+// function of the keys and the options that are marked so: not of chunks, ranks, memory, threads or
+// restarts. What is complete on disk is not made again: each file names by a hash what it was made
+// from, so a folder that holds something else is simply overwritten.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_DEDUP_NEAR_H
 #define R1RT_DEDUP_NEAR_H
 #include "runtime/Status.h"
+#include "runtime/dedup/KeyFile.h"
 #include <compare>
-#include <cstdint>
 #include <functional>
-#include <span>
-#include <string>
-#include <vector>
 
 namespace r1rt::dedup {
 
@@ -29,21 +31,20 @@ struct DocPair {
 };
 
 /// The similarity of two documents, 0..1: called from several threads. For MinHash the Jaccard
-/// similarity of their shingle sets; for SimHash 1 - distance / 64.
+/// similarity of their shingle sets (Text.h); for SimHash see hammingSimilarity.
 using Similarity = std::function<Result<double>(uint32_t first, uint32_t second)>;
 
 struct NearOptions {
-  std::string dir = {};      // scratch files; created if missing
-  std::string identity = {}; // what the keys depend on (corpus, MinHash options): a restart must agree
-  unsigned bands = 14;   // 1..1024; part of the result
-  uint64_t memory = 512 << 20; // bytes for the entries that wait to be sorted, at least 1 MiB
+  std::string dir = {};        // pairs and what else lies between; created if missing, shared by ranks
+  std::string identity = {};   // what `similarity` and `score` depend on besides the keys
+  uint64_t memory = 512 << 20; // bytes for merging and sorting, all threads together; at least 1 MiB
   unsigned threads = 1;
   /// Up to this many members of a bucket are paired each with each; each further one with the first
   /// and with its predecessor. Without verification this changes nothing in the clusters; with it,
   /// it bounds the work for a text that occurs a million times. Part of the result.
   unsigned allPairs = 16;
   Similarity similarity = {}; // empty: candidates are believed
-  double least = 0.8;    // pairs of at least this similarity are joined; part of the result
+  double least = 0.8;         // pairs of at least this similarity are joined; part of the result
   /// Of a cluster the document of the highest score is kept, of equal ones the first; empty: the
   /// first. The longest: the number of bytes as a score.
   std::function<double(uint32_t doc)> score = {};
@@ -69,70 +70,40 @@ struct Clusters {
 
 class NearDuplicates {
 public:
-  /// Starts, or goes on with what the folder holds. An error if it holds another deduplication.
-  static Result<NearDuplicates> open(NearOptions options);
+  /// Reads the heads of the key files, which must agree in bands and words; at most 2^32 - 1
+  /// documents.
+  static Result<NearDuplicates> open(NearOptions options, const std::vector<std::string> &keyFiles);
 
-  /// The first document that has to be added; those before it are safe on disk.
-  uint32_t next() const { return documents; }
-  /// All documents were added, and a former run began to merge: only `finish` is left.
-  bool isComplete() const { return complete; }
-  /// The next document in order, with one key for each band; empty: it resembles nothing.
-  Status add(std::span<const uint64_t> keys);
-  /// Merges, verifies, joins. The result also lies in dir/duplicates, a run of Duplicate.
-  Result<Clusters> finish();
+  uint32_t documents() const { return count; }
+  /// Makes the pairs of the bands of a rank, 0 <= rank < ranks; bands whose pairs are there are
+  /// skipped. Ranks work at the same time, each on files of its own.
+  Status pair(unsigned rank = 0, unsigned ranks = 1) const;
+  /// Pairs the bands that nobody has paired, verifies, joins. Only when no rank is pairing any more.
+  /// The result also lies in dir/duplicates, a run of Duplicate.
+  Result<Clusters> finish() const;
 
 private:
+  struct Accepted;
   explicit NearDuplicates(NearOptions o) : opts(std::move(o)) {}
   std::string path(const std::string &name) const { return opts.dir + "/" + name; }
-  std::string runPath(unsigned band, uint32_t run) const;
-  Status writeManifest() const;
-  Status flush();
-  Status pairBand(unsigned band) const;
+  std::string pairsPath(unsigned band) const { return path("pairs-" + std::to_string(band)); }
+  template <unsigned words> Status pairBand(unsigned band, unsigned threads) const;
   Status verify(std::vector<std::string> &accepted) const;
-
-  // 12 bytes: the bulk of all memory and disk.
-  struct __attribute__((packed)) Entry {
-    uint64_t key;
-    uint32_t doc;
-    bool operator<(const Entry &o) const { return key != o.key ? key < o.key : doc < o.doc; }
-  };
-  struct Accepted {
-    DocPair pair;
-    float similarity;
-  };
+  Result<Clusters> join() const;
 
   NearOptions opts;
-  std::string identity;
-  uint32_t documents = 0, runs = 0;
-  bool complete = false;
-  std::vector<std::vector<Entry>> buffers; // by band
-  size_t perBuffer = 0, waiting = 0;
+  std::vector<KeyFile> files;
+  unsigned bands = 0, words = 1;
+  uint32_t count = 0;
+  uint64_t pairsOf = 0, resultOf = 0; // what the files of pairs and those after them are made from
 };
 
-//===----------------------------------------------------------------------===//
-// Ranks: band b belongs to rank b mod ranks. Each rank turns its documents into one buffer for each
-// owner, the buffers are exchanged (MPI_Alltoallv of bytes), each owner turns what it got into pairs,
-// the pairs are gathered by all, and each joins them to the same clusters.
-//===----------------------------------------------------------------------===//
-
-struct BandEntry {
-  uint64_t key;
-  uint32_t band, doc;
-  auto operator<=>(const BandEntry &) const = default;
-};
-
-/// keys: `bands` for each document, documents first, first + 1, ...; `empty[i]` marks documents
-/// without a signature (empty span: none). One buffer for each rank.
-std::vector<std::vector<BandEntry>> shareBands(std::span<const uint64_t> keys, unsigned bands,
-                                               uint32_t first, std::span<const uint8_t> empty,
-                                               unsigned ranks);
-
-/// The sorted distinct candidate pairs of the bands in `buffers`, one from each rank.
-std::vector<DocPair> pairsOf(std::span<const std::vector<BandEntry>> buffers, unsigned allPairs);
-
-/// Joins pairs in any order; score as in NearOptions.
-Clusters clustersOf(uint32_t documents, std::span<const std::vector<DocPair>> pairs,
-                    const std::function<double(uint32_t)> &score = {});
+/// The verification of SimHash: 1 - distance / 64, from files that writeHashes wrote, one for each
+/// key file and in the same order. For a distance of at most k give least = 1 - k / 64.0. The files
+/// are mapped; 8 bytes for each document.
+Result<Similarity> hammingSimilarity(const std::vector<std::string> &files);
+/// The SimHash of each document of a chunk (any value for those without keys).
+Status writeHashes(const std::string &path, std::span<const uint64_t> hashes);
 
 } // namespace r1rt::dedup
 #endif

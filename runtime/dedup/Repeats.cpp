@@ -1,7 +1,7 @@
 #include "runtime/dedup/Repeats.h"
-#include "runtime/dedup/Runs.h"
-#include "runtime/state/Files.h"
-#include <nlohmann/json.hpp>
+#include "runtime/dedup/KeyFile.h"
+#include <algorithm>
+#include <optional>
 #include <xxhash.h>
 
 namespace r1rt::dedup {
@@ -37,8 +37,8 @@ template <class Fn> void forEachPart(std::string_view text, Part part, Fn fn) {
 }
 
 /// None for a part without units.
-std::optional<uint64_t> partHash(std::string_view part) {
-  std::string normal = normalise(part);
+std::optional<uint64_t> partHash(std::string_view part, TextScratch &s, std::string &normal) {
+  normalise(part, unfolded, s, normal);
   if (normal.empty())
     return std::nullopt;
   return XXH3_64bits(normal.data(), normal.size());
@@ -46,82 +46,48 @@ std::optional<uint64_t> partHash(std::string_view part) {
 
 } // namespace
 
-Result<RepeatCounter> RepeatCounter::open(RepeatOptions o) {
-  if (o.threshold < 2)
-    return Status::error("repeats: threshold is " + std::to_string(o.threshold) +
-                         "; a part is repeated from 2 documents on");
-  if (o.memory < 1 << 20)
-    return Status::error("repeats: memory is " + std::to_string(o.memory) +
-                         " bytes; give at least 1 MiB (1048576)");
-  R1RT_TRY(makeDirs(o.dir));
-  RepeatCounter c(std::move(o));
-  c.identity = c.opts.identity + (c.opts.part == Part::line ? "; lines" : "; paragraphs");
-  if (!runExists(c.manifestPath()))
-    return c;
-  R1RT_ASSIGN(std::string text, readFile(c.manifestPath()));
-  auto m = nlohmann::json::parse(text, nullptr, false);
-  if (!m.is_object() || !m.contains("identity") || !m["identity"].is_string() ||
-      !m.contains("documents") || !m["documents"].is_number_unsigned() || !m.contains("runs") ||
-      !m["runs"].is_number_unsigned())
-    return Status::error(c.manifestPath() +
-                         ": not the manifest of a count of repeats; delete its folder and start again");
-  if (m["identity"] != c.identity)
-    return Status::error(c.opts.dir + " holds another count (" + m["identity"].get<std::string>() +
-                         "), this one is (" + c.identity +
-                         "); give another folder or delete that one");
-  c.documents = m["documents"];
-  c.runs = m["runs"];
-  return c;
-}
-
-Status RepeatCounter::add(std::string_view text) {
-  if (documents == ~uint32_t(0))
-    return Status::error("repeats: more than 4294967295 documents; split the corpus");
-  const size_t begin = waiting.size();
-  forEachPart(text, opts.part, [&](size_t from, size_t to) {
-    if (auto hash = partHash(text.substr(from, to - from)))
-      waiting.push_back({*hash, documents});
+void partKeys(std::string_view text, Part part, std::vector<uint64_t> &keys) {
+  keys.clear();
+  TextScratch scratch;
+  std::string normal;
+  forEachPart(text, part, [&](size_t from, size_t to) {
+    if (auto hash = partHash(text.substr(from, to - from), scratch, normal))
+      keys.push_back(*hash);
   });
-  std::sort(waiting.begin() + ptrdiff_t(begin), waiting.end());
-  waiting.erase(std::unique(waiting.begin() + ptrdiff_t(begin), waiting.end(),
-                            [](const Entry &a, const Entry &b) { return a.hash == b.hash; }),
-                waiting.end());
-  ++documents;
-  return waiting.size() >= opts.memory / sizeof(Entry) ? flush() : Status::ok();
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
 }
 
-Status RepeatCounter::flush() {
-  if (!waiting.empty()) {
-    std::sort(waiting.begin(), waiting.end());
-    RunWriter<Entry> out(runPath(runs));
-    R1RT_TRY(out.open());
-    R1RT_TRY(out.put(std::span<const Entry>(waiting)));
-    R1RT_TRY(out.close());
-    waiting.clear();
-    ++runs;
+Result<std::vector<Repeated>> countRepeated(const std::vector<std::string> &keyFiles,
+                                            uint32_t threshold, const MergeLimits &limits) {
+  if (threshold < 2)
+    return Status::error("repeats: threshold is " + std::to_string(threshold) +
+                         "; a part is repeated from 2 documents on");
+  std::vector<RunSource> sources;
+  uint64_t documents = 0;
+  for (const std::string &path : keyFiles) {
+    R1RT_ASSIGN(KeyFile f, KeyFile::open(path));
+    if (f.bands() != 1 || f.words() != 1)
+      return Status::error(path + ": keys of " + std::to_string(f.bands()) + " bands of " +
+                           std::to_string(f.words()) + " words; those of parts are 1 band of 1");
+    if (documents + f.documents() > ~uint32_t(0))
+      return Status::error(path + ": more than 4294967295 documents; split the corpus");
+    sources.push_back(f.band(0, uint32_t(documents)));
+    documents += f.documents();
   }
-  nlohmann::json m = {{"identity", identity}, {"documents", documents}, {"runs", runs}};
-  return writeFileAtomic(manifestPath(), m.dump(1) + "\n");
-}
-
-Result<std::vector<Repeated>> RepeatCounter::finish() {
-  R1RT_TRY(flush());
-  std::vector<std::string> paths;
-  for (uint32_t r = 0; r < runs; ++r)
-    paths.push_back(runPath(r));
   std::vector<Repeated> out;
   Repeated part{0, 0, 0};
   auto end = [&] {
-    if (part.documents >= opts.threshold)
+    if (part.documents >= threshold)
       out.push_back(part);
   };
-  R1RT_TRY(mergeRuns<Entry>(paths, [&](const Entry &e) -> Status {
-    if (part.documents && part.hash == e.hash) {
+  R1RT_TRY(mergeRuns<KeyEntry<1>>(sources, limits, [&](const KeyEntry<1> &e) -> Status {
+    if (part.documents && part.hash == e.key[0]) {
       ++part.documents;
       return Status::ok();
     }
     end();
-    part = {e.hash, 1, e.doc};
+    part = {e.key[0], 1, e.doc};
     return Status::ok();
   }));
   end();
@@ -131,11 +97,12 @@ Result<std::vector<Repeated>> RepeatCounter::finish() {
 std::string removeRepeated(std::string_view text, uint32_t doc, Part part,
                            std::span<const Repeated> repeated, bool keepFirst,
                            std::vector<Removed> &removed) {
-  std::string out;
+  std::string out, normal;
+  TextScratch scratch;
   removed.clear();
   forEachPart(text, part, [&](size_t from, size_t to) {
     std::string_view piece = text.substr(from, to - from);
-    if (auto hash = partHash(piece)) {
+    if (auto hash = partHash(piece, scratch, normal)) {
       auto it = std::lower_bound(repeated.begin(), repeated.end(), *hash,
                                  [](const Repeated &r, uint64_t h) { return r.hash < h; });
       if (it != repeated.end() && it->hash == *hash && !(keepFirst && it->first == doc)) {
@@ -159,13 +126,14 @@ Result<Contamination> Contamination::create(unsigned n, Units units) {
 
 bool Contamination::add(std::string_view text) {
   const uint32_t item = uint32_t(items.size());
-  std::string buffer;
+  TextScratch scratch;
   std::vector<uint64_t> hashes, grams;
-  hashUnits(text, units, buffer, hashes);
+  hashUnits(text, {units, false, false}, scratch, hashes);
   items.emplace_back();
   if (hashes.size() < n)
     return false;
-  for (std::string_view u : unitsOf(buffer, units))
+  const std::string normal = normalise(text);
+  for (std::string_view u : unitsOf(normal, units))
     items.back().emplace_back(u);
   shingleHashes(hashes, n, grams);
   auto same = [&](Place a, Place b) {
@@ -183,23 +151,28 @@ bool Contamination::add(std::string_view text) {
 
 std::vector<Contamination::Hit> Contamination::find(std::string_view text, size_t most) const {
   std::vector<Hit> hits;
-  std::string buffer;
+  TextScratch scratch;
   std::vector<uint64_t> hashes, grams;
-  hashUnits(text, units, buffer, hashes);
+  hashUnits(text, {units, false, false}, scratch, hashes);
   if (hashes.size() < n)
     return hits;
   shingleHashes(hashes, n, grams);
-  std::vector<std::string_view> words; // only of documents that hit
+  std::string normal; // these three only of documents that hit
+  std::vector<std::string_view> words;
+  std::vector<UnitSpan> spans;
   for (uint32_t i = 0; i < grams.size() && hits.size() < most; ++i) {
     auto it = places.find(grams[i]);
     if (it == places.end())
       continue;
-    if (words.empty())
-      words = unitsOf(buffer, units);
+    if (words.empty()) {
+      normal = normalise(text);
+      words = unitsOf(normal, units);
+      spans = unitSpans(text, units);
+    }
     for (Place p : it->second) {
       if (!std::equal(words.begin() + i, words.begin() + i + n, items[p.item].begin() + p.unit))
         continue;
-      Hit hit{p.item, p.unit, i, {}};
+      Hit hit{p.item, p.unit, i, spans[i].begin, spans[i + n - 1].end, {}};
       for (unsigned w = 0; w < n; ++w)
         hit.ngram.append(w ? " " : "").append(words[i + w]);
       hits.push_back(std::move(hit));

@@ -2,8 +2,8 @@
 #ifndef R1RT_DEDUP_REPEATS_H
 #define R1RT_DEDUP_REPEATS_H
 #include "runtime/Status.h"
+#include "runtime/dedup/Runs.h"
 #include "runtime/dedup/Text.h"
-#include <optional>
 #include <span>
 #include <unordered_map>
 
@@ -11,48 +11,20 @@ namespace r1rt::dedup {
 
 enum class Part { line, paragraph }; // a paragraph ends at a line of white space only
 
+/// The hashes of a document's parts, each once: keys of one band, for KeyWriter::append. Parts without a
+/// unit (empty, only punctuation) have none.
+void partKeys(std::string_view text, Part part, std::vector<uint64_t> &keys);
+
 /// A part that occurs in at least `threshold` documents.
 struct Repeated {
   uint64_t hash; // XXH3-64 of its normal form
   uint32_t documents, first; // how many have it, and the first of them
 };
 
-struct RepeatOptions {
-  std::string dir = {};      // scratch files; created if missing
-  std::string identity = {}; // what the parts depend on (the corpus): a restart must agree
-  Part part = Part::line;
-  uint32_t threshold = 2;        // documents, at least 2
-  uint64_t memory = 256 << 20;   // bytes for hashes that wait to be sorted, at least 1 MiB
-};
-
-/// Counts in external memory. Killed, it goes on as NearDuplicates does: open, add from `next()`,
-/// finish.
-class RepeatCounter {
-public:
-  static Result<RepeatCounter> open(RepeatOptions options);
-  uint32_t next() const { return documents; }
-  /// The next document in order. Parts without a unit (empty, only punctuation) do not count, and a
-  /// part counts once in a document.
-  Status add(std::string_view text);
-  /// The repeated parts, ascending by hash; may be called again.
-  Result<std::vector<Repeated>> finish();
-
-private:
-  explicit RepeatCounter(RepeatOptions o) : opts(std::move(o)) {}
-  std::string runPath(uint32_t run) const { return opts.dir + "/parts-" + std::to_string(run); }
-  std::string manifestPath() const { return opts.dir + "/manifest.json"; }
-  Status flush();
-
-  struct __attribute__((packed)) Entry {
-    uint64_t hash;
-    uint32_t doc;
-    bool operator<(const Entry &o) const { return hash != o.hash ? hash < o.hash : doc < o.doc; }
-  };
-  RepeatOptions opts;
-  std::string identity;
-  uint32_t documents = 0, runs = 0;
-  std::vector<Entry> waiting;
-};
+/// The repeated parts of all documents, ascending by hash. Key files of one band, in document order;
+/// threshold at least 2; see MergeLimits.
+Result<std::vector<Repeated>> countRepeated(const std::vector<std::string> &keyFiles,
+                                            uint32_t threshold, const MergeLimits &limits);
 
 struct Removed {
   size_t begin, end; // bytes of the part in the document
@@ -78,6 +50,7 @@ public:
   struct Hit {
     uint32_t item;                // the evaluation text
     uint32_t itemUnit, docUnit;   // where the n-gram begins, counted in units
+    size_t begin, end;            // its bytes in the document, from its first to its last character
     std::string ngram;            // in normal form, units separated by spaces
   };
   /// The hits of a document in order, at most `most`: one for each place where an n-gram begins, with

@@ -15,10 +15,11 @@ namespace {
 
 struct Header {
   char magic[8];
+  uint64_t of;
   uint32_t recordBytes, zero;
   uint64_t records, hash;
 };
-constexpr char magic[9] = "r1dedup1";
+constexpr char magic[9] = "r1dedup2";
 
 struct HashState {
   XXH3_state_t *state = XXH3_createState();
@@ -42,15 +43,17 @@ Status damaged(const std::string &path, const std::string &why) {
 struct RunOut::State {
   std::string path, temporary;
   uint32_t recordBytes;
+  uint64_t of;
   FILE *file = nullptr;
   uint64_t records = 0;
   HashState hash;
 };
 
-RunOut::RunOut(std::string path, uint32_t recordBytes) : s(std::make_unique<State>()) {
+RunOut::RunOut(std::string path, uint32_t recordBytes, uint64_t of) : s(std::make_unique<State>()) {
   s->temporary = path + ".tmp";
   s->path = std::move(path);
   s->recordBytes = recordBytes;
+  s->of = of;
 }
 RunOut::RunOut(RunOut &&) noexcept = default;
 RunOut::~RunOut() {
@@ -81,6 +84,7 @@ Status RunOut::write(const void *records, size_t count) {
 Status RunOut::close() {
   Header header{};
   std::memcpy(header.magic, magic, 8);
+  header.of = s->of;
   header.recordBytes = s->recordBytes;
   header.records = s->records;
   header.hash = XXH3_64bits_digest(s->hash.state);
@@ -99,16 +103,16 @@ Status RunOut::close() {
 }
 
 struct RunIn::State {
-  std::string path;
+  RunSource source;
   uint32_t recordBytes;
   FILE *file = nullptr;
-  Header header{};
+  RunSource::Part part{};
   uint64_t left = 0;
   HashState hash;
 };
 
-RunIn::RunIn(std::string path, uint32_t recordBytes) : s(std::make_unique<State>()) {
-  s->path = std::move(path);
+RunIn::RunIn(RunSource source, uint32_t recordBytes) : s(std::make_unique<State>()) {
+  s->source = std::move(source);
   s->recordBytes = recordBytes;
 }
 RunIn::RunIn(RunIn &&) noexcept = default;
@@ -118,40 +122,69 @@ RunIn::~RunIn() {
 }
 
 Status RunIn::open() {
-  s->file = std::fopen(s->path.c_str(), "rbe");
+  const std::string &path = s->source.path;
+  s->file = std::fopen(path.c_str(), "rbe");
   if (!s->file)
-    return systemError(s->path, "open");
-  struct stat st;
-  if (::fstat(::fileno(s->file), &st))
-    return systemError(s->path, "examine");
-  if (std::fread(&s->header, sizeof s->header, 1, s->file) != 1 ||
-      std::memcmp(s->header.magic, magic, 8) || s->header.recordBytes != s->recordBytes)
-    return damaged(s->path, "not a run of records of " + std::to_string(s->recordBytes) + " bytes");
-  uint64_t payload = uint64_t(st.st_size) - sizeof(Header);
-  if (payload % s->recordBytes || payload / s->recordBytes != s->header.records)
-    return damaged(s->path, "its header tells of " + std::to_string(s->header.records) +
-                                " records, there are " + std::to_string(payload) + " bytes of them");
-  s->left = s->header.records;
+    return systemError(path, "open");
+  std::setvbuf(s->file, nullptr, _IONBF, 0); // readers have buffers of their own
+  if (s->source.part) {
+    s->part = *s->source.part;
+    if (::fseeko(s->file, off_t(s->part.offset), SEEK_SET))
+      return systemError(path, "read");
+  } else {
+    struct stat st;
+    if (::fstat(::fileno(s->file), &st))
+      return systemError(path, "examine");
+    Header header;
+    if (std::fread(&header, sizeof header, 1, s->file) != 1 ||
+        std::memcmp(header.magic, magic, 8) || header.recordBytes != s->recordBytes)
+      return damaged(path, "not a run of records of " + std::to_string(s->recordBytes) + " bytes");
+    uint64_t payload = uint64_t(st.st_size) - sizeof(Header);
+    if (payload % s->recordBytes || payload / s->recordBytes != header.records)
+      return damaged(path, "its header tells of " + std::to_string(header.records) +
+                               " records, there are " + std::to_string(payload) + " bytes of them");
+    s->part = {sizeof(Header), header.records, header.hash};
+  }
+  s->left = s->part.records;
   return Status::ok();
 }
 
-uint64_t RunIn::records() const { return s->header.records; }
+uint64_t RunIn::records() const { return s->part.records; }
 
 Result<size_t> RunIn::read(void *records, size_t most) {
+  const std::string &path = s->source.path;
   size_t n = size_t(std::min<uint64_t>(most, s->left));
   if (!n) {
-    if (XXH3_64bits_digest(s->hash.state) != s->header.hash)
-      return damaged(s->path, "its records do not have the hash that its header names");
+    if (XXH3_64bits_digest(s->hash.state) != s->part.hash)
+      return damaged(path, "its records do not have the hash that its header names");
     return size_t(0);
   }
   if (std::fread(records, s->recordBytes, n, s->file) != n)
-    return systemError(s->path, "read");
+    return std::ferror(s->file) ? systemError(path, "read")
+                                : damaged(path, "it ends before its last record");
   XXH3_64bits_update(s->hash.state, records, n * s->recordBytes);
   s->left -= n;
   return n;
 }
 
-bool runExists(const std::string &path) { return ::access(path.c_str(), F_OK) == 0; }
+void removeFiles(const std::vector<std::string> &paths) {
+  for (const std::string &p : paths)
+    ::unlink(p.c_str());
+}
+
+bool runExists(const std::string &path, uint64_t of) {
+  FILE *file = std::fopen(path.c_str(), "rbe");
+  if (!file)
+    return false;
+  Header header;
+  struct stat st;
+  bool there = std::fread(&header, sizeof header, 1, file) == 1 &&
+               !std::memcmp(header.magic, magic, 8) && header.of == of && header.recordBytes &&
+               !::fstat(::fileno(file), &st) &&
+               (uint64_t(st.st_size) - sizeof header) / header.recordBytes == header.records;
+  std::fclose(file);
+  return there;
+}
 
 Status parallelFor(size_t n, unsigned threads, const std::function<Status(size_t)> &fn) {
   std::atomic<size_t> next{0}, failedAt{n};

@@ -67,7 +67,7 @@ void MinHash::signShingles(std::span<const uint64_t> shingles, Scratch &s,
 }
 
 bool MinHash::sign(std::string_view text, Scratch &s, std::span<uint32_t> out) const {
-  hashUnits(text, opts.units, s.text, s.units);
+  hashUnits(text, opts.form(), s.text, s.units);
   if (s.units.empty())
     return false;
   shingleHashes(s.units, opts.ngram, s.shingles);
@@ -80,8 +80,8 @@ void MinHash::keys(std::span<const uint32_t> signature, std::span<uint64_t> out)
     out[b] = XXH3_64bits(signature.data() + size_t(b) * opts.rows, 4 * size_t(opts.rows));
 }
 
-uint64_t simHash(std::string_view text, Units units, unsigned ngram, MinHash::Scratch &s) {
-  hashUnits(text, units, s.text, s.units);
+uint64_t simHash(std::string_view text, const Form &form, unsigned ngram, MinHash::Scratch &s) {
+  hashUnits(text, form, s.text, s.units);
   shingleHashes(s.units, ngram, s.shingles);
   std::array<uint64_t, 64> ones{};
   for (uint64_t h : s.shingles)
@@ -118,9 +118,9 @@ void SimHashBlocks::keys(uint64_t hash, std::span<uint64_t> out) const {
     out[t] = hash & masks[t];
 }
 
-std::array<uint64_t, 2> exactHash(std::string_view text, std::string &buffer) {
-  buffer = normalise(text);
-  XXH128_hash_t h = XXH3_128bits(buffer.data(), buffer.size());
+std::array<uint64_t, 2> exactHash(std::string_view text, MinHash::Scratch &s) {
+  normalise(text, unfolded, s.text, s.normal);
+  XXH128_hash_t h = XXH3_128bits(s.normal.data(), s.normal.size());
   return {h.high64, h.low64};
 }
 

@@ -21,16 +21,19 @@ namespace r1rt::dedup {
 
 struct MinHashOptions {
   Units units = Units::words;
+  bool foldNumbers = true, foldDiacritics = true;
   unsigned ngram = 5;           // 1..1000
   unsigned bands = 14, rows = 8; // 1..1024 each, bands * rows <= 4096
   uint64_t seed = 1;
+  Form form() const { return {units, foldNumbers, foldDiacritics}; }
 };
 
 /// Immutable after `create`; the methods may be called from any thread, one Scratch each.
 class MinHash {
 public:
   struct Scratch {
-    std::string text;
+    TextScratch text;
+    std::string normal; // for exactHash
     std::vector<uint64_t> units, shingles;
     std::vector<uint32_t> values, minima;
   };
@@ -55,7 +58,7 @@ private:
 
 /// SimHash (Charikar, 2002): bit i is the majority of the bits i of all shingles, each occurrence
 /// counted; a tie is 0. A text without units has the hash 0.
-uint64_t simHash(std::string_view text, Units units, unsigned ngram, MinHash::Scratch &scratch);
+uint64_t simHash(std::string_view text, const Form &form, unsigned ngram, MinHash::Scratch &scratch);
 
 /// Finds hashes at a Hamming distance of at most k, as Manku, Jain and Das Sarma (2007): 64 bits in
 /// k + more blocks; k differing bits spoil at most k of them, so one of the C(k + more, more)
@@ -73,8 +76,8 @@ private:
   std::vector<uint64_t> masks;
 };
 
-/// XXH3-128 of the normal form: equal documents but for case, white space and punctuation.
-std::array<uint64_t, 2> exactHash(std::string_view text, std::string &buffer);
+/// XXH3-128 of the normal form without folding: equal documents but for case, space and punctuation.
+std::array<uint64_t, 2> exactHash(std::string_view text, MinHash::Scratch &scratch);
 
 } // namespace r1rt::dedup
 #endif

@@ -51,6 +51,8 @@ public:
   virtual Status finishSum(uint64_t handle) = 0;
   /// `data` becomes what rank 0 has there.
   virtual Status fromFirst(void *data, uint64_t bytes) = 0;
+  /// All ranks have come, and each returns what the first of them for which it is an error has to say.
+  virtual Status meet(const Status &mine) { return mine; }
 
   /// To call before the first sum where data lies on an accelerator: sums then go through its queue. By
   /// default its memory is the host's, and sums begin when all programs so far are done.

@@ -39,6 +39,7 @@ public:
   uint64_t startSum(float *data, uint64_t n) override;
   Status finishSum(uint64_t handle) override;
   Status fromFirst(void *data, uint64_t bytes) override { return comm.broadcast(data, bytes, 0); }
+  Status meet(const Status &mine) override { return firstError(comm, mine); }
   void useQueue(SideQueue &q) override;
   bool queued() const override { return true; }
   Status health() override;

@@ -87,16 +87,9 @@ void Reporter::step(const std::string &stage, const StepRecord &r, double progre
               {"ms", r.ms}});
     event("step", e);
   }
-  if (opt.quiet)
-    return;
-  auto now = Clock::now();
-  double since = std::chrono::duration<double>(now - lastLine).count();
   bool last = total && r.step == total;
-  bool first = lastStage != stage;
-  if (!last && !first && since < (terminal ? 0.1 : opt.interval))
+  if (!isTimeToShow(stage, last))
     return;
-  lastLine = now;
-  lastStage = stage;
   std::string text = stage + "  step " + std::to_string(r.step) +
                      (total ? "/" + std::to_string(total) : "") + "  loss " +
                      number("%.4f", r.loss) + "  lr " + number("%.2e", r.lr) + "  |grad| " +
@@ -106,6 +99,23 @@ void Reporter::step(const std::string &stage, const StepRecord &r, double progre
     text += "  " + duration(double(total - r.step) * r.ms / 1000) + " left";
   else if (!total)
     text += "  " + number("%.0f", 100 * progress) + " %";
+  show(text, last);
+}
+
+bool Reporter::isTimeToShow(const std::string &stage, bool last) {
+  auto now = Clock::now();
+  double since = std::chrono::duration<double>(now - lastLine).count();
+  bool first = lastStage != stage;
+  if (first)
+    begun = now;
+  if (opt.quiet || (!last && !first && since < (terminal ? 0.1 : opt.interval)))
+    return false;
+  lastLine = now;
+  lastStage = stage;
+  return true;
+}
+
+void Reporter::show(const std::string &text, bool last) {
   if (!terminal) {
     line(human(), text);
     return;
@@ -117,6 +127,21 @@ void Reporter::step(const std::string &stage, const StepRecord &r, double progre
     std::fputs("\n", human());
     live = false;
   }
+}
+
+void Reporter::progress(const std::string &stage, const std::string &text, double done,
+                        const json &fields) {
+  if (!isTimeToShow(stage, done >= 1))
+    return;
+  json e = fields.is_object() ? fields : json::object();
+  e.update({{"stage", stage}, {"done", done}});
+  event("progress", e);
+  std::string more;
+  double spent = std::chrono::duration<double>(Clock::now() - begun).count();
+  if (done > 0 && done < 1)
+    more = "  " + number("%.0f", 100 * done) + " %" +
+           (spent > 1 ? "  " + duration(spent * (1 - done) / done) + " left" : "");
+  show(stage + "  " + text + more, done >= 1);
 }
 
 void Reporter::metric(const std::string &stage, const std::string &name, double value) {

@@ -36,6 +36,10 @@ public:
   void stage(const std::string &name, const std::string &state, const nlohmann::json &more = {});
   /// A finished step. `progress` in 0..1; total = 0 if the number of steps is not known.
   void step(const std::string &stage, const StepRecord &r, double progress, uint64_t total);
+  /// Work that is not counted in steps: `text` for people, `fields` as an event "progress". `done` in
+  /// 0..1 gives the time left.
+  void progress(const std::string &stage, const std::string &text, double done,
+                const nlohmann::json &fields);
   void metric(const std::string &stage, const std::string &name, double value);
   void artifact(const std::string &stage, const std::string &fingerprint, const std::string &dir);
   void warning(const std::string &stage, const std::string &message);
@@ -49,6 +53,9 @@ public:
 private:
   void line(FILE *to, const std::string &text);
   void clearLive();
+  /// A line of progress; what is `last` stays.
+  void show(const std::string &text, bool last);
+  bool isTimeToShow(const std::string &stage, bool last);
   FILE *human() const { return opt.json ? opt.err : opt.out; }
 
   using Clock = std::chrono::steady_clock;
@@ -57,6 +64,7 @@ private:
   bool live = false;
   Clock::time_point lastLine;
   std::string lastStage;
+  Clock::time_point begun; // of the stage that progress is shown of
 };
 
 } // namespace r1rt

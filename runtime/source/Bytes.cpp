@@ -35,6 +35,12 @@ public:
   }
 
   Status begin() {
+    struct stat st;
+    if (fstat(fd, &st))
+      return bad(std::string("cannot be read: ") + strerror(errno));
+    if (S_ISDIR(st.st_mode))
+      return Status::error(path + ": is a directory, not a file");
+    fileSize = S_ISREG(st.st_mode) ? static_cast<uint64_t>(st.st_size) : 0;
     R1RT_TRY(fill());
     kind = compressionOf({in.data(), end});
     if (kind == Compression::gzip && inflateInit2(&z, 15 + 16) != Z_OK)
@@ -47,6 +53,18 @@ public:
   Result<size_t> read(char *out, size_t size) override {
     size_t done = 0;
     while (done < size && failure.isOk()) {
+      // Much of a plain file at once is read to where it is wanted.
+      bool direct = kind == Compression::plain && next == end && size - done >= in.size();
+      if (direct) {
+        Result<size_t> n = fetch(out + done, size - done);
+        if (!n)
+          failure = n.status();
+        if (!n || !*n)
+          break;
+        done += *n;
+        delivered += *n;
+        continue;
+      }
       if (Status s = fill(); !s) {
         failure = s;
         break;
@@ -78,24 +96,55 @@ public:
     return done;
   }
 
+  Status skip(uint64_t size) override {
+    if (kind == Compression::plain) {
+      if (size > fileSize - std::min(fileSize, delivered))
+        return tooShort(delivered + size, fileSize);
+      delivered += size;
+      fetched = delivered;
+      next = end = 0;
+      if (lseek(fd, static_cast<off_t>(delivered), SEEK_SET) < 0)
+        return bad(std::string("cannot go there: ") + strerror(errno));
+      return Status::ok();
+    }
+    std::string passed(std::min<uint64_t>(size, 1 << 20), 0);
+    for (uint64_t target = delivered + size; delivered < target;) {
+      R1RT_ASSIGN(size_t n,
+                  read(passed.data(), std::min<uint64_t>(passed.size(), target - delivered)));
+      if (!n)
+        return tooShort(target, delivered);
+    }
+    return Status::ok();
+  }
+
   uint64_t compressedOffset() const override { return fetched - (end - next); }
+  uint64_t compressedSize() const override { return fileSize; }
   uint64_t offset() const override { return delivered; }
 
 private:
+  Result<size_t> fetch(char *to, size_t size) {
+    ssize_t n;
+    do
+      n = ::read(fd, to, size);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+      return bad(std::string("cannot be read: ") + strerror(errno));
+    fetched += static_cast<size_t>(n);
+    return static_cast<size_t>(n);
+  }
 
   Status fill() {
     if (next < end)
       return Status::ok();
     next = end = 0;
-    ssize_t n;
-    do
-      n = ::read(fd, in.data(), in.size());
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
-      return bad(std::string("cannot be read: ") + strerror(errno));
-    end = static_cast<size_t>(n);
-    fetched += end;
+    R1RT_ASSIGN(end, fetch(in.data(), in.size()));
     return Status::ok();
+  }
+
+  Status tooShort(uint64_t wanted, uint64_t has) const {
+    return Status::error(path + ": to go on at byte " + std::to_string(wanted) +
+                         " is not possible, there are " + std::to_string(has) +
+                         "; the file is another one than before");
   }
 
   Status bad(const std::string &what) const {
@@ -152,7 +201,7 @@ private:
   ExpansionLimits limits;
   std::vector<char> in;
   size_t next = 0, end = 0; // in[next, end) is not used yet
-  uint64_t fetched = 0, delivered = 0;
+  uint64_t fetched = 0, delivered = 0, fileSize = 0;
   Compression kind = Compression::plain;
   bool inside = false; // inside a member or frame
   z_stream z{};

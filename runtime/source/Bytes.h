@@ -33,8 +33,11 @@ public:
   /// Fills out[0, size), size > 0, with as much as there is; 0 is the end. Bytes before damage are
   /// delivered first; the call after them returns the error, as does every later one.
   virtual Result<size_t> read(char *out, size_t size) = 0;
+  /// Passes over `size` bytes: a plain file jumps, others are decompressed. An error if there are less.
+  virtual Status skip(uint64_t size) = 0;
   virtual uint64_t compressedOffset() const = 0; // bytes of the file that were used
-  virtual uint64_t offset() const = 0;           // bytes that were delivered
+  virtual uint64_t compressedSize() const = 0;   // bytes of the file
+  virtual uint64_t offset() const = 0;           // bytes that were delivered or passed over
 };
 
 } // namespace r1rt::source

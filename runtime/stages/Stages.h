@@ -40,7 +40,8 @@ struct StageContext {
 ///        "metadata": {string: string},                        into model.safetensors
 ///        "checkpoint_seconds": 30, "checkpoint_steps": 0}
 /// Makes model.safetensors (path -> f32), state.safetensors ("NAME.PATH"), the tokenizer's files,
-/// steps.jsonl and tensorboard/. Result: {"steps", "loss", "targets", "seconds"}.
+/// steps.jsonl and tensorboard/. Result: {"steps", "loss", "targets", "seconds", "data":
+/// PackedData::shape()}.
 struct TrainJob {
   const r1_module *module = nullptr;
   nlohmann::json spec;
@@ -52,10 +53,12 @@ struct TrainJob {
 Result<nlohmann::json> runTrain(const TrainJob &job, StageContext &ctx);
 
 /// Metrics of a model. The module has the program "eval": inputs batch leaves, outputs nll
-/// (negative log-likelihood in nats, summed over targets) and tokens (the targets).
+/// (negative log-likelihood in nats, summed over targets) and tokens (the targets); or, for rows with
+/// labels, "classify": outputs scores f32[B, C], of which the highest is the prediction.
 ///
-/// spec: {"stage": NAME, "metrics": {NAME: {"metric": "perplexity"|"bits_per_byte"|"loss",
-///        "data": tree}}}
+/// spec: {"stage": NAME, "metrics": {NAME: {"metric": "perplexity"|"bits_per_byte"|"loss"|"accuracy"|
+///        "f1", "average": "macro"|"micro"|"weighted", "data": tree}}}
+/// An accuracy NAME comes with NAME_low and NAME_high, the ends of its 95 % interval.
 /// Writes metrics.json. Result: {"metrics": {NAME: value}}.
 struct EvaluateJob {
   const r1_module *module = nullptr;
@@ -81,6 +84,23 @@ struct GenerateJob {
   std::function<void(const std::string &)> onText; // whole UTF-8 characters, as they come
 };
 Result<nlohmann::json> runGenerate(const GenerateJob &job, StageContext &ctx);
+
+/// Makes a corpus: corpus/Engine.h. spec: {"stage": NAME, "data": tree}. The ranks share the work.
+/// Result: {"rows", "text_bytes", "rows_in"}; the rest is in the artifact's account.json.
+struct CorpusJob {
+  nlohmann::json spec;
+  std::string dir;
+};
+Result<nlohmann::json> runCorpus(const CorpusJob &job, StageContext &ctx);
+
+/// Counts what a corpus holds: runtime/mixture, runtime/text/Bias.h. spec: {"stage": NAME, "data": tree,
+/// "before": tree|null, "words": N, "topics": N, "sample": N, "lexicon": {TAG: [WORD]}|null, "seed"}.
+/// Writes metrics.json and tensorboard/; prints a table. Result: {"metrics": {documents, words, bytes}}.
+struct StatisticsJob {
+  nlohmann::json spec;
+  std::string dir;
+};
+Result<nlohmann::json> runStatistics(const StatisticsJob &job, StageContext &ctx);
 
 /// Trains a tokenizer. spec: {"stage": NAME, "data": tree, "vocab": V, "special": []}.
 /// Result: {"vocab", "rows"}.

@@ -184,6 +184,8 @@ Status Training::prepare() {
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
   R1RT_TRY(leavesWritten(*exec));
   lastSaved = began = at.step;
+  if (std::string op = spec["data"].value("op", ""); op == "pad" || op == "label")
+    ctx.report.note(stage + "  " + data->shapeText());
   if (at.step) {
     ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));
   }
@@ -211,7 +213,7 @@ Status Training::startStep() {
   progress = std::min(progress, 1.0);
   r.lr = job.lr ? job.lr(progress) : 0;
   s.targets =
-      batcher->fill(exec->arena(), [&](int64_t b) { return order->row(first + uint64_t(b)); });
+      batcher->fill(exec->arena(), [&](int64_t b) { return order->row(first + uint64_t(b)); }, first);
   for (uint32_t i = 0; i < step->n_scalars; ++i) {
     std::string_view name = step->scalars[i].name;
     double v = name == "lr"         ? r.lr
@@ -286,6 +288,7 @@ Status Training::checkpoint(StepLog *log) {
 
 Result<json> Training::finish(double loss) {
   json result = {{"steps", at.step}, {"targets", at.targets}, {"seconds", at.seconds}};
+  result["data"] = data->shape();
   if (std::isfinite(loss))
     result["loss"] = loss;
   if (!writes())

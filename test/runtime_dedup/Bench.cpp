@@ -1,16 +1,21 @@
 // dedup-bench signatures FILE            MB/s of MinHash signatures (14 x 8, 5-grams), one thread;
 //                                        a document is a line of FILE
+// dedup-bench normalise                  for each JSON string of a line of the input the folded
+//                                        normal form, for test/bench/data_simplify.py
 // dedup-bench near DIR DOCS MEMORY_MIB THREADS [verify]
 //                                        DOCS synthetic documents of about 100 words through
-//                                        signatures, bands on disk and clusters; goes on where a
-//                                        killed run ended. A tenth are near-copies of earlier ones.
+//                                        signatures, key files, pairs and clusters; goes on where
+//                                        a killed run ended. A tenth are near-copies of earlier ones.
 #include "runtime/dedup/Near.h"
 #include "runtime/dedup/Signature.h"
 #include "runtime/state/Files.h"
 #include "runtime/state/Philox.h"
+#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <iostream>
+#include <nlohmann/json.hpp>
 #include <sys/resource.h>
 
 using namespace r1rt;
@@ -73,11 +78,50 @@ int signatures(const char *path) {
   return 0;
 }
 
+int normaliseInput() {
+  for (std::string line; std::getline(std::cin, line);) {
+    auto text = nlohmann::json::parse(line, nullptr, false);
+    if (!text.is_string())
+      return fail(Status::error("not a JSON string: " + line));
+    std::puts(nlohmann::json(normalise(text.get<std::string>(), {})).dump().c_str());
+  }
+  return 0;
+}
+
+constexpr uint32_t chunk = 100000; // documents of a key file
+
 int near(const char *dir, uint32_t docs, uint64_t memory, unsigned threads, bool verified) {
   MinHash minhash = MinHash::create({}).take();
+  double t0 = now();
+  if (Status st = makeDirs(dir); !st)
+    return fail(st);
+  const uint32_t chunks = (docs + chunk - 1) / chunk;
+  std::vector<std::string> files;
+  for (uint32_t c = 0; c < chunks; ++c)
+    files.push_back(std::string(dir) + "/keys-" + std::to_string(c));
+  std::atomic<uint64_t> bytes = 0;
+  Status signedAll = parallelFor(chunks, threads, [&](size_t c) -> Status {
+    if (KeyFile::open(files[c]))
+      return Status::ok();
+    R1RT_ASSIGN(KeyWriter keysOut, KeyWriter::create(14));
+    MinHash::Scratch scratch;
+    std::vector<uint32_t> signature(112);
+    std::vector<uint64_t> keys(14);
+    std::string text;
+    for (uint32_t i = uint32_t(c) * chunk; i < std::min(docs, uint32_t(c + 1) * chunk); ++i) {
+      document(i, text);
+      bytes += text.size();
+      minhash.sign(text, scratch, signature);
+      minhash.keys(signature, keys);
+      R1RT_TRY(keysOut.append(keys));
+    }
+    return keysOut.finish(files[c]);
+  });
+  if (!signedAll)
+    return fail(signedAll);
+  double t1 = now();
   NearOptions o;
   o.dir = dir;
-  o.identity = "synthetic " + std::to_string(docs);
   o.memory = memory << 20;
   o.threads = threads;
   if (verified)
@@ -85,36 +129,24 @@ int near(const char *dir, uint32_t docs, uint64_t memory, unsigned threads, bool
       std::string x, y;
       document(a, x);
       document(b, y);
-      return jaccard(shingleSet(x, Units::words, 5), shingleSet(y, Units::words, 5));
+      return jaccard(shingleSet(x, {}, 5), shingleSet(y, {}, 5));
     };
-  double t0 = now();
-  Result<NearDuplicates> n = NearDuplicates::open(o);
+  Result<NearDuplicates> n = NearDuplicates::open(o, files);
   if (!n)
     return fail(n.status());
-  MinHash::Scratch scratch;
-  std::vector<uint32_t> signature(112);
-  std::vector<uint64_t> keys(14);
-  std::string text;
-  uint64_t bytes = 0;
-  for (uint32_t i = n->next(); !n->isComplete() && i < docs; ++i) {
-    document(i, text);
-    bytes += text.size();
-    minhash.sign(text, scratch, signature);
-    minhash.keys(signature, keys);
-    if (Status st = n->add(keys); !st)
-      return fail(st);
-  }
-  double t1 = now();
+  if (Status st = n->pair(); !st)
+    return fail(st);
+  double t2 = now();
   Result<Clusters> c = n->finish();
   if (!c)
     return fail(c.status());
-  double t2 = now();
+  double t3 = now();
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  std::printf("{\"documents\": %u, \"bytes\": %llu, \"duplicates\": %zu, \"add_s\": %.3f, "
-              "\"finish_s\": %.3f, \"docs_s\": %.0f, \"peak_mib\": %.1f}\n",
-              docs, (unsigned long long)bytes, c->duplicates.size(), t1 - t0, t2 - t1,
-              docs / (t2 - t0), double(usage.ru_maxrss) / 1024);
+  std::printf("{\"documents\": %u, \"bytes\": %llu, \"duplicates\": %zu, \"sign_s\": %.3f, "
+              "\"pair_s\": %.3f, \"join_s\": %.3f, \"docs_s\": %.0f, \"peak_mib\": %.1f}\n",
+              docs, (unsigned long long)bytes, c->duplicates.size(), t1 - t0, t2 - t1, t3 - t2,
+              docs / (t3 - t0), double(usage.ru_maxrss) / 1024);
   return 0;
 }
 
@@ -123,10 +155,12 @@ int near(const char *dir, uint32_t docs, uint64_t memory, unsigned threads, bool
 int main(int argc, char **argv) {
   if (argc == 3 && !std::strcmp(argv[1], "signatures"))
     return signatures(argv[2]);
+  if (argc == 2 && !std::strcmp(argv[1], "normalise"))
+    return normaliseInput();
   if ((argc == 6 || argc == 7) && !std::strcmp(argv[1], "near"))
     return near(argv[2], uint32_t(std::stoul(argv[3])), std::stoull(argv[4]),
                 unsigned(std::stoul(argv[5])), argc == 7);
-  std::fprintf(stderr, "usage: dedup-bench signatures FILE | near DIR DOCS MEMORY_MIB THREADS "
+  std::fprintf(stderr, "usage: dedup-bench signatures FILE | normalise | near DIR DOCS MEMORY_MIB THREADS "
                        "[verify]\n");
   return 2;
 }

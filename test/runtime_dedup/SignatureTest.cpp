@@ -1,19 +1,123 @@
 #include "runtime/dedup/Signature.h"
 #include "runtime/state/Philox.h"
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 using namespace r1rt;
 using namespace r1rt::dedup;
 
 TEST(Normalise, Rule) {
-  EXPECT_EQ(normalise("  Don't\tPANIC -- it's 42%!\r\n"), "dont panic its 42");
+  EXPECT_EQ(normalise("  Don't\tPANIC -- it's 42%!\r\n"), "don t panic it s 42");
   EXPECT_EQ(normalise("ÉCOLE «Über» … ½ €5"), "école über ½ 5");
-  EXPECT_EQ(normalise("一种“方法”，包括：\xE3\x80\x80步骤。"), "一种方法包括 步骤");
-  EXPECT_EQ(normalise(std::string_view("a\0b\xff\xfe\xc3", 6)), "ab");
+  EXPECT_EQ(normalise("一种“方法”，包括：\xE3\x80\x80步骤。"), "一种 方法 包括 步骤");
+  EXPECT_EQ(normalise(std::string_view("a\0b\xff\xfe\xc3", 6)), "a b");
   EXPECT_EQ(normalise("Ⱥ"), "ⱥ"); // two bytes become three
+  EXPECT_EQ(normalise("soft\u00ADhyphen \uFEFFmark"), "softhyphen mark");
+  EXPECT_EQ(normalise("ΣΑΣ σας"), "σασ σασ"); // case folding has one small sigma
   EXPECT_EQ(normalise("!?"), "");
+}
+
+TEST(Normalise, Folding) {
+  const Form form;
+  EXPECT_EQ(normalise("Café naïve ÅNGSTRÖM Ἀθῆναι", form), "cafe naive angstrom αθηναι");
+  EXPECT_EQ(normalise("e\u0301 = é", form), "e e");
+  EXPECT_EQ(normalise("3.14, 1,234,567; v1.5b 1.2.3 x4y", form), "0 0 0 v0b 0 0 x0y");
+  EXPECT_EQ(normalise("٣٫١٤ １２", form), "0 0");
+  EXPECT_EQ(normalise("第12章 3。4", form), "第0章 0 0");
+  EXPECT_EQ(normalise("3.14 é", {Units::words, true, false}), "0 é");
+  EXPECT_EQ(normalise("3.14 é", {Units::words, false, true}), "3 14 e");
+}
+
+/// What datatrove's simplify_text made of texts that test/bench/data_simplify.py holds.
+TEST(Normalise, FoldedIsSimplifyText) {
+  std::ifstream file(EXPECTED "/simplify.jsonl");
+  std::string line;
+  ASSERT_TRUE(std::getline(file, line)); // the version
+  int texts = 0;
+  for (; std::getline(file, line); ++texts) {
+    auto row = nlohmann::json::parse(line);
+    EXPECT_EQ(normalise(row["text"].get<std::string>(), {}), row["normal"].get<std::string>())
+        << row["text"];
+  }
+  EXPECT_GT(texts, 90);
+}
+
+/// Texts drawn from what the fast and the slow way part at: the hashes of hashUnits, the spans and the
+/// units of the normal form, which is built here character by character, say the same.
+TEST(Normalise, FastAndSlowWayAgree) {
+  const char *pieces[] = {"a", "Zebra", "9", " ", "  ", "\t", "\n", "-", "'", "\x01", "\x7f", "É", "ß",
+                          "训练", "あ", "\xE3\x80\x80", "\u00AD", "…", "\xff", "\xe4\xbd", "Ⱥ", "word", ",",
+                          "internationalisation", "Supercalifragilisticexpialidocious", "😀"};
+  MinHash::Scratch s;
+  std::string normal;
+  for (uint64_t t = 0; t < 20000; ++t) {
+    std::string text;
+    const uint32_t kinds = t % 3 ? uint32_t(std::size(pieces)) : 11; // every third is ASCII
+    for (uint32_t i = 0; i < philox(51, t)[0] % 60; ++i)
+      text += pieces[philox(52, t << 8 | i)[0] % kinds];
+    normalise(text, unfolded, s.text, normal);
+    std::string slow; // each character alone between two letters
+    bool space = false;
+    for (size_t i = 0; i < text.size();) {
+      size_t n = 1; // of a character, by its first byte
+      for (unsigned char lead = text[i]; n < 4 && lead >= 0xC0 && lead << n & 0x80 && i + n < text.size() &&
+                                         (text[i + n] & 0xC0) == 0x80;)
+        ++n;
+      std::string_view c(text.data() + i, n);
+      i += n;
+      const std::string between = normalise("x" + std::string(c) + "x");
+      if (between == "x x") {
+        space = true;
+        continue;
+      }
+      const std::string one = between.substr(1, between.size() - 2);
+      if (one.empty())
+        continue;
+      if (space && !slow.empty())
+        slow += ' ';
+      space = false;
+      slow += one;
+    }
+    ASSERT_EQ(normal, slow) << text;
+    for (Units units : {Units::words, Units::characters}) {
+      std::vector<std::string_view> list = unitsOf(normal, units);
+      std::vector<UnitSpan> spans = unitSpans(text, units);
+      std::vector<uint64_t> hashes, one;
+      hashUnits(text, {units, false, false}, s.text, hashes);
+      ASSERT_EQ(spans.size(), list.size());
+      ASSERT_EQ(hashes.size(), list.size());
+      for (size_t i = 0; i < list.size(); ++i) {
+        ASSERT_EQ(normalise(text.substr(spans[i].begin, spans[i].end - spans[i].begin)), list[i]);
+        hashUnits(list[i], {units, false, false}, s.text, one);
+        ASSERT_EQ(one, std::vector<uint64_t>{hashes[i]});
+      }
+    }
+  }
+}
+
+/// No two of 300,000 short words share a hash, not even in half of its bits more often than chance.
+TEST(Units, HashesOfWordsAreSpread) {
+  std::string text;
+  for (int i = 0; i < 300000; ++i)
+    text += "w" + std::to_string(i) + " ";
+  TextScratch s;
+  std::vector<uint64_t> hashes;
+  hashUnits(text, unfolded, s, hashes);
+  ASSERT_EQ(hashes.size(), 300000u);
+  for (int shift : {0, 32}) {
+    std::vector<uint32_t> half;
+    for (uint64_t h : hashes)
+      half.push_back(uint32_t(h >> shift));
+    std::sort(half.begin(), half.end());
+    long same = half.end() - std::unique(half.begin(), half.end());
+    EXPECT_NEAR(double(same), 10.5, 13); // 300000^2 / 2 / 2^32, 4 standard deviations
+  }
+  std::sort(hashes.begin(), hashes.end());
+  EXPECT_EQ(std::unique(hashes.begin(), hashes.end()), hashes.end());
 }
 
 TEST(Units, ChineseByCharacters) {
@@ -121,7 +225,7 @@ TEST(MinHash, CollisionCurve) {
 
 /// The same through text: words 5-grams of texts, their true Jaccard known from strings.
 TEST(MinHash, PlacesAgreeAsOftenAsJaccardSays) {
-  MinHash m = MinHash::create({.bands = 128, .rows = 8}).take();
+  MinHash m = MinHash::create({.foldNumbers = false, .bands = 128, .rows = 8}).take();
   MinHash::Scratch s;
   double sum = 0, truth = 0;
   const int texts = 60;
@@ -139,7 +243,7 @@ TEST(MinHash, PlacesAgreeAsOftenAsJaccardSays) {
     for (int i = 0; i < 1024; ++i)
       same += sa[i] == sb[i];
     sum += same / 1024.0;
-    truth += jaccard(shingleSet(a, Units::words, 5), shingleSet(b, Units::words, 5));
+    truth += jaccard(shingleSet(a, unfolded, 5), shingleSet(b, unfolded, 5));
   }
   EXPECT_NEAR(truth / texts, 271.0 / 321.0, 0.01); // 5 words replaced spoil 25 of 296 shingles
   EXPECT_NEAR(sum / texts, truth / texts, 4 * std::sqrt(.25 / (1024.0 * texts)) + .002);
@@ -147,10 +251,10 @@ TEST(MinHash, PlacesAgreeAsOftenAsJaccardSays) {
 
 TEST(SimHash, MajorityOfBits) {
   MinHash::Scratch s;
-  EXPECT_EQ(simHash("", Units::words, 1, s), 0u);
-  uint64_t one = simHash("alpha", Units::words, 1, s);
-  EXPECT_EQ(one, shingleSet("alpha", Units::words, 1).at(0)); // a majority of one
-  EXPECT_EQ(simHash("alpha alpha beta", Units::words, 1, s), one);
+  EXPECT_EQ(simHash("", {}, 1, s), 0u);
+  uint64_t one = simHash("alpha", {}, 1, s);
+  EXPECT_EQ(one, shingleSet("alpha", {}, 1).at(0)); // a majority of one
+  EXPECT_EQ(simHash("alpha alpha beta", {}, 1, s), one);
 }
 
 /// Every pair at a distance of at most k shares a key in some table: all 1- to 3-bit changes of a few
@@ -177,7 +281,7 @@ TEST(SimHashBlocks, FindsAllWithinDistance) {
 }
 
 TEST(Exact, NormalFormDecides) {
-  std::string b;
+  MinHash::Scratch b;
   EXPECT_EQ(exactHash("Hello, World!", b), exactHash("hello   world\n", b));
   EXPECT_NE(exactHash("hello world", b), exactHash("hello worlds", b));
 }

@@ -1,9 +1,11 @@
 #include "compiler/tools/r1c/Execute.h"
 #include "compiler/tools/r1c/Memory.h"
+#include "runtime/stages/Score.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <mutex>
 
 using nlohmann::json;
 using r1rt::ExitClass;
@@ -93,9 +95,13 @@ Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target,
 }
 
 std::vector<std::string> entriesFor(const Stage &stage) {
-  if (stage.kind != "train")
-    return {"eval"};
   std::vector<std::string> names = {"loss", "update"};
+  if (stage.kind != "train") {
+    names.clear();
+    for (const auto &e : stage.entries)
+      names.push_back(e->name);
+    return names;
+  }
   if (stage.spec.contains("valid") && !stage.spec["valid"].is_null())
     names.push_back("eval");
   return names;
@@ -194,8 +200,32 @@ r1rt::DataContext &Runner::data(const Stage &stage) {
       });
   }
   c->artifactDir = [this](const std::string &name) { return dirOf(name); };
+  c->scorer = [this, &stage](const json &spec) { return scorer(stage, spec); };
   c->warn = [this, name = stage.name](const std::string &text) { report.warning(name, text); };
   return *c;
+}
+
+/// A scorer and what it runs on, for as long as somebody may ask it.
+struct Runner::Judge {
+  std::unique_ptr<CompiledStage> compiled;
+  std::unique_ptr<r1rt::Scorer> scorer;
+  std::mutex one; // rows come from many threads
+};
+
+Result<r1rt::corpus::ScoreFn> Runner::scorer(const Stage &stage, const json &spec) {
+  if (!hasEntry(stage, "score"))
+    return Status::error("the scores of a model are made in a stage of their own", ExitClass::program);
+  R1RT_ASSIGN(std::string modelDir, dirOf(stageName(spec.value("score", json()))));
+  auto judge = std::make_shared<Judge>();
+  R1RT_ASSIGN(CompileOptions options, compileOptions(stage));
+  R1RT_ASSIGN(judge->compiled, compile(stage, {"score"}, options));
+  R1RT_ASSIGN(r1rt::Device * dev, device(stage));
+  R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
+  R1RT_ASSIGN(judge->scorer, r1rt::Scorer::create(*dev, *judge->compiled->module, modelDir, spec, where));
+  return r1rt::corpus::ScoreFn([judge](std::span<const std::string_view> texts, std::span<float> out) {
+    std::lock_guard lock(judge->one);
+    return judge->scorer->score(texts, out);
+  });
 }
 
 Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage,
@@ -290,7 +320,7 @@ Result<json> Runner::evaluate(const PlannedStage &p, const std::string &dir) {
   const Stage &s = *p.stage;
   R1RT_ASSIGN(std::string modelDir, dirOf(stageName(s.spec.value("model", json()))));
   R1RT_ASSIGN(CompileOptions options, compileOptions(s));
-  R1RT_ASSIGN(auto compiled, compile(s, {"eval"}, options));
+  R1RT_ASSIGN(auto compiled, compile(s, entriesFor(s), options));
   r1rt::EvaluateJob job;
   job.module = compiled->module;
   job.spec = s.spec;
@@ -309,6 +339,22 @@ Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
     return train(p, dir);
   if (s.kind == "evaluate")
     return evaluate(p, dir);
+  if (s.kind == "annotate")
+    return annotate(p, dir);
+  if (s.kind == "corpus") {
+    R1RT_ASSIGN(r1rt::Device * dev, device(s));
+    r1rt::StageContext ctx{*dev, data(s), report, nullptr, ranks};
+    r1rt::CorpusJob job{s.spec, dir};
+    job.spec["stage"] = s.name;
+    return r1rt::runCorpus(job, ctx);
+  }
+  if (s.kind == "statistics") {
+    R1RT_ASSIGN(r1rt::Device * dev, device(s));
+    r1rt::StageContext ctx{*dev, data(s), report};
+    r1rt::StatisticsJob job{s.spec, dir};
+    job.spec["stage"] = s.name;
+    return r1rt::runStatistics(job, ctx);
+  }
   if (s.kind == "bpe") {
     R1RT_ASSIGN(r1rt::Device * dev, device(s));
     r1rt::StageContext ctx{*dev, data(s), report};
@@ -317,7 +363,7 @@ Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
     return r1rt::runBpe(job, ctx);
   }
   return Status::error("stages of kind `" + s.kind +
-                           "` are not supported yet: this version runs bpe, train and evaluate",
+                           "` are not supported yet",
                        ExitClass::program);
 }
 

@@ -39,8 +39,12 @@ public:
 private:
   int threads(const Stage &stage) const;
   r1rt::Result<nlohmann::json> train(const PlannedStage &p, const std::string &dir);
+  r1rt::Result<nlohmann::json> annotate(const PlannedStage &p, const std::string &dir); // Annotate.cpp
   r1rt::Result<nlohmann::json> evaluate(const PlannedStage &p, const std::string &dir);
   r1rt::DataContext &data(const Stage &stage);
+  struct Judge;
+  /// What {"score": {"stage": NAME}, …} in the data of a stage asks for.
+  r1rt::Result<r1rt::corpus::ScoreFn> scorer(const Stage &stage, const nlohmann::json &spec);
   r1rt::Result<std::string> dirOf(const std::string &stage) const;
 
   Session &session;

@@ -1,5 +1,6 @@
 // r1c inspect: an artifact by stage or fingerprint, or a safetensors file.
 #include "compiler/tools/r1c/Files.h"
+#include "compiler/tools/r1c/InspectCorpus.h"
 #include "compiler/tools/r1c/Plan.h"
 #include "runtime/state/Safetensors.h"
 #include <cstdio>
@@ -80,9 +81,52 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
       std::printf("  result    %-12s %s\n", key.c_str(), value.dump().c_str());
   for (auto &[file, size] : listed.items())
     std::printf("  file      %-24s %s bytes\n", file.c_str(), size.dump().c_str());
+  if (manifest->value("kind", "") == "corpus" && store.state(fingerprint) == r1rt::ArtifactState::finished)
+    if (r1rt::Status st = showAccount(dir, o); !st)
+      return fail(o, st);
   if (std::string damage = store.damage(fingerprint); !damage.empty())
     std::printf("  damaged   %s; the next run makes it again\n", damage.c_str());
   return Done;
+}
+
+/// The fingerprint that FILE.r1:STAGE or the beginning of a fingerprint means. `code` is the exit code
+/// after a message.
+std::string artifactNamed(const std::string &what, r1rt::Store &store, const Options &o, int &code) {
+  auto wrong = [&](const r1rt::Status &st) {
+    code = fail(o, st);
+    return std::string();
+  };
+  auto [file, name] = splitFileAndName(what);
+  if (name.empty()) {
+    std::string found;
+    for (const std::string &fp : store.list())
+      if (fp.starts_with(what)) {
+        if (!found.empty())
+          return wrong(r1rt::Status::error("`" + what + "` begins several fingerprints",
+                                           r1rt::ExitClass::commandLine));
+        found = fp;
+      }
+    if (found.empty())
+      return wrong(r1rt::Status::error("`" + what + "` is neither FILE.r1:STAGE, nor a .safetensors file, "
+                                       "nor a fingerprint in " + o.store, r1rt::ExitClass::commandLine));
+    return found;
+  }
+  Session session(o);
+  if (!session.load(file) || !session.elaborate("")) {
+    code = session.exit;
+    return "";
+  }
+  auto plan = planStages(*session.elaboration, &store, o);
+  if (!plan)
+    return wrong(plan.status());
+  for (const PlannedStage &p : *plan)
+    if (p.stage->name == name) {
+      if (p.state == r1rt::ArtifactState::absent)
+        return wrong(r1rt::Status::error("stage `" + name + "` has no artifact with these settings" +
+                                         (p.why.empty() ? "" : ": " + p.why)));
+      return p.fingerprint;
+    }
+  return wrong(r1rt::Status::error("no stage `" + name + "` in " + file, r1rt::ExitClass::commandLine));
 }
 
 } // namespace
@@ -93,36 +137,19 @@ int inspectCommand(const Options &o) {
   auto store = r1rt::Store::look(o.store);
   if (!store)
     return fail(o, store.status());
-  auto [file, name] = splitFileAndName(o.file);
-  if (name.empty()) {
-    // A fingerprint, or the beginning of one.
-    std::string found;
-    for (const std::string &fp : (*store)->list())
-      if (fp.starts_with(o.file)) {
-        if (!found.empty())
-          return fail(o, r1rt::Status::error("`" + o.file + "` begins several fingerprints",
-                                          r1rt::ExitClass::commandLine));
-        found = fp;
-      }
-    if (found.empty())
-      return fail(o, r1rt::Status::error("`" + o.file + "` is neither FILE.r1:STAGE, nor a .safetensors file, "
-                                      "nor a fingerprint in " + o.store, r1rt::ExitClass::commandLine));
-    return showArtifact(found, **store, o);
+  int code = Done;
+  std::string mine = artifactNamed(o.file, **store, o, code), other;
+  if (!mine.empty() && !o.other.empty())
+    other = artifactNamed(o.other, **store, o, code);
+  if (code != Done)
+    return code;
+  if (!other.empty() || !o.row.empty() || o.verify) {
+    r1rt::Status st = !other.empty()   ? compareCorpora(mine, other, **store, o)
+                      : !o.row.empty() ? showRow(mine, **store, o)
+                                       : verifyArtifact(mine, **store, o);
+    return st ? Done : fail(o, st);
   }
-  Session session(o);
-  if (!session.load(file) || !session.elaborate(""))
-    return session.exit;
-  auto plan = planStages(*session.elaboration, store->get(), o);
-  if (!plan)
-    return fail(o, plan.status());
-  for (const PlannedStage &p : *plan)
-    if (p.stage->name == name) {
-      if (p.state == r1rt::ArtifactState::absent)
-        return fail(o, r1rt::Status::error("stage `" + name + "` has no artifact with these settings" +
-                                        (p.why.empty() ? "" : ": " + p.why)));
-      return showArtifact(p.fingerprint, **store, o);
-    }
-  return fail(o, r1rt::Status::error("no stage `" + name + "` in " + file, r1rt::ExitClass::commandLine));
+  return showArtifact(mine, **store, o);
 }
 
 } // namespace r1::tool

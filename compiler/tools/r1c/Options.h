@@ -44,6 +44,11 @@ struct Options {
   std::string testTarget;          // cpu | cuda | cuda-emu[:ARCH]; empty: the interpreter alone
   // fmt
   bool fmtCheck = false, fmtWrite = false;
+  // inspect
+  std::string row, other;          // the id of a row; the corpus to compare with
+  bool verify = false;
+  // annotate
+  std::string who;                 // who answers; empty: the user
   // generate
   std::vector<std::string> prompt;
   double temperature = 1.0, topP = 1.0;
@@ -65,6 +70,7 @@ int compileCommand(const Options &);
 int fmtCommand(const Options &);
 int testCommand(const Options &);
 int generateCommand(const Options &);
+int annotateCommand(const Options &);
 int inspectCommand(const Options &);
 int explainCommand(const std::string &code);
 int versionCommand();

@@ -1,9 +1,9 @@
 #include "compiler/tools/r1c/Plan.h"
+#include "runtime/source/Globs.h"
 #include "compiler/Compiler.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <filesystem>
-#include <glob.h>
 #include <map>
 #include <sstream>
 
@@ -25,14 +25,8 @@ std::vector<std::string> split(const std::string &text) {
 }
 
 std::vector<std::string> expand(const std::string &pattern) {
-  std::vector<std::string> out;
-  glob_t g{};
-  if (glob(pattern.c_str(), 0, nullptr, &g) == 0)
-    for (size_t i = 0; i < g.gl_pathc; ++i)
-      out.emplace_back(g.gl_pathv[i]);
-  globfree(&g);
-  std::sort(out.begin(), out.end());
-  return out;
+  auto files = r1rt::source::expandGlobs({pattern});
+  return files ? *files : std::vector<std::string>();
 }
 
 r1rt::Result<json> componentsOf(const Stage &s, const std::map<std::string, std::string> &done,
@@ -363,6 +357,8 @@ r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r
         continue;
       for (const std::string &r : find(name)->stage->reads)
         todo.push_back(r);
+      for (const std::string &g : find(name)->stage->gates)
+        todo.push_back(g);
     }
     for (PlannedStage &p : plan)
       p.selected = keep.count(p.stage->name) > 0;

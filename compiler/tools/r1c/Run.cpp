@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <set>
 #include <unistd.h>
 #include <utility>
 
@@ -48,6 +49,11 @@ r1rt::Result<std::string> gateSaysNo(const Stage &s, const json &result) {
   if (!s.spec.contains("require") || !s.spec["require"].is_object())
     return std::string();
   const json &require = s.spec["require"];
+  if (s.kind == "annotate") // judged when its rows were there
+    return result.value("required", true)
+               ? std::string()
+               : "`require` is not met by the " + result["rows"].dump() + " rows that people answered; required is " +
+                     require.value("source", "");
   json metrics = result.value("metrics", json::object());
   json verdict;
   try {
@@ -140,6 +146,10 @@ static r1rt::Status enoughShards(const std::vector<PlannedStage> &plan, int rank
   return r1rt::Status::ok();
 }
 
+static bool readsAny(const std::vector<std::string> &names, const std::set<std::string> &of) {
+  return std::any_of(names.begin(), names.end(), [&](const std::string &n) { return of.count(n) > 0; });
+}
+
 /// Runs what the plan says, stage by stage; `world` joins in those that train.
 static int runStages(const Options &o, Session &session, r1rt::Store &store,
                      std::vector<PlannedStage> &plan, r1rt::Reporter &report, Runner &runner,
@@ -154,10 +164,16 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
     return GateFailed;
   };
 
+  std::set<std::string> waiting; // stages that wait for people, or for those that do
   for (PlannedStage &p : plan) {
     const Stage &s = *p.stage;
     if (!p.selected)
       continue;
+    if (p.runs() && (readsAny(s.reads, waiting) || readsAny(s.gates, waiting))) {
+      report.note(s.name + "  not started");
+      waiting.insert(s.name);
+      continue;
+    }
     if (!p.runs()) {
       report.stage(s.name, "cached", {{"fingerprint", p.fingerprint}});
       runner.finished(s.name, store.dir(p.fingerprint));
@@ -216,11 +232,19 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
     if (!p.why.empty())
       started["message"] = p.why;
     report.stage(s.name, "started", started);
-    bool together = world.size() > 1 && s.kind == "train";
+    bool together = world.size() > 1 && (s.kind == "train" || s.kind == "corpus");
     if (together)
       if (auto st = world.announce(size_t(&p - plan.data()), lease->dir()); !st)
         return fail(st);
     auto result = runner.execute(p, lease->dir());
+    if (!result && result.status().getExitClass() == r1rt::ExitClass::waiting) {
+      report.stage(s.name, "waiting", {{"message", result.status().message()}});
+      session.diags.noteAt("E0404", s.span, "stage `" + s.name + "` waits for people")
+          .note(result.status().message())
+          .help("r1c annotate " + splitFileAndName(o.file).file + ":" + s.name);
+      waiting.insert(s.name);
+      continue;
+    }
     if (!result) {
       bool interrupted = result.status().exitCode() == Interrupted;
       if (together && !interrupted)
@@ -239,7 +263,8 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
     if (!no->empty())
       return stop(p, *no);
   }
-  return Done;
+  session.printDiags();
+  return waiting.empty() ? Done : WaitsForPeople;
 }
 
 /// Opens the accelerator of --target, if it has one, on all ranks or on none.

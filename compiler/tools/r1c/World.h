@@ -18,6 +18,7 @@ public:
   r1rt::Status fromFirst(void *data, uint64_t bytes) override {
     return comm->broadcast(data, bytes, 0);
   }
+  r1rt::Status meet(const r1rt::Status &mine) override { return r1rt::firstError(*comm, mine); }
   Clock clock() const override;
 
   r1rt::Comm &communicator() { return *comm; }

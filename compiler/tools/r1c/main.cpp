@@ -174,8 +174,16 @@ int main(int argc, char **argv) {
   generate->add_option("--max-new", o.maxNew, "tokens to add")->check(atLeast(1))->capture_default_str();
   generate->add_option("--seed", o.seed, "seed of the draws")->check(seedCheck);
 
+  auto *annotate = app.add_subcommand("annotate", "answer the questions of a stage in the terminal");
+  annotate->add_option("STAGE", o.file, "FILE.r1:stage")->required();
+  annotate->add_option("--as", o.who, "NAME: who answers; by default the user of this machine");
+  addCommon(annotate, o);
+
   auto *inspect = app.add_subcommand("inspect", "an artifact, a checkpoint or a run");
   inspect->add_option("WHAT", o.file, "FILE.r1:stage, a fingerprint, or a .safetensors file")->required();
+  inspect->add_option("OTHER", o.other, "a second corpus: what became of the rows that only one of them has");
+  inspect->add_option("--row", o.row, "the history of one row, by its id (FILE@OFFSET)");
+  inspect->add_flag("--verify", o.verify, "compute hashes, rows and sums again");
   addCommon(inspect, o);
 
   try {
@@ -204,6 +212,8 @@ int main(int argc, char **argv) {
     return testCommand(o);
   if (*generate)
     return generateCommand(o);
+  if (*annotate)
+    return annotateCommand(o);
   if (*inspect)
     return inspectCommand(o);
   std::cout << app.help();

@@ -1,0 +1,160 @@
+#include "runtime/corpus/Compressed.h"
+#include "runtime/state/Files.h"
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <openssl/evp.h>
+#include <unistd.h>
+#include <zstd.h>
+
+namespace r1rt::corpus {
+
+Status writeCompressed(const std::string &path, std::string_view text) {
+  static thread_local std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
+                                                                                   ZSTD_freeCCtx);
+  std::string out(ZSTD_compressBound(text.size()), '\0');
+  ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_and_parameters);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, 1);
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  size_t n = ZSTD_compress2(context.get(), out.data(), out.size(), text.data(), text.size());
+  if (ZSTD_isError(n))
+    return Status::error("`" + path + "`: zstd: " + ZSTD_getErrorName(n));
+  return writeFileAtomic(path, std::string_view(out.data(), n));
+}
+
+namespace {
+
+class Hasher {
+public:
+  Hasher() {
+    EVP_DigestInit_ex(sha.get(), EVP_sha256(), nullptr);
+    EVP_DigestInit_ex(md.get(), EVP_md5(), nullptr);
+  }
+  void add(std::string_view text) {
+    EVP_DigestUpdate(sha.get(), text.data(), text.size());
+    EVP_DigestUpdate(md.get(), text.data(), text.size());
+    bytes += text.size();
+  }
+  Hashes finish() { return {bytes, hex(sha.get()), hex(md.get())}; }
+  uint64_t bytes = 0;
+
+private:
+  using Context = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
+  Context sha{EVP_MD_CTX_new(), EVP_MD_CTX_free}, md{EVP_MD_CTX_new(), EVP_MD_CTX_free};
+
+  static std::string hex(EVP_MD_CTX *c) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    EVP_DigestFinal_ex(c, digest, &n);
+    std::string out;
+    for (unsigned i = 0; i < n; ++i) {
+      char two[3];
+      std::snprintf(two, sizeof two, "%02x", digest[i]);
+      out += two;
+    }
+    return out;
+  }
+};
+
+Status failed(const std::string &what, const std::string &path) {
+  return Status::error("cannot " + what + " `" + path + "`: " + std::strerror(errno));
+}
+
+/// take(part) for each MiB of a file.
+template <class F> Status eachPart(const std::string &path, F take) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return failed("open", path);
+  std::string buffer(1 << 20, '\0');
+  Status st;
+  while (st.isOk()) {
+    ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      st = failed("read", path);
+    if (n <= 0)
+      break;
+    st = take(std::string_view(buffer.data(), size_t(n)));
+  }
+  ::close(fd);
+  return st;
+}
+
+} // namespace
+
+Result<Hashes> hashesOf(const std::string &path) {
+  Hasher h;
+  R1RT_TRY(eachPart(path, [&](std::string_view part) {
+    h.add(part);
+    return Status::ok();
+  }));
+  return h.finish();
+}
+
+Hashes hashesOfText(std::string_view text) {
+  Hasher h;
+  h.add(text);
+  return h.finish();
+}
+
+struct JoinedFile::State {
+  std::string path;
+  int fd = -1;
+  Hasher hash;
+};
+
+JoinedFile::JoinedFile() : s(std::make_unique<State>()) {}
+
+JoinedFile::~JoinedFile() {
+  if (s->fd >= 0) {
+    ::close(s->fd);
+    ::unlink((s->path + ".tmp").c_str());
+  }
+}
+
+uint64_t JoinedFile::bytes() const { return s->hash.bytes; }
+
+Status JoinedFile::open(const std::string &path) {
+  s->path = path;
+  s->fd = ::open((path + ".tmp").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  return s->fd < 0 ? failed("write", path) : Status::ok();
+}
+
+Status JoinedFile::append(const std::string &part) {
+  return eachPart(part, [&](std::string_view text) {
+    s->hash.add(text);
+    while (!text.empty()) {
+      ssize_t n = ::write(s->fd, text.data(), text.size());
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n < 0)
+        return failed("write", s->path);
+      text.remove_prefix(size_t(n));
+    }
+    return Status::ok();
+  });
+}
+
+Result<Hashes> JoinedFile::finish() {
+  int fd = s->fd;
+  s->fd = -1;
+  bool ok = ::fsync(fd) == 0;
+  ok = ::close(fd) == 0 && ok;
+  ok = ok && ::rename((s->path + ".tmp").c_str(), s->path.c_str()) == 0;
+  if (!ok) {
+    Status st = failed("write", s->path);
+    ::unlink((s->path + ".tmp").c_str());
+    return st;
+  }
+  std::string folder = std::filesystem::path(s->path).parent_path();
+  if (int dir = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
+    ::fsync(dir);
+    ::close(dir);
+  }
+  return s->hash.finish();
+}
+
+} // namespace r1rt::corpus

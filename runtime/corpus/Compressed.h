@@ -1,0 +1,41 @@
+//===- Compressed.h - whole files of zstd ------------------------------------===//
+#ifndef R1RT_CORPUS_COMPRESSED_H
+#define R1RT_CORPUS_COMPRESSED_H
+#include "runtime/Status.h"
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace r1rt::corpus {
+
+/// One frame, with its own checksum; written as writeFileAtomic does. At zstd's level 1, since higher ones
+/// take longer than all rules together; archives may be packed again.
+Status writeCompressed(const std::string &path, std::string_view text);
+
+struct Hashes {
+  uint64_t bytes = 0;
+  std::string sha256, md5; // lower-case hexadecimal
+};
+
+/// Both hashes of a file in one reading.
+Result<Hashes> hashesOf(const std::string &path);
+Hashes hashesOfText(std::string_view text);
+
+/// A file put together from others, hashed as it is written; it appears whole or not at all.
+class JoinedFile {
+public:
+  JoinedFile();
+  ~JoinedFile();
+  Status open(const std::string &path);
+  Status append(const std::string &part);
+  uint64_t bytes() const;
+  Result<Hashes> finish();
+
+private:
+  struct State;
+  std::unique_ptr<State> s;
+};
+
+} // namespace r1rt::corpus
+#endif

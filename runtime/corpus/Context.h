@@ -1,0 +1,36 @@
+//===- Context.h - what the passes over rows need from outside ---------------===//
+#ifndef R1RT_CORPUS_CONTEXT_H
+#define R1RT_CORPUS_CONTEXT_H
+#include "runtime/Status.h"
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace r1rt {
+
+/// A function of the program over rows. Must be callable from any thread.
+using RowFn = std::function<Result<nlohmann::json>(const nlohmann::json &row)>;
+
+namespace corpus {
+
+/// Scores texts by a trained model. One caller at a time; what a text gets does not depend on those
+/// that it is scored with.
+using ScoreFn = std::function<Status(std::span<const std::string_view> texts, std::span<float> out)>;
+
+struct Context {
+  std::string baseDir;       // relative paths start here; empty: the working directory
+  std::vector<RowFn> rowFns; // {"row_fn": i}
+  /// The directory of a finished stage's artifact, for {"stage": NAME}.
+  std::function<Result<std::string>(const std::string &stage)> artifactDir;
+  std::function<void(const std::string &)> warn;
+  /// The scorer that {"score": {"stage": NAME}, …} describes; empty: there are none here.
+  std::function<Result<ScoreFn>(const nlohmann::json &spec)> scorer;
+};
+
+} // namespace corpus
+} // namespace r1rt
+#endif

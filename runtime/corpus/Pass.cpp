@@ -1,0 +1,381 @@
+#include "runtime/corpus/Pass.h"
+#include "runtime/augment/Augment.h"
+#include "runtime/corpus/Engine.h"
+#include "runtime/dedup/Repeats.h"
+#include "runtime/state/Philox.h"
+#include "runtime/text/Rules.h"
+#include <xxhash.h>
+
+namespace r1rt::corpus {
+
+using nlohmann::json;
+
+Status badTree(const std::string &what) {
+  return Status::error("the description of the data is not right: " + what, ExitClass::program);
+}
+
+Result<const RowFn *> rowFunction(const json &j, const Context &ctx) {
+  auto it = j.is_object() ? j.find("row_fn") : j.end();
+  if (!j.is_object() || it == j.end() || !it->is_number_integer() ||
+      it->get<uint64_t>() >= ctx.rowFns.size())
+    return badTree("{\"row_fn\": i} does not name a function");
+  return &ctx.rowFns[it->get<uint64_t>()];
+}
+
+Status RowPass::apply(std::vector<Row> &rows, uint64_t first, size_t number, Ledger &ledger) {
+  std::vector<Row> out;
+  out.reserve(rows.size());
+  std::vector<Added> more;
+  uint64_t at = first;
+  for (Row &row : rows) {
+    more.clear();
+    R1RT_ASSIGN(Fate fate, look(row, at++, more));
+    switch (fate.kind) {
+    case Fate::drop:
+      ledger.dropped(number, row.id, fate.reason, fate.evidence);
+      continue;
+    case Fate::duplicate:
+      ledger.duplicate(number, row.id, fate.reason, fate.evidence);
+      continue;
+    case Fate::change:
+      ledger.changed(number, row.id, fate.reason, fate.evidence);
+      break;
+    case Fate::keep:
+      break;
+    }
+    std::string parent = row.id;
+    out.push_back(std::move(row));
+    for (size_t i = 0; i < more.size(); ++i) {
+      Row &r = more[i].row;
+      r.id = parent + "~" + std::to_string(i + 1);
+      ledger.added(number, r.id, more[i].evidence);
+      out.push_back(std::move(r));
+    }
+  }
+  rows = std::move(out);
+  return Status::ok();
+}
+
+namespace {
+
+std::string dumped(const json &j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+Status inRow(const Status &st, const Row &row) { return st.withContext("row " + row.id); }
+
+class Filter final : public RowPass {
+public:
+  explicit Filter(const RowFn *keep) : keep(keep) {}
+
+private:
+  const RowFn *keep;
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
+    R1RT_ASSIGN(json record, row.toJson());
+    auto v = (*keep)(record);
+    if (!v)
+      return inRow(v.status(), row);
+    if (!v->is_boolean())
+      return Status::error("row " + row.id + ": `keep` did not yield a bool");
+    if (v->get<bool>())
+      return Fate{};
+    // What it was judged by is most often a number.
+    json seen = json::object();
+    for (auto &[name, value] : record.items())
+      if (value.is_number() || value.is_boolean())
+        seen[name] = value;
+    return Fate{Fate::drop, "filter", seen.empty() ? "" : dumped(seen)};
+  }
+};
+
+class MapRows final : public RowPass {
+public:
+  explicit MapRows(const RowFn *to) : to(to) {}
+
+private:
+  const RowFn *to;
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
+    R1RT_ASSIGN(json record, row.toJson());
+    auto v = (*to)(record);
+    if (!v)
+      return inRow(v.status(), row);
+    if (!v->is_object())
+      return Status::error("row " + row.id + ": `to` did not yield a record");
+    std::string before = std::move(row.text);
+    row.assign(v.take());
+    return Fate{row.text == before ? Fate::keep : Fate::change, "map_rows", ""};
+  }
+};
+
+class Extend final : public Pass {
+public:
+  struct Field {
+    std::string name;
+    const RowFn *fn = nullptr;
+    std::shared_ptr<ScoreFn> score; // else
+  };
+  explicit Extend(std::vector<Field> fields) : fields(std::move(fields)) {}
+
+private:
+  std::vector<Field> fields;
+
+  Status apply(std::vector<Row> &rows, uint64_t, size_t, Ledger &) override {
+    std::vector<std::vector<float>> scores(fields.size());
+    std::vector<std::string_view> texts(rows.begin() == rows.end() ? 0 : rows.size());
+    for (size_t i = 0; i < rows.size(); ++i)
+      texts[i] = rows[i].text;
+    for (size_t f = 0; f < fields.size(); ++f)
+      if (fields[f].score) {
+        scores[f].resize(rows.size());
+        R1RT_TRY((*fields[f].score)(texts, scores[f]));
+      }
+    for (size_t i = 0; i < rows.size(); ++i) {
+      R1RT_ASSIGN(json record, rows[i].toJson());
+      json news = json::object();
+      for (size_t f = 0; f < fields.size(); ++f) {
+        if (fields[f].score) {
+          news[fields[f].name] = scores[f][i];
+          continue;
+        }
+        auto v = (*fields[f].fn)(record);
+        if (!v)
+          return inRow(v.status(), rows[i]).withContext("`" + fields[f].name + "`");
+        news[fields[f].name] = v.take();
+      }
+      record.update(news);
+      rows[i].assign(std::move(record));
+    }
+    return Status::ok();
+  }
+};
+
+class Split final : public RowPass {
+public:
+  Split(SplitRange range, uint64_t seed, const RowFn *by, bool byRoot)
+      : range(range), seed(seed), by(by), byRoot(byRoot) {}
+
+private:
+  SplitRange range;
+  uint64_t seed;
+  const RowFn *by;
+  bool byRoot;
+  std::string lastRoot; // with `by`: rows made from one another stand side by side
+  double lastDraw = 0;
+
+  Result<double> draw(const Row &row) const {
+    std::string key;
+    if (by) {
+      R1RT_ASSIGN(json record, row.toJson());
+      auto k = (*by)(record);
+      if (!k)
+        return inRow(k.status(), row);
+      key = dumped(*k);
+    } else if (byRoot) {
+      key = rootOf(row.id);
+    } else if (row.more.empty()) {
+      key = row.text;
+    } else {
+      R1RT_ASSIGN(json record, row.toJson());
+      record.erase("_id");
+      record.erase("_domain");
+      key = dumped(record);
+    }
+    return double(XXH64(key.data(), key.size(), seed) >> 11) * 0x1p-53;
+  }
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
+    R1RT_ASSIGN(double u, draw(row));
+    if (by && byRoot) {
+      std::string root(rootOf(row.id));
+      if (root == lastRoot && u != lastDraw)
+        return Status::error("row " + row.id + " was made from " + root +
+                                 ", and `by` puts the two in different places of the split: a test "
+                                 "would see what training has seen; help: let `by` read a field that "
+                                 "augmentation leaves alone, or split first",
+                             ExitClass::program);
+      lastRoot = std::move(root);
+      lastDraw = u;
+    }
+    if (u >= range.from && u < range.to)
+      return Fate{};
+    return Fate{Fate::drop, "other_part", ""};
+  }
+};
+
+class ApplyRules final : public RowPass {
+public:
+  explicit ApplyRules(std::shared_ptr<const text::RuleSet> rules) : rules(std::move(rules)) {}
+
+private:
+  std::shared_ptr<const text::RuleSet> rules;
+  text::Scratch scratch;
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
+    text::Verdict v = rules->apply(row.text, scratch);
+    return Fate{v.kind == text::Verdict::keep      ? Fate::keep
+                : v.kind == text::Verdict::changed ? Fate::change
+                                                   : Fate::drop,
+                v.reason.empty() ? v.rule : std::move(v.reason), std::move(v.evidence)};
+  }
+};
+
+class Augment final : public RowPass {
+public:
+  Augment(std::unique_ptr<Augmenter> how, double share, uint64_t seed)
+      : how(std::move(how)), share(share), seed(seed) {}
+
+private:
+  std::unique_ptr<Augmenter> how;
+  double share;
+  uint64_t seed;
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &more) override {
+    uint64_t key = drawKey(seed, row.id);
+    PhiloxBlock b = philox(key, 0);
+    if (uniform01(b[0], b[1]) >= share)
+      return Fate{};
+    Added a;
+    auto text = how->apply(row.text, drawKey(key, uint64_t(1)), a.evidence);
+    if (!text)
+      return inRow(text.status(), row);
+    if (*text) {
+      a.row = row;
+      a.row.text = std::move(**text);
+      more.push_back(std::move(a));
+    }
+    return Fate{};
+  }
+};
+
+class Decontaminate final : public RowPass {
+public:
+  explicit Decontaminate(std::shared_ptr<const dedup::Contamination> seen, std::shared_ptr<const std::vector<std::string>> ids)
+      : seen(std::move(seen)), ids(std::move(ids)) {}
+
+private:
+  std::shared_ptr<const dedup::Contamination> seen;
+  std::shared_ptr<const std::vector<std::string>> ids; // of the evaluation set's rows
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
+    auto hits = seen->find(row.text, 1);
+    if (hits.empty())
+      return Fate{};
+    const dedup::Contamination::Hit &h = hits.front();
+    return Fate{Fate::drop, "contaminated",
+                "{\"ngram\":" + jsonString(h.ngram) + ",\"at\":" + std::to_string(h.begin) +
+                    ",\"of\":" + jsonString((*ids)[h.item]) + "}"};
+  }
+};
+
+} // namespace
+
+Result<SplitRange> splitRange(const json &t) {
+  std::string part = t.value("part", "");
+  SplitRange r;
+  double sum = 0;
+  bool found = false;
+  for (const char *name : {"train", "valid", "test"}) {
+    double f = t.value("fractions", json::object()).value(name, 0.0);
+    if (!(f >= 0 && f <= 1))
+      return Status::error("the part `" + std::string(name) + "` of a split is " +
+                               std::to_string(f) + "; it must lie in 0..1",
+                           ExitClass::program);
+    if (part == name) {
+      found = f > 0;
+      r = {sum, sum + f};
+    }
+    sum += f;
+  }
+  if (sum > 1 + 1e-9)
+    return Status::error("the parts of a split add up to " + std::to_string(100 * sum) +
+                             " %, more than 100 %",
+                         ExitClass::program);
+  if (!found)
+    return Status::error("the split has no part `" + part + "`", ExitClass::program);
+  if (r.to > 1 - 1e-9)
+    r.to = 1;
+  return r;
+}
+
+bool isRowPass(const std::string &op) {
+  for (const char *known : {"filter", "map_rows", "extend", "apply_rules", "augment", "decontaminate", "split"})
+    if (op == known)
+      return true;
+  return false;
+}
+
+Result<PassMaker> makerOf(const json &t, const Context &ctx) {
+  std::string op = t.value("op", "");
+  using Made = Result<std::unique_ptr<Pass>>;
+  if (op == "filter") {
+    R1RT_ASSIGN(const RowFn *keep, rowFunction(t.value("keep", json()), ctx));
+    return PassMaker([keep]() -> Made { return std::unique_ptr<Pass>(new Filter(keep)); });
+  }
+  if (op == "map_rows") {
+    R1RT_ASSIGN(const RowFn *to, rowFunction(t.value("to", json()), ctx));
+    return PassMaker([to]() -> Made { return std::unique_ptr<Pass>(new MapRows(to)); });
+  }
+  if (op == "extend") {
+    std::vector<Extend::Field> fields;
+    for (const json all = t.value("fields", json::object()); auto &[name, how] : all.items()) {
+      Extend::Field f{name, nullptr, nullptr};
+      if (how.is_object() && how.contains("score")) {
+        if (!ctx.scorer)
+          return Status::error("`" + name + "` is a model's score, which only a stage can compute",
+                               ExitClass::program);
+        R1RT_ASSIGN(ScoreFn score, ctx.scorer(how));
+        f.score = std::make_shared<ScoreFn>(std::move(score));
+      } else {
+        R1RT_ASSIGN(f.fn, rowFunction(how, ctx));
+      }
+      fields.push_back(std::move(f));
+    }
+    return PassMaker([fields]() -> Made { return std::unique_ptr<Pass>(new Extend(fields)); });
+  }
+  if (op == "apply_rules") {
+    R1RT_ASSIGN(text::RuleSet made, text::RuleSet::create(t.value("rules", json::array()), ctx.baseDir));
+    auto rules = std::make_shared<const text::RuleSet>(std::move(made));
+    return PassMaker([rules]() -> Made { return std::unique_ptr<Pass>(new ApplyRules(rules)); });
+  }
+  if (op == "augment") {
+    json how = t.value("how", json::object());
+    double share = t.value("share", 0.0);
+    uint64_t seed = t.value("seed", uint64_t(0));
+    std::string base = ctx.baseDir;
+    return PassMaker([=]() -> Made {
+      R1RT_ASSIGN(std::unique_ptr<Augmenter> a, Augmenter::create(how, base));
+      return std::unique_ptr<Pass>(new Augment(std::move(a), share, seed));
+    });
+  }
+  if (op == "decontaminate") {
+    auto units = t.value("units", "words") == "characters" ? dedup::Units::characters : dedup::Units::words;
+    R1RT_ASSIGN(dedup::Contamination made, dedup::Contamination::create(t.value("ngram", 13u), units));
+    auto seen = std::make_shared<dedup::Contamination>(std::move(made));
+    auto ids = std::make_shared<std::vector<std::string>>();
+    uint64_t inert = 0;
+    R1RT_TRY(eachRow(t.value("against", json()), ctx, [&](Row &&row) {
+      inert += !seen->add(row.text);
+      ids->push_back(std::move(row.id));
+      return Status::ok();
+    }));
+    if (inert && ctx.warn)
+      ctx.warn(std::to_string(inert) + " of " + std::to_string(ids->size()) + " rows of `against` have fewer than " +
+               std::to_string(t.value("ngram", 13u)) + " words and find nothing");
+    return PassMaker([seen, ids]() -> Made { return std::unique_ptr<Pass>(new Decontaminate(seen, ids)); });
+  }
+  if (op == "split") {
+    R1RT_ASSIGN(SplitRange range, splitRange(t));
+    const RowFn *by = nullptr;
+    if (t.contains("by") && !t["by"].is_null()) {
+      R1RT_ASSIGN(by, rowFunction(t["by"], ctx));
+    }
+    uint64_t seed = t.value("seed", uint64_t(0));
+    bool byRoot = t.value("by_root", false);
+    return PassMaker([=]() -> Made {
+      return std::unique_ptr<Pass>(new Split(range, seed, by, byRoot));
+    });
+  }
+  return Status::error("the data pass `" + op + "` is not supported yet", ExitClass::program);
+}
+
+} // namespace r1rt::corpus

@@ -1,0 +1,139 @@
+#include "runtime/corpus/Row.h"
+#include "runtime/source/ShardWriter.h"
+#include <cstring>
+
+namespace r1rt::corpus {
+
+using nlohmann::json;
+using source::appendJsonString;
+
+Result<json> Row::toJson() const {
+  json j = json::object();
+  if (!more.empty()) {
+    j = json::parse(more, nullptr, /*allow_exceptions=*/false);
+    if (!j.is_object())
+      return Status::error("row " + id + ": its fields are not a JSON object");
+  }
+  j["text"] = text;
+  j["_id"] = id;
+  if (!domain.empty())
+    j["_domain"] = domain;
+  return j;
+}
+
+void Row::assign(json &&record) {
+  text.clear();
+  if (auto it = record.find("text"); it != record.end() && it->is_string())
+    text = it->get<std::string>();
+  for (const char *name : {"text", "_id", "_domain"})
+    record.erase(name);
+  more = record.empty() ? "" : record.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// A file's name may hold a ~, so only what stands behind the last @ counts.
+static size_t suffixAt(std::string_view id) {
+  size_t at = id.rfind('@');
+  return at == id.npos ? id.npos : id.find('~', at);
+}
+
+std::string_view parentOf(std::string_view id) {
+  return suffixAt(id) == id.npos ? std::string_view() : id.substr(0, id.rfind('~'));
+}
+
+std::string_view rootOf(std::string_view id) { return id.substr(0, suffixAt(id)); }
+
+size_t utf8Boundary(std::string_view s, size_t at) {
+  while (at < s.size() && (static_cast<unsigned char>(s[at]) & 0xC0) == 0x80)
+    ++at;
+  return std::min(at, s.size());
+}
+
+std::string jsonString(std::string_view text) {
+  std::string out;
+  appendJsonString(text, out);
+  return out;
+}
+
+void appendShardLine(const Row &row, std::string &out) {
+  out += "{\"text\":";
+  appendJsonString(row.text, out);
+  out += ",\"_id\":";
+  appendJsonString(row.id, out);
+  if (!row.domain.empty()) {
+    out += ",\"_domain\":";
+    appendJsonString(row.domain, out);
+  }
+  if (!row.more.empty()) {
+    out += ',';
+    out.append(row.more, 1, row.more.size() - 1); // without its {
+    out += '\n';
+  } else {
+    out += "}\n";
+  }
+}
+
+void appendWaiting(const Row &row, std::string &out) {
+  uint64_t lengths[] = {row.text.size(), row.more.size(), row.id.size(), row.domain.size()};
+  out.append(reinterpret_cast<const char *>(lengths), sizeof lengths);
+  for (const std::string *part : {&row.text, &row.more, &row.id, &row.domain})
+    out += *part;
+}
+
+bool takeWaiting(std::string_view &rows, Row &row) {
+  uint64_t lengths[4];
+  if (rows.size() < sizeof lengths)
+    return false;
+  std::memcpy(lengths, rows.data(), sizeof lengths);
+  std::string_view rest = rows.substr(sizeof lengths);
+  std::string *parts[] = {&row.text, &row.more, &row.id, &row.domain};
+  for (int i = 0; i < 4; ++i) {
+    if (rest.size() < lengths[i])
+      return false;
+    *parts[i] = rest.substr(0, lengths[i]);
+    rest.remove_prefix(lengths[i]);
+  }
+  rows = rest;
+  return true;
+}
+
+// Takes `"NAME":"…"` and a comma off the front of an object's inside; false if it begins otherwise.
+static bool takeField(std::string_view &inside, std::string_view name, std::string &value) {
+  std::string_view rest = inside;
+  if (!rest.starts_with("\"") || !rest.substr(1).starts_with(name) ||
+      !rest.substr(1 + name.size()).starts_with("\":\""))
+    return false;
+  size_t begin = name.size() + 3, end = begin + 1;
+  while (end < rest.size() && rest[end] != '"')
+    end += rest[end] == '\\' ? 2 : 1;
+  if (end >= rest.size())
+    return false;
+  std::string_view quoted = rest.substr(begin, end + 1 - begin);
+  if (quoted.find('\\') == quoted.npos) {
+    value = quoted.substr(1, quoted.size() - 2);
+  } else {
+    json j = json::parse(quoted, nullptr, false);
+    if (!j.is_string())
+      return false;
+    value = j.get<std::string>();
+  }
+  rest.remove_prefix(end + 1);
+  if (rest.starts_with(","))
+    rest.remove_prefix(1);
+  inside = rest;
+  return true;
+}
+
+Row rowOfShard(std::string_view text, std::string_view more) {
+  Row row;
+  row.text = text;
+  if (more.size() < 2)
+    return row;
+  std::string_view inside = more.substr(1, more.size() - 2);
+  if (takeField(inside, "_id", row.id))
+    takeField(inside, "_domain", row.domain);
+  if (!inside.empty())
+    row.more = "{" + std::string(inside) + "}";
+  return row;
+}
+
+} // namespace r1rt::corpus

@@ -1,0 +1,47 @@
+//===- Row.h - one document on its way through a corpus --------------------===//
+#ifndef R1RT_CORPUS_ROW_H
+#define R1RT_CORPUS_ROW_H
+#include "runtime/Status.h"
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+namespace r1rt::corpus {
+
+/// Fields whose names begin with an underscore are ours: `_id` and `_domain` stand beside the user's
+/// fields in shards and in what functions of rows see.
+struct Row {
+  std::string text;   // UTF-8
+  std::string more;   // the user's other fields: empty, or a JSON object of at least one field
+  std::string id;     // "FILE@OFFSET" of the source; of rows made from it "FILE@OFFSET~1", ...
+  std::string domain; // its name in `mix`; may be empty
+
+  /// {"text", the fields, "_id", "_domain"}; an error if `more` is not a JSON object.
+  Result<nlohmann::json> toJson() const;
+  /// Takes text and fields of a record; the row stays who it is. A record without "text" has the
+  /// empty text.
+  void assign(nlohmann::json &&record);
+};
+
+/// Of a row that was made from another one: the id of that; else empty.
+std::string_view parentOf(std::string_view id);
+/// The id of the source row that a row was made from, or its own.
+std::string_view rootOf(std::string_view id);
+
+/// Appends one line of a shard: {"text":…,"_id":…,"_domain":…,fields}\n.
+void appendShardLine(const Row &row, std::string &out);
+/// A row from what a JSONL reader makes of such a line.
+Row rowOfShard(std::string_view text, std::string_view more);
+
+/// The first UTF-8 boundary at or after `at`.
+size_t utf8Boundary(std::string_view text, size_t at);
+/// Rows that wait between phases, one after the other: four lengths (u64), then text, fields, id, domain.
+void appendWaiting(const Row &row, std::string &out);
+/// Takes the next row off the front; false if what is there is no whole row.
+bool takeWaiting(std::string_view &rows, Row &row);
+
+/// `text` (valid UTF-8) as a JSON string, with its quotes.
+std::string jsonString(std::string_view text);
+
+} // namespace r1rt::corpus
+#endif

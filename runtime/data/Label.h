@@ -1,0 +1,44 @@
+//===- Label.h - one document per row, with or without a label ---------------===//
+//
+//   {"op":"pad","tok":T,"len":128,"cut":"tail"|"head"|"middle","side":"right"|"left","in":tree}
+//   {"op":"label", the same, "classes": C | [NAME…]}
+//
+// A row is end of text and the tokens of one document, padded to `len`. Of a longer document its tail,
+// its head or its middle is left out, which is counted. `side` is where the padding stands.
+//
+//===----------------------------------------------------------------------===//
+#ifndef R1RT_DATA_LABEL_H
+#define R1RT_DATA_LABEL_H
+#include "runtime/data/Pack.h"
+
+namespace r1rt {
+
+/// Appends documents to a PackedData as rows of their own.
+class DocumentRows {
+public:
+  /// `data` is empty; its `seq` and `tokenizer` are set. `spec` has "cut" and "side". With `targets` the
+  /// token after each token that is kept is known to the row, but where the middle was cut out.
+  static Result<DocumentRows> create(std::shared_ptr<PackedData> data, const nlohmann::json &spec,
+                                     bool targets);
+  /// False: the text has no token, and there is no end of text to stand for it; nothing is added.
+  bool add(std::string_view text);
+  /// Forgets the rows, not what was counted.
+  void clear();
+
+private:
+  enum class Cut { tail, head, middle };
+  DocumentRows(std::shared_ptr<PackedData> data, Cut cut, bool targets)
+      : data(std::move(data)), cut(cut), targets(targets) {}
+
+  std::shared_ptr<PackedData> data;
+  Cut cut;
+  bool targets;
+  std::vector<int32_t> ids; // of one document
+};
+
+/// Opens a tree whose root is "pad" or "label". A label outside the classes is an error that names the
+/// row and the label.
+Result<std::shared_ptr<PackedData>> readDocuments(const nlohmann::json &tree, DataContext &ctx);
+
+} // namespace r1rt
+#endif

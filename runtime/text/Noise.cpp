@@ -1,0 +1,136 @@
+#include "runtime/text/Chars.h"
+#include "runtime/text/Rule.h"
+#include "runtime/text/WordFinder.h"
+#include <algorithm>
+#include <cmath>
+#include <unordered_set>
+#include <xxhash.h>
+#include <zstd.h>
+
+namespace r1rt::text {
+
+namespace {
+
+uint64_t hashOf(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
+
+class Noise : public Rule {
+public:
+  std::unordered_set<uint64_t> lexicon; // hashes of words in lower case
+  std::optional<double> maxUnknown, maxDigits, maxRepeated, maxCompression;
+
+  Finding apply(std::string &text, Scratch::Impl &s) const override {
+    if (maxUnknown || maxDigits) {
+      WordCounts c = countWords(s);
+      double digits = c.lettered ? double(c.withDigits) / double(c.lettered) : 0;
+      if (maxDigits && digits > *maxDigits)
+        return dropped("digits_in_words", "digits_in_words", digits, "max_digits_in_words", *maxDigits);
+      double unknown = c.judged ? double(c.unknown) / double(c.judged) : 0;
+      if (maxUnknown && unknown > *maxUnknown) {
+        Finding f = dropped("unknown_words", "unknown", unknown, "max_unknown", *maxUnknown);
+        f.evidence["words"] = c.judged;
+        return f;
+      }
+    }
+    if (maxRepeated) {
+      double share = repeatedChars(text);
+      if (share > *maxRepeated)
+        return dropped("repeated_chars", "repeated_chars", share, "max_repeated_chars", *maxRepeated);
+    }
+    if (maxCompression && !text.empty()) {
+      s.bytes.resize(ZSTD_compressBound(text.size()));
+      if (!s.zstd)
+        s.zstd.reset(ZSTD_createCCtx());
+      size_t n = ZSTD_compressCCtx(s.zstd.get(), s.bytes.data(), s.bytes.size(), text.data(), text.size(), 1);
+      double ratio = ZSTD_isError(n) ? 0 : double(text.size()) / double(n);
+      if (ratio > *maxCompression)
+        return dropped("compression", "compression", ratio, "max_compression", *maxCompression);
+    }
+    return {};
+  }
+
+private:
+  struct WordCounts {
+    uint64_t lettered = 0, withDigits = 0; // words with a letter; of these with a digit, too
+    uint64_t judged = 0, unknown = 0;      // words of letters only; of these not in the lexicon
+  };
+
+  WordCounts countWords(Scratch::Impl &s) const {
+    WordCounts c;
+    const std::string_view text = s.analysis.text();
+    const std::vector<Word> &words = s.analysis.words().list;
+    std::string low;
+    for (size_t i = 0; i < words.size(); ++i) {
+      if (!(words[i].flags & Word::alpha))
+        continue;
+      std::string_view word = words[i].of(text);
+      bool digit = false, lettersOnly = true, hanKana = false;
+      for (size_t at = 0; at < word.size();) {
+        char32_t ch = nextChar(word, at);
+        digit |= isDigit(ch);
+        hanKana |= isHanKana(ch);
+        lettersOnly &= isLetter(ch) || (ch >= 0x80 && (U_GET_GC_MASK(UChar32(ch)) & U_GC_M_MASK));
+      }
+      if (hanKana)
+        continue; // a character is no word to look up
+      ++c.lettered;
+      c.withDigits += digit;
+      if (!maxUnknown || !lettersOnly || words[i].chars < 2 || isContraction(words, i, text))
+        continue;
+      ++c.judged;
+      if (lexicon.count(words[i].hash))
+        continue;
+      low = lowerCase(word);
+      c.unknown += !lexicon.count(hashOf(low));
+    }
+    return c;
+  }
+
+  /// A part of "can't", "we'll": no word by itself.
+  static bool isContraction(const std::vector<Word> &words, size_t i, std::string_view text) {
+    if (i + 1 >= words.size() || words[i + 1].begin != words[i].end())
+      return false;
+    std::string_view next = words[i + 1].of(text);
+    return next == "n't" || next == "n’t";
+  }
+
+  /// The share of characters, white space aside, in runs of more than three equal ones.
+  static double repeatedChars(std::string_view text) {
+    uint64_t all = 0, repeated = 0, run = 0;
+    char32_t last = 0;
+    auto close = [&] { repeated += run > 3 ? run : 0; };
+    for (size_t at = 0; at < text.size();) {
+      char32_t c = nextChar(text, at);
+      if (c == last) {
+        ++run;
+      } else {
+        close();
+        run = isSpace(c) ? 0 : 1;
+        last = isSpace(c) ? 0 : c;
+      }
+      all += !isSpace(c);
+    }
+    close();
+    return all ? double(repeated) / double(all) : 0;
+  }
+};
+
+} // namespace
+
+RulePtr makeNoise(Params &p) {
+  auto r = std::make_shared<Noise>();
+  std::optional<std::string> lexicon = p.optionalText("lexicon");
+  r->maxUnknown = p.share("max_unknown");
+  r->maxDigits = p.share("max_digits_in_words");
+  r->maxRepeated = p.share("max_repeated_chars");
+  r->maxCompression = p.number("max_compression", 1, INFINITY);
+  if (r->maxUnknown && !lexicon)
+    p.fail("max_unknown", "needs a lexicon to know words by: give `lexicon` a file with a word in each line");
+  if (!r->maxUnknown && lexicon)
+    p.fail("lexicon", "is \"" + *lexicon + "\", but `max_unknown` is none, so it would not be used");
+  if (lexicon && !p.failed())
+    for (const std::string &word : p.linesOf("lexicon", *lexicon))
+      r->lexicon.insert(hashOf(lowerCase(word)));
+  return r;
+}
+
+} // namespace r1rt::text

@@ -1,0 +1,174 @@
+#include "runtime/text/WordFinder.h"
+#include "runtime/text/Chars.h"
+#include "runtime/text/Utf8.h"
+#include <algorithm>
+#include <array>
+#include <deque>
+
+namespace r1rt::text {
+
+namespace {
+
+constexpr std::array<unsigned char, 128> asciiLower = [] {
+  std::array<unsigned char, 128> t{};
+  for (unsigned c = 0; c < 128; ++c)
+    t[c] = static_cast<unsigned char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
+  return t;
+}();
+
+} // namespace
+
+std::string lowerCase(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    char32_t c = nextChar(text, at);
+    if (c < 0x80)
+      out += char(asciiLower[c]);
+    else
+      appendChar(out, static_cast<char32_t>(u_tolower(static_cast<UChar32>(c))));
+  }
+  return out;
+}
+
+WordFinder::WordFinder(const std::vector<std::string> &words, WordFinderOptions options)
+    : opts(options) {
+  struct Entry {
+    std::string bytes;
+    uint32_t word;
+  };
+  std::vector<Entry> entries;
+  for (uint32_t i = 0; i < words.size(); ++i) {
+    entries.push_back({opts.ignoreCase ? lowerCase(words[i]) : words[i], i});
+    charsOf.push_back(uint32_t(countChars(words[i])));
+  }
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const Entry &a, const Entry &b) { return a.bytes < b.bytes; });
+
+  // The trie, breadth first: a node is a range of entries with a common beginning.
+  struct Range {
+    size_t begin, end, depth;
+    uint32_t node;
+  };
+  nodes.assign(2 + 256, {});
+  std::vector<char> taken(nodes.size(), 0);
+  taken[0] = taken[root] = 1;
+  std::deque<Range> open = {{0, entries.size(), 0, root}};
+  std::vector<std::pair<unsigned char, Range>> children;
+  std::vector<uint32_t> order; // of the nodes, breadth first
+  uint32_t firstFree = 2;
+  while (!open.empty()) {
+    Range r = open.front();
+    open.pop_front();
+    order.push_back(r.node);
+    size_t i = r.begin;
+    for (; i < r.end && entries[i].bytes.size() == r.depth; ++i)
+      if (!nodes[r.node].word)
+        nodes[r.node].word = entries[i].word + 1;
+    children.clear();
+    while (i < r.end) {
+      unsigned char byte = static_cast<unsigned char>(entries[i].bytes[r.depth]);
+      size_t j = i;
+      while (j < r.end && static_cast<unsigned char>(entries[j].bytes[r.depth]) == byte)
+        ++j;
+      children.push_back({byte, {i, j, r.depth + 1, 0}});
+      i = j;
+    }
+    if (children.empty())
+      continue;
+    while (taken[firstFree])
+      ++firstFree;
+    uint32_t base = firstFree > children[0].first ? firstFree - children[0].first : 1;
+    auto fits = [&] {
+      return std::all_of(children.begin(), children.end(),
+                         [&](const auto &c) { return !taken[base + c.first]; });
+    };
+    while (!fits()) {
+      ++base;
+      if (base + 256 >= taken.size()) {
+        taken.resize(taken.size() * 2, 0);
+        nodes.resize(taken.size());
+      }
+    }
+    if (base + 512 >= taken.size()) {
+      taken.resize(taken.size() * 2 + 512, 0);
+      nodes.resize(taken.size());
+    }
+    nodes[r.node].base = base;
+    for (auto &[byte, range] : children) {
+      range.node = base + byte;
+      taken[range.node] = 1;
+      nodes[range.node].check = r.node;
+      open.push_back(range);
+    }
+  }
+
+  // Each child's suffix is the suffix of its parent, continued.
+  nodes[root].fail = root;
+  for (uint32_t node : order)
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      uint32_t next = child(node, static_cast<unsigned char>(byte));
+      if (!next)
+        continue;
+      nodes[next].fail = node == root ? root : step(nodes[node].fail, static_cast<unsigned char>(byte));
+      uint32_t suffix = nodes[next].fail;
+      nodes[next].next = nodes[suffix].word ? suffix : nodes[suffix].next;
+    }
+}
+
+void WordFinder::collect(std::string_view text, size_t end, uint32_t node,
+                         std::vector<Found> &found) const {
+  if (!nodes[node].word)
+    node = nodes[node].next;
+  for (; node; node = nodes[node].next) {
+    uint32_t word = nodes[node].word - 1;
+    size_t begin = end; // lower case may have another length in bytes, but as many characters
+    for (uint32_t i = 0; i < charsOf[word] && begin > 0; ++i)
+      previousChar(text, begin);
+    if (!opts.wholeWords || isWholeWord(text, begin, end))
+      found.push_back({begin, end, word});
+  }
+}
+
+void WordFinder::find(std::string_view text, std::vector<Found> &found) const {
+  found.clear();
+  if (charsOf.empty())
+    return;
+  uint32_t node = root;
+  for (size_t at = 0; at < text.size();) {
+    unsigned char byte = static_cast<unsigned char>(text[at]);
+    if (byte < 0x80) {
+      ++at;
+      node = step(node, opts.ignoreCase ? asciiLower[byte] : byte);
+    } else {
+      size_t from = at;
+      char32_t c = nextChar(text, at);
+      char32_t low = opts.ignoreCase && !isHanKana(c)
+                         ? static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)))
+                         : c;
+      if (low == c) {
+        for (; from < at; ++from)
+          node = step(node, static_cast<unsigned char>(text[from]));
+      } else {
+        std::string lowered;
+        appendChar(lowered, low);
+        for (char b : lowered)
+          node = step(node, static_cast<unsigned char>(b));
+      }
+    }
+    if (nodes[node].word | nodes[node].next)
+      collect(text, at, node, found);
+  }
+  std::sort(found.begin(), found.end(), [](const Found &a, const Found &b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.end > b.end;
+  });
+  size_t kept = 0, end = 0;
+  for (const Found &f : found)
+    if (f.begin >= end) {
+      end = f.end;
+      found[kept++] = f;
+    }
+  found.resize(kept);
+}
+
+} // namespace r1rt::text

@@ -1,0 +1,53 @@
+#include "runtime/corpus/Row.h"
+#include "runtime/source/ShardWriter.h"
+#include <gtest/gtest.h>
+
+using namespace r1rt::corpus;
+
+TEST(Row, IdsTellWhereARowComesFrom) {
+  EXPECT_EQ(parentOf("a.txt@12"), "");
+  EXPECT_EQ(parentOf("a.txt@12~1"), "a.txt@12");
+  EXPECT_EQ(parentOf("a.txt@12~1~2"), "a.txt@12~1");
+  EXPECT_EQ(rootOf("a.txt@12~1~2"), "a.txt@12");
+  // A file may be called anything.
+  EXPECT_EQ(rootOf("~home/a~b@c.txt@12"), "~home/a~b@c.txt@12");
+  EXPECT_EQ(rootOf("~home/a~b@c.txt@12~3"), "~home/a~b@c.txt@12");
+}
+
+static Row roundTrip(const Row &row) {
+  std::string line;
+  appendShardLine(row, line);
+  auto j = nlohmann::json::parse(line);
+  EXPECT_EQ(j["text"], row.text);
+  j.erase("text");
+  // As a reader hands the other fields over: in the order of the file.
+  size_t at = line.find(",\"_id\"");
+  return rowOfShard(row.text, "{" + line.substr(at + 1, line.size() - at - 2));
+}
+
+TEST(Row, ShardsKeepAllOfIt) {
+  for (const Row &row : {Row{"a \"b\"\n\\\x01 é", "", "x@0", ""}, Row{"t", "{\"n\":1,\"s\":\"}\"}", "x@0", "law"},
+                         Row{"", "{\"n\":{\"_id\":\"no\"}}", "quo\"te\\@7", "d\n"}}) {
+    Row back = roundTrip(row);
+    EXPECT_EQ(back.text, row.text);
+    EXPECT_EQ(back.more, row.more);
+    EXPECT_EQ(back.id, row.id);
+    EXPECT_EQ(back.domain, row.domain);
+  }
+}
+
+TEST(Row, RecordsReplaceTextAndFieldsButNotTheRow) {
+  Row row{"old", "{\"a\":1}", "x@0", "law"};
+  auto j = row.toJson();
+  ASSERT_TRUE(j);
+  EXPECT_EQ(j->dump(), R"({"_domain":"law","_id":"x@0","a":1,"text":"old"})");
+  (*j)["text"] = "new";
+  (*j)["_id"] = "forged";
+  (*j)["b"] = 2;
+  row.assign(j.take());
+  EXPECT_EQ(row.text, "new");
+  EXPECT_EQ(row.more, R"({"a":1,"b":2})");
+  EXPECT_EQ(row.id, "x@0");
+  row.more = "[1]";
+  EXPECT_FALSE(row.toJson());
+}
