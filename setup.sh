@@ -14,7 +14,7 @@ packages=(
   cmake ninja-build ccache python3 ca-certificates
   libcli11-dev libre2-dev libsimdjson-dev libxxhash-dev libssl-dev libzstd-dev zlib1g-dev libsnappy-dev libicu-dev
   libcld2-dev
-  libsentencepiece-dev libgtest-dev nlohmann-json3-dev libopenmpi-dev openmpi-bin fortunes
+  libsentencepiece-dev libgtest-dev nlohmann-json3-dev libopenmpi-dev openmpi-bin fortunes wordnet-base
 )
 
 as_root() {

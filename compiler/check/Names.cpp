@@ -13,9 +13,9 @@ namespace {
 // Names and arguments of the language that no file of the library declares yet.
 bool notYet(std::string_view name) {
   static const std::set<std::string_view> names = {
-      "ab", "accuracy", "annotate", "attack", "bleu", "checkpoint", "cider",
-      "extend", "f1", "fit", "generate", "grpo", "interleave", "judge", "label", "pad", "pairs",
-      "pass_at", "ppo", "replay", "rl", "rouge", "score", "select", "task"};
+      "ab", "annotate", "attack", "bleu", "checkpoint", "cider",
+      "generate", "grpo", "interleave", "judge", "pairs",
+      "pass_at", "ppo", "replay", "rl", "rouge", "select", "task"};
   return names.count(name);
 }
 bool notYet(std::string_view callee, std::string_view argument) {
@@ -438,6 +438,8 @@ private:
       while (i < d->params.size() && d->params[i].name != a.name)
         ++i;
       std::string name(a.name);
+      if (i == d->params.size() && !gathersNamed(*d).empty())
+        continue;
       if (i == d->params.size() && notYet(callee, name)) {
         diags.error(
             "E0299", a.nameSpan,

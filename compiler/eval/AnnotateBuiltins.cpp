@@ -25,17 +25,18 @@ Json fieldOf(Evaluator &ev, const BuiltinCall &c, const std::string &name, const
     int64_t low = 0, high = 0;
     auto &r = v.as<RangeObj>();
     if (!Value::dim(r.lo).asInt(low) || !Value::dim(r.hi).asInt(high) || high - low < 2 || high - low > mostScores)
-      return wrong("has the scores " + ev.text(v) + ", without the last; there can be 2 to " +
+      return wrong("has the scores " + ev.text(v) + " (without the last); there can be 2 to " +
                        std::to_string(mostScores),
                    "E0213");
     return Json{low, high - 1};
   }
   if (!v.is(Value::List) || v.as<ListObj>().items.size() < 2)
-    return wrong("is a list of at least two texts to choose from, or a range of scores, this is " + ev.text(v));
+    return wrong("is " + toJson(ev, v).dump() +
+                 "; it can be a list of at least two texts to choose from, or a range of scores");
   std::set<std::string> seen;
   for (auto &x : v.as<ListObj>().items) {
     if (!x.is(Value::Str) || x.string().empty())
-      return wrong("has the choice " + ev.text(x) + "; a choice is a text that is not empty");
+      return wrong("has the choice " + toJson(ev, x).dump() + "; a choice is a text that is not empty");
     std::string text = x.string();
     if (text.size() == 1 && std::string("smuq").find(text) != std::string::npos)
       return wrong("has the choice \"" + text + "\", which is a key of `r1c annotate`; give it a longer name");

@@ -29,10 +29,10 @@ static bool resultSuffices(const Decl &d, const Type *result, const std::vector<
   return true;
 }
 
-/// The third argument of @builtin names the parameter that takes, as a record, the named arguments that
-/// are none of the others: extend(data, quality = …).
+/// extend(data, quality = …): see gathersNamed.
 static void gatherNamed(const Decl &d, std::vector<ArgVal> &args) {
-  if (!d.attr.present || d.attr.args.size() < 3 || d.attr.args[2].value->parts.empty())
+  const std::string_view into = gathersNamed(d);
+  if (into.empty())
     return;
   ArgVal all;
   Fields fields;
@@ -50,7 +50,6 @@ static void gatherNamed(const Decl &d, std::vector<ArgVal> &args) {
   });
   if (fields.empty())
     return;
-  const std::string &into = d.attr.args[2].value->parts[0];
   for (const Parameter &p : d.params)
     if (p.name == into)
       all.name = p.name;

@@ -85,7 +85,6 @@ inline std::shared_ptr<HandleObj> pass(const BuiltinCall &c, const char *op, con
 inline Value unpackedOnly(Evaluator &ev, const BuiltinCall &c, const Value &in) {
   if (in.as<HandleObj>().call) {
     ev.err("E0206", spanOf(c, "data"), "these rows are an artifact that has no name yet")
-        .also(in.as<HandleObj>().span, "made here")
         .help("name it in a step of its own: stage asked = annotate(…)");
     return {};
   }

@@ -200,6 +200,14 @@ struct Decl {
   std::string text;            // Test: its title
 };
 
+/// Of `@builtin("name", version, "PARAM")`: the parameter that takes, as a record, the named arguments that
+/// are none of the other parameters, as in extend(data, quality = …). Empty for all other functions.
+inline std::string_view gathersNamed(const Decl &d) {
+  if (!d.attr.present || d.attr.args.size() < 3 || d.attr.args[2].value->parts.empty())
+    return {};
+  return d.attr.args[2].value->parts[0];
+}
+
 /// A comment, kept for fmt. `ownLine`: nothing but spaces before it.
 struct Comment {
   Span span;

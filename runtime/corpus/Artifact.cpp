@@ -1,6 +1,6 @@
 #include "runtime/corpus/Artifact.h"
-#include "runtime/corpus/Compressed.h"
 #include "runtime/source/Bytes.h"
+#include "runtime/state/Dvc.h"
 #include "runtime/state/Files.h"
 #include <filesystem>
 
@@ -100,12 +100,12 @@ Result<std::vector<std::string>> verify(const std::string &dir) {
   std::vector<PassCount> counted(account["passes"].size());
   for (const json &f : account["files"]) {
     std::string name = f.value("file", ""), path = dir + "/" + name;
-    auto h = hashesOf(path);
+    auto h = dvc::hashFile(path);
     if (!h) {
       wrong.push_back(h.status().message());
       continue;
     }
-    differs("`" + name + "`: its size", h->bytes, f.value("bytes", json()));
+    differs("`" + name + "`: its size", h->size, f.value("bytes", json()));
     differs("`" + name + "`: its SHA-256", h->sha256, f.value("sha256", json()));
     differs("`" + name + "`: its MD5", h->md5, f.value("md5", json()));
     uint64_t lines = 0;

@@ -5,7 +5,6 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
-#include <openssl/evp.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -25,38 +24,6 @@ Status writeCompressed(const std::string &path, std::string_view text) {
 }
 
 namespace {
-
-class Hasher {
-public:
-  Hasher() {
-    EVP_DigestInit_ex(sha.get(), EVP_sha256(), nullptr);
-    EVP_DigestInit_ex(md.get(), EVP_md5(), nullptr);
-  }
-  void add(std::string_view text) {
-    EVP_DigestUpdate(sha.get(), text.data(), text.size());
-    EVP_DigestUpdate(md.get(), text.data(), text.size());
-    bytes += text.size();
-  }
-  Hashes finish() { return {bytes, hex(sha.get()), hex(md.get())}; }
-  uint64_t bytes = 0;
-
-private:
-  using Context = std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)>;
-  Context sha{EVP_MD_CTX_new(), EVP_MD_CTX_free}, md{EVP_MD_CTX_new(), EVP_MD_CTX_free};
-
-  static std::string hex(EVP_MD_CTX *c) {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned n = 0;
-    EVP_DigestFinal_ex(c, digest, &n);
-    std::string out;
-    for (unsigned i = 0; i < n; ++i) {
-      char two[3];
-      std::snprintf(two, sizeof two, "%02x", digest[i]);
-      out += two;
-    }
-    return out;
-  }
-};
 
 Status failed(const std::string &what, const std::string &path) {
   return Status::error("cannot " + what + " `" + path + "`: " + std::strerror(errno));
@@ -85,25 +52,10 @@ template <class F> Status eachPart(const std::string &path, F take) {
 
 } // namespace
 
-Result<Hashes> hashesOf(const std::string &path) {
-  Hasher h;
-  R1RT_TRY(eachPart(path, [&](std::string_view part) {
-    h.add(part);
-    return Status::ok();
-  }));
-  return h.finish();
-}
-
-Hashes hashesOfText(std::string_view text) {
-  Hasher h;
-  h.add(text);
-  return h.finish();
-}
-
 struct JoinedFile::State {
   std::string path;
   int fd = -1;
-  Hasher hash;
+  uint64_t bytes = 0;
 };
 
 JoinedFile::JoinedFile() : s(std::make_unique<State>()) {}
@@ -115,7 +67,7 @@ JoinedFile::~JoinedFile() {
   }
 }
 
-uint64_t JoinedFile::bytes() const { return s->hash.bytes; }
+uint64_t JoinedFile::bytes() const { return s->bytes; }
 
 Status JoinedFile::open(const std::string &path) {
   s->path = path;
@@ -125,7 +77,7 @@ Status JoinedFile::open(const std::string &path) {
 
 Status JoinedFile::append(const std::string &part) {
   return eachPart(part, [&](std::string_view text) {
-    s->hash.add(text);
+    s->bytes += text.size();
     while (!text.empty()) {
       ssize_t n = ::write(s->fd, text.data(), text.size());
       if (n < 0 && errno == EINTR)
@@ -138,7 +90,7 @@ Status JoinedFile::append(const std::string &part) {
   });
 }
 
-Result<Hashes> JoinedFile::finish() {
+Status JoinedFile::finish() {
   int fd = s->fd;
   s->fd = -1;
   bool ok = ::fsync(fd) == 0;
@@ -154,7 +106,7 @@ Result<Hashes> JoinedFile::finish() {
     ::fsync(dir);
     ::close(dir);
   }
-  return s->hash.finish();
+  return Status::ok();
 }
 
 } // namespace r1rt::corpus

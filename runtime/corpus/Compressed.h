@@ -13,16 +13,7 @@ namespace r1rt::corpus {
 /// take longer than all rules together; archives may be packed again.
 Status writeCompressed(const std::string &path, std::string_view text);
 
-struct Hashes {
-  uint64_t bytes = 0;
-  std::string sha256, md5; // lower-case hexadecimal
-};
-
-/// Both hashes of a file in one reading.
-Result<Hashes> hashesOf(const std::string &path);
-Hashes hashesOfText(std::string_view text);
-
-/// A file put together from others, hashed as it is written; it appears whole or not at all.
+/// A file put together from others; it appears whole or not at all.
 class JoinedFile {
 public:
   JoinedFile();
@@ -30,7 +21,7 @@ public:
   Status open(const std::string &path);
   Status append(const std::string &part);
   uint64_t bytes() const;
-  Result<Hashes> finish();
+  Status finish();
 
 private:
   struct State;

@@ -5,6 +5,7 @@
 #include "runtime/corpus/Plan.h"
 #include "runtime/corpus/Source.h"
 #include "runtime/source/Records.h"
+#include "runtime/state/Dvc.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <atomic>
@@ -719,8 +720,9 @@ Result<json> makeCorpus(const json &tree, const Context &ctx, const EngineOption
         R1RT_TRY(out.append(parts[at]));
         n += rows[at++];
       }
-      R1RT_ASSIGN(Hashes h, out.finish());
-      files.push_back({{"file", file}, {"rows", n}, {"bytes", h.bytes}, {"sha256", h.sha256}, {"md5", h.md5}});
+      R1RT_TRY(out.finish());
+      R1RT_ASSIGN(dvc::FileHashes h, dvc::hashFile(o.dir + "/" + file));
+      files.push_back({{"file", file}, {"rows", n}, {"bytes", h.size}, {"sha256", h.sha256}, {"md5", h.md5}});
     }
     return Status::ok();
   };
@@ -749,7 +751,7 @@ Result<json> makeCorpus(const json &tree, const Context &ctx, const EngineOption
     json p = counts[i].toJson();
     p["op"] = plan.ops[i];
     p["node"] = plan.passes[i];
-    Hashes h = hashesOfText(digests[i]);
+    dvc::FileHashes h = dvc::hashText(digests[i]);
     p["sha256"] = h.sha256;
     p["md5"] = h.md5;
     if (auto it = decided.find(i); it != decided.end() && !it->second.is_null())

@@ -9,6 +9,7 @@
 #include <unicode/uscript.h>
 #include <unicode/utf8.h>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace r1rt::mixture {
 
@@ -85,6 +86,30 @@ std::vector<std::string_view> termsOf(std::string_view normal) {
   return out;
 }
 
+/// Words that carry grammar, and the rests of "don't", "we'll": they are in texts of any topic.
+bool isFunctionWord(std::string_view term) {
+  static const std::unordered_set<std::string_view> words = {
+      "about", "above", "after", "again", "against", "all", "almost", "also", "although", "always", "am", "among",
+      "an", "and", "another", "any", "are", "around", "as", "at", "be", "because", "been", "before", "being",
+      "between", "both", "but", "by", "can", "cannot", "could", "did", "didn", "do", "does", "doesn", "doing",
+      "don", "down", "during", "each", "either", "else", "even", "ever", "every", "few", "for", "from", "had",
+      "has", "hasn", "have", "haven", "having", "he", "her", "here", "hers", "him", "his", "how", "however",
+      "if", "in", "into", "is", "isn", "it", "its", "just", "ll", "many", "may", "me", "might", "more", "most",
+      "much", "must", "my", "neither", "never", "no", "nor", "not", "now", "of", "off", "often", "on", "once",
+      "only", "onto", "or", "other", "others", "our", "ours", "out", "over", "own", "per", "quite", "rather",
+      "re", "same", "several", "shall", "she", "should", "since", "so", "some", "such", "than", "that", "the",
+      "their", "theirs", "them", "then", "there", "these", "they", "this", "those", "though", "through", "thus",
+      "to", "too", "toward", "towards", "under", "until", "up", "upon", "us", "ve", "very", "was", "wasn", "we",
+      "were", "what", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "will", "with",
+      "within", "without", "won", "would", "yet", "you", "your", "yours"};
+  static constexpr std::string_view characters[] = {"的", "了", "是", "在", "和", "与", "也", "就", "都", "而",
+                                                    "及", "或", "一", "不", "这", "那", "其", "之", "以", "于",
+                                                    "为", "有", "我", "你", "他", "她", "它", "们", "个", "被"};
+  return term.size() == 1 || words.contains(term) ||
+         std::any_of(std::begin(characters), std::end(characters),
+                     [&](std::string_view c) { return term.find(c) != term.npos; });
+}
+
 double squared(const SparseVector &x) {
   double s = 0;
   for (double v : x.values)
@@ -126,7 +151,8 @@ TfIdf tfIdf(std::span<const std::string_view> texts, const TfIdfOptions &options
   double n = double(texts.size());
   std::vector<std::pair<std::string_view, Term *>> chosen;
   for (auto &[text, term] : all)
-    if (term.documents >= options.minDocuments && term.documents <= options.maxShare * n)
+    if (term.documents >= options.minDocuments && term.documents <= options.maxShare * n &&
+        (options.functionWords || !isFunctionWord(text)))
       chosen.push_back({text, &term});
   std::sort(chosen.begin(), chosen.end(), [](auto &a, auto &b) {
     return a.second->count != b.second->count ? a.second->count > b.second->count : a.first < b.first;

@@ -61,6 +61,8 @@ struct TfIdfOptions {
   size_t vocabulary = 4096; // the terms with the most occurrences; of equal ones the first
   uint32_t minDocuments = 1; // terms of fewer documents are left out
   double maxShare = 1;       // and those of more than this share of all
+  bool functionWords = true; // if not: without words that carry grammar, English and Chinese, and
+                             // words of one letter
 };
 TfIdf tfIdf(std::span<const std::string_view> texts, const TfIdfOptions &options = {});
 
@@ -82,7 +84,7 @@ Clusters kMeans(std::span<const SparseVector> rows, std::vector<std::vector<doub
 struct TopicOptions {
   size_t topics = 10;
   size_t terms = 6; // that name a topic
-  TfIdfOptions tfIdf{4096, 2, 0.5};
+  TfIdfOptions tfIdf{4096, 2, 0.5, false};
   unsigned restarts = 4; // from other first centres; the least inertia counts
   unsigned rounds = 100, threads = 1;
   uint64_t seed = 0;

@@ -365,7 +365,8 @@ bool JsonRows::walk(std::string_view row, const std::vector<FieldKind> &kinds, b
     if (key == options.text) {
       if (kind == Kind::null) {
         text = null;
-        return w.copyScalar(token, w.names);
+        std::string ignored;
+        return w.copyScalar(token, ignored);
       }
       if (kind != Kind::string) {
         w.why = "field `" + options.text + "` is " + nameOf(kind) + ", expected a string";

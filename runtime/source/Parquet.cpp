@@ -420,8 +420,8 @@ struct Rows::Impl {
                              ", as a decompression bomb does; raise the limit if the file is trusted");
       if (ownText)
         first(f.fields[f.textField]).advance();
-      for (const auto &c : columns)
-        if (c && c->rep() != 0)
+      for (size_t i = 0; i < columns.size(); ++i)
+        if (Column *c = columns[i].get(); c && f.leaves[i].maxRep && c->rep() != 0)
           c->fail("damaged: a list goes on in row " + std::to_string(row + 1) +
                   " of the file, other columns do not");
       nextRow = row + 1;

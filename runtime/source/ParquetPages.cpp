@@ -16,6 +16,17 @@ static uint64_t number(std::string_view bytes) {
   return v;
 }
 
+/// Takes a part off the front of `bytes` that begins with its length in 4 bytes; false if it is not
+/// whole.
+static bool takeSized(std::string_view &bytes, std::string_view &part) {
+  uint64_t n = bytes.size() < 4 ? 0 : number(bytes.substr(0, 4));
+  if (bytes.size() < 4 || n > bytes.size() - 4)
+    return false;
+  part = bytes.substr(4, n);
+  bytes.remove_prefix(4 + n);
+  return true;
+}
+
 /// `width` bits (64 at most) from bit `bit` on, which lie inside.
 static uint64_t bitsAt(std::string_view bytes, uint64_t bit, int width) {
   size_t from = size_t(bit / 8), shift = bit % 8;
@@ -407,11 +418,10 @@ bool Column::page(const Header &h) {
       if (encoding != 3)
         return fail("its levels have encoding " + std::to_string(encoding) +
                     ", which is not supported; expected RLE");
-      uint64_t n = bytes.size() < 4 ? ~0ull : number(bytes.substr(0, 4));
-      if (n > bytes.size() - 4)
+      std::string_view part;
+      if (!takeSized(bytes, part))
         return fail("damaged: its levels end behind it");
-      to = Hybrid(bytes.substr(4, n), width(most));
-      bytes.remove_prefix(4 + n);
+      to = Hybrid(part, width(most));
     };
     levels(leaf.maxRep, h.repEncoding, reps);
     levels(leaf.maxDef, h.defEncoding, defs);
@@ -451,10 +461,10 @@ void Column::values(int encoding, std::string_view bytes) {
     how = runs;
     if (leaf.type != Physical::boolean)
       return wrong("RLE");
-    uint64_t n = bytes.size() < 4 ? ~0ull : number(bytes.substr(0, 4));
-    if (n > bytes.size() - 4 && !bytes.empty())
+    std::string_view part;
+    if (!bytes.empty() && !takeSized(bytes, part)) // empty: a page without a value
       return fail("damaged: its values end behind it");
-    indexes = bytes.empty() ? Hybrid() : Hybrid(bytes.substr(4, n), 1);
+    indexes = Hybrid(part, 1);
     break;
   }
   case 5:
@@ -492,6 +502,11 @@ void Column::values(int encoding, std::string_view bytes) {
   }
 }
 
+uint64_t Column::fixedBits(std::string_view bytes) const {
+  uint64_t v = number(bytes);
+  return leaf.type == Physical::int32 ? uint64_t(int64_t(int32_t(v))) : v;
+}
+
 Value Column::plain() {
   Value v;
   if (leaf.type == Physical::boolean) {
@@ -503,19 +518,17 @@ Value Column::plain() {
     ++at;
     return v;
   }
-  uint64_t n = uint64_t(leaf.width);
-  if (!n) {
-    n = rest.size() < 4 ? ~0ull : number(rest.substr(0, 4));
-    rest.remove_prefix(std::min<size_t>(4, rest.size()));
-  }
-  if (n > rest.size()) {
+  size_t n = size_t(leaf.width);
+  if (n ? n > rest.size() : !takeSized(rest, v.bytes)) {
     fail("damaged: it ends inside its values");
     return v;
   }
-  v.bytes = rest.substr(0, n);
-  if (leaf.width && n <= 8)
-    v.bits = leaf.type == Physical::int32 ? uint64_t(int64_t(int32_t(number(v.bytes)))) : number(v.bytes);
-  rest.remove_prefix(n);
+  if (n) {
+    v.bytes = rest.substr(0, n);
+    rest.remove_prefix(n);
+  }
+  if (n && n <= 8)
+    v.bits = fixedBits(v.bytes);
   return v;
 }
 
@@ -531,7 +544,7 @@ Value Column::split() {
   ++at;
   v.bytes = last;
   if (leaf.width <= 8)
-    v.bits = leaf.type == Physical::int32 ? uint64_t(int64_t(int32_t(number(last)))) : number(last);
+    v.bits = fixedBits(last);
   return v;
 }
 

@@ -89,6 +89,7 @@ private:
   bool decompress(std::string_view in, char *out, size_t size);
   void dictionary(const Header &h);
   void values(int encoding, std::string_view bytes);
+  uint64_t fixedBits(std::string_view bytes) const;
   Value plain();
   Value split();
 

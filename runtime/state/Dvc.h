@@ -10,6 +10,7 @@
 #include "runtime/Status.h"
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace r1rt::dvc {
@@ -20,6 +21,7 @@ struct FileHashes {
   uint64_t size = 0;
 };
 Result<FileHashes> hashFile(const std::string &path);
+FileHashes hashText(std::string_view text);
 
 /// A file or directory that a stage reads or writes.
 struct Item {

@@ -1,4 +1,5 @@
 #include "runtime/state/Store.h"
+#include "runtime/state/Dvc.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <cerrno>
@@ -213,6 +214,11 @@ Status Store::finish(const ArtifactLease &lease, const json &result) {
   for (const fs::path &t : temps)
     fs::remove(t, ec);
   m["files"] = files;
+  m["hashes"] = json::object();
+  for (auto &[name, size] : files.items()) {
+    R1RT_ASSIGN(dvc::FileHashes h, dvc::hashFile(lease.dir() + "/" + name));
+    m["hashes"][name] = {{"md5", h.md5}, {"sha256", h.sha256}};
+  }
   m["state"] = "finished";
   return writeFileAtomic(lease.dir() + "/manifest.json", dumpJson(m));
 }

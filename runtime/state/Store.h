@@ -78,7 +78,7 @@ public:
                               const std::function<void(const std::string &)> &waiting = {},
                               bool anew = false);
   /// Declares the artifact finished: lists the files now in its directory (temporary ones are
-  /// removed) and adds `result` to the manifest.
+  /// removed) with their sizes, MD5 and SHA-256, and adds `result` to the manifest.
   Status finish(const ArtifactLease &lease, const nlohmann::json &result = {});
 
   /// SHA-256 of a file's content; read again only if its size, time or inode changed.

@@ -1,6 +1,8 @@
 #include "runtime/text/English.h"
 #include "runtime/text/Chars.h"
 #include <algorithm>
+#include <array>
+#include <bitset>
 #include <map>
 #include <re2/re2.h>
 #include <string>
@@ -36,42 +38,55 @@ bool isCased(char32_t c) {
          within(c, 0xA722, 0xA7FF) || within(c, 0xAB30, 0xAB64) || within(c, 0xFF21, 0xFF5A);
 }
 
-bool isLower(char32_t c) {
-  if (c < 0x80)
-    return within(c, 'a', 'z');
-  return isUncased(c) || (isCased(c) && u_islower(UChar32(c)));
-}
-bool isUpper(char32_t c) {
-  if (c < 0x80)
-    return within(c, 'A', 'Z');
-  return isUncased(c) || (isCased(c) && u_isupper(UChar32(c)));
-}
-bool isAlpha(char32_t c) {
-  if (c < 0x80)
-    return isLetter(c);
-  return isUncased(c) || (isCased(c) && isLetter(c));
-}
-bool isAsciiDigit(char32_t c) { return within(c, '0', '9'); }
-
 bool isOneOf(char32_t c, std::u32string_view set) { return set.find(c) != set.npos; }
 
+/// The classes of ASCII, as bits.
+enum : uint8_t { lower = 1, upper = 2, digit = 4, punct = 8, quote = 16, prefix = 32 };
+constexpr std::array<uint8_t, 128> ascii = [] {
+  std::array<uint8_t, 128> t{};
+  for (char c = 'a'; c <= 'z'; ++c) {
+    t[size_t(c)] = lower;
+    t[size_t(c - 32)] = upper;
+  }
+  for (char c = '0'; c <= '9'; ++c)
+    t[size_t(c)] = digit;
+  for (char c : std::string_view(",:;!?()[]{}<>_#*&"))
+    t[size_t(c)] |= punct;
+  for (char c : std::string_view("'\"`,"))
+    t[size_t(c)] |= quote;
+  for (char c : std::string_view("%=$"))
+    t[size_t(c)] |= prefix;
+  return t;
+}();
+
+bool isLower(char32_t c) {
+  return c < 0x80 ? ascii[c] & lower : isUncased(c) || (isCased(c) && u_islower(UChar32(c)));
+}
+bool isUpper(char32_t c) {
+  return c < 0x80 ? ascii[c] & upper : isUncased(c) || (isCased(c) && u_isupper(UChar32(c)));
+}
+bool isAlpha(char32_t c) {
+  return c < 0x80 ? ascii[c] & (lower | upper) : isUncased(c) || (isCased(c) && isLetter(c));
+}
+bool isAsciiDigit(char32_t c) { return within(c, '0', '9'); }
 bool isPunct(char32_t c) {
-  return c < 0x80 ? isOneOf(c, U",:;!?()[]{}<>_#*&")
-                  : isOneOf(c, U"…¿؟¡。？！，、；：～·।،۔؛٪");
+  return c < 0x80 ? ascii[c] & punct : isOneOf(c, U"…¿؟¡。？！，、；：～·।،۔؛٪");
 }
 bool isQuote(char32_t c) {
-  return c < 0x80 ? isOneOf(c, U"'\"`,")
-                  : isOneOf(c, U"”“‘´’‚„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧");
+  return c < 0x80 ? ascii[c] & quote : isOneOf(c, U"”“‘´’‚„»«「」『』（）〔〕【】《》〈〉〈〉⟦⟧");
 }
 bool isCurrency(char32_t c) {
-  if (c < 0x80)
-    return c == '$';
-  return isOneOf(c, U"£€¥฿﷼") || within(c, 0x20A0, 0x20BF);
+  return c < 0x80 ? c == '$' : isOneOf(c, U"£€¥฿﷼") || within(c, 0x20A0, 0x20BF);
 }
 bool isIcon(char32_t c) { return c >= 0xA6 && u_charType(UChar32(c)) == U_OTHER_SYMBOL; }
 
 /// A code point of one character that may stand before and behind any word.
-bool isAffix(char32_t c) { return isPunct(c) || isQuote(c) || isIcon(c) || c == U'—' || c == U'–'; }
+bool isAffix(char32_t c) {
+  return c < 0x80 ? ascii[c] & (punct | quote)
+                  : isPunct(c) || isQuote(c) || isIcon(c) || c == U'—' || c == U'–';
+}
+/// One that may only stand before it.
+bool isPrefix(char32_t c) { return c < 0x80 ? ascii[c] & prefix : c == U'§' || isCurrency(c); }
 
 /// What may stand after a number without a space.
 constexpr std::u32string_view units[] = {
@@ -88,23 +103,30 @@ constexpr std::u32string_view units[] = {
 
 //===-- Exceptions -----------------------------------------------------------------------------------===//
 
-/// Short pieces -> the lengths of words in bytes. Most look-ups are in vain, and end at the first byte.
+/// Short pieces -> the lengths of words in bytes. Most look-ups are in vain: a filter ends them.
 class PieceIndex {
 public:
   void add(const std::string &piece, const std::vector<uint32_t> &lengths) {
-    lengthsOf[static_cast<unsigned char>(piece[0])] |= uint32_t(1) << piece.size();
+    filter.set(sketch(piece));
     map[XXH3_64bits(piece.data(), piece.size())] = {piece, lengths};
   }
   const std::vector<uint32_t> *find(std::string_view piece) const {
-    if (piece.size() >= 32 ||
-        !(lengthsOf[static_cast<unsigned char>(piece[0])] >> piece.size() & 1))
+    if (!filter[sketch(piece)])
       return nullptr;
     auto it = map.find(XXH3_64bits(piece.data(), piece.size()));
     return it == map.end() || it->second.first != piece ? nullptr : &it->second.second;
   }
 
 private:
-  uint32_t lengthsOf[256] = {}; // bit n: there is a piece of n bytes that begins so
+  static constexpr unsigned bits = 15;
+  /// Of the first byte, the middle one, the last one and the length.
+  static size_t sketch(std::string_view piece) {
+    const size_t n = piece.size();
+    auto byte = [&](size_t i) { return uint32_t(static_cast<unsigned char>(piece[i])); };
+    uint32_t key = byte(0) | byte(n / 2) << 8 | byte(n - 1) << 16 | uint32_t(n) << 24;
+    return (key * 0x9E3779B1u) >> (32 - bits);
+  }
+  std::bitset<1 << bits> filter;
   std::unordered_map<uint64_t, std::pair<std::string, std::vector<uint32_t>>> map;
 };
 
@@ -377,7 +399,7 @@ struct EnglishPieces::Impl {
     }
     if (c == '+')
       return b + 1 < e && isAsciiDigit(chars[b + 1]) ? 0 : 1;
-    if (c == U'§' || c == '%' || c == '=' || isAffix(c) || isCurrency(c))
+    if (isAffix(c) || isPrefix(c))
       return 1;
     if (c == 'U' && e - b >= 3 && chars[b + 1] == 'S' && chars[b + 2] == '$')
       return 3;
@@ -432,7 +454,7 @@ struct EnglishPieces::Impl {
   size_t infixAt(size_t b, size_t at, size_t e) const {
     char32_t c = chars[at], before = at > b ? chars[at - 1] : U' ',
              after = at + 1 < e ? chars[at + 1] : U' ';
-    if (c < 0x80 && (isLetter(c) || isAsciiDigit(c)))
+    if (c < 0x80 && ascii[c] & (lower | upper | digit))
       return 0;
     if (c == '.') {
       size_t run = at;
@@ -589,7 +611,8 @@ struct EnglishPieces::Impl {
   /// Most pieces: ASCII letters, perhaps with one mark behind them. False, and no result, for others.
   bool cutPlain(std::string_view text) {
     size_t letters = 0;
-    while (letters < text.size() && isLetter(static_cast<unsigned char>(text[letters])) && text[letters] > 0)
+    auto isAsciiLetter = [](char c) { return c > 0 && ascii[size_t(c)] & (lower | upper); };
+    while (letters < text.size() && isAsciiLetter(text[letters]))
       ++letters;
     if (letters == 0 || letters + 1 < text.size() || exceptions.find(text))
       return false;

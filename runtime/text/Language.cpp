@@ -7,13 +7,36 @@
 
 namespace r1rt::text {
 
+namespace {
+
+// Longer texts are judged by parts of them, evenly spread: an article has one language.
+constexpr size_t samples = 4, sampleBytes = 2048;
+
+/// Part i, from the beginning of a character to the end of one.
+std::string sampleAt(std::string_view text, size_t i) {
+  size_t begin = (text.size() - sampleBytes) / (samples - 1) * i, end = begin + sampleBytes;
+  auto inside = [&](size_t at) { return at < text.size() && (text[at] & 0xC0) == 0x80; };
+  while (inside(begin))
+    ++begin;
+  while (inside(end))
+    ++end;
+  return std::string(text.substr(begin, end - begin));
+}
+
+} // namespace
+
 std::vector<Language> detectLanguages(std::string_view text) {
   if (text.empty())
     return {{"un", 0}};
+  std::string sample;
+  if (text.size() > samples * sampleBytes) {
+    for (size_t i = 0; i < samples; ++i)
+      sample += sampleAt(text, i) + "\n";
+    text = sample;
+  }
   CLD2::Language languages[3];
   int percents[3], bytes;
   bool reliable;
-  text = text.substr(0, INT32_MAX / 2);
   CLD2::DetectLanguageSummary(text.data(), int(text.size()), /*is_plain_text=*/true, languages, percents,
                               &bytes, &reliable);
   std::vector<Language> out;

@@ -13,7 +13,8 @@ struct Language {
 };
 
 /// The languages of a UTF-8 text, the largest share first, at most three; one of the code "un" where
-/// nothing is reliable. By CLD2 (n-grams of letters, words); of Han without kana it says Chinese.
+/// no language is found. By CLD2 (n-grams of letters, words). Of texts above 8 KiB four parts of 2 KiB
+/// are judged, evenly spread.
 std::vector<Language> detectLanguages(std::string_view text);
 
 /// Whether `code` is one that detectLanguages can give.

@@ -3,7 +3,6 @@
 #include "runtime/text/WordFinder.h"
 #include <algorithm>
 #include <cmath>
-#include <unordered_set>
 #include <xxhash.h>
 #include <zstd.h>
 
@@ -13,9 +12,34 @@ namespace {
 
 uint64_t hashOf(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
 
+/// Hashes, once filled.
+class HashSet {
+public:
+  void assign(const std::vector<uint64_t> &hashes) {
+    size_t size = 64;
+    while (size < hashes.size() * 2)
+      size *= 2;
+    slots.assign(size, 0);
+    for (uint64_t h : hashes)
+      if (!has(h))
+        slots[place(h)] = h;
+  }
+  bool has(uint64_t h) const { return slots[place(h)] == h; }
+
+private:
+  /// Of the hash, or free. 0 is nobody's hash but with the chance 2^-64.
+  size_t place(uint64_t h) const {
+    size_t i = h & (slots.size() - 1);
+    while (slots[i] && slots[i] != h)
+      i = (i + 1) & (slots.size() - 1);
+    return i;
+  }
+  std::vector<uint64_t> slots = std::vector<uint64_t>(64, 0);
+};
+
 class Noise : public Rule {
 public:
-  std::unordered_set<uint64_t> lexicon; // hashes of words in lower case
+  HashSet lexicon; // hashes of words in lower case
   std::optional<double> maxUnknown, maxDigits, maxRepeated, maxCompression;
 
   Finding apply(std::string &text, Scratch::Impl &s) const override {
@@ -66,9 +90,12 @@ private:
       bool digit = false, lettersOnly = true, hanKana = false;
       for (size_t at = 0; at < word.size();) {
         char32_t ch = nextChar(word, at);
+        if (isLetter(ch)) {
+          hanKana |= isHanKana(ch);
+          continue;
+        }
         digit |= isDigit(ch);
-        hanKana |= isHanKana(ch);
-        lettersOnly &= isLetter(ch) || (ch >= 0x80 && (U_GET_GC_MASK(UChar32(ch)) & U_GC_M_MASK));
+        lettersOnly &= ch >= 0x80 && (U_GET_GC_MASK(UChar32(ch)) & U_GC_M_MASK);
       }
       if (hanKana)
         continue; // a character is no word to look up
@@ -77,10 +104,10 @@ private:
       if (!maxUnknown || !lettersOnly || words[i].chars < 2 || isContraction(words, i, text))
         continue;
       ++c.judged;
-      if (lexicon.count(words[i].hash))
+      if (lexicon.has(words[i].hash))
         continue;
       low = lowerCase(word);
-      c.unknown += !lexicon.count(hashOf(low));
+      c.unknown += low == word || !lexicon.has(hashOf(low));
     }
     return c;
   }
@@ -95,21 +122,17 @@ private:
 
   /// The share of characters, white space aside, in runs of more than three equal ones.
   static double repeatedChars(std::string_view text) {
-    uint64_t all = 0, repeated = 0, run = 0;
-    char32_t last = 0;
-    auto close = [&] { repeated += run > 3 ? run : 0; };
+    uint64_t all = 0, repeated = 0;
     for (size_t at = 0; at < text.size();) {
       char32_t c = nextChar(text, at);
-      if (c == last) {
+      if (isSpace(c))
+        continue;
+      uint64_t run = 1;
+      for (size_t next = at; next < text.size() && nextChar(text, next) == c; at = next)
         ++run;
-      } else {
-        close();
-        run = isSpace(c) ? 0 : 1;
-        last = isSpace(c) ? 0 : c;
-      }
-      all += !isSpace(c);
+      all += run;
+      repeated += run > 3 ? run : 0;
     }
-    close();
     return all ? double(repeated) / double(all) : 0;
   }
 };
@@ -127,9 +150,12 @@ RulePtr makeNoise(Params &p) {
     p.fail("max_unknown", "needs a lexicon to know words by: give `lexicon` a file with a word in each line");
   if (!r->maxUnknown && lexicon)
     p.fail("lexicon", "is \"" + *lexicon + "\", but `max_unknown` is none, so it would not be used");
-  if (lexicon && !p.failed())
+  if (lexicon && !p.failed()) {
+    std::vector<uint64_t> hashes;
     for (const std::string &word : p.linesOf("lexicon", *lexicon))
-      r->lexicon.insert(hashOf(lowerCase(word)));
+      hashes.push_back(hashOf(lowerCase(word)));
+    r->lexicon.assign(hashes);
+  }
   return r;
 }
 

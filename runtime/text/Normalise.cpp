@@ -1,6 +1,7 @@
 #include "runtime/text/Chars.h"
 #include "runtime/text/Rule.h"
 #include <algorithm>
+#include <array>
 #include <unicode/bytestream.h>
 #include <unicode/normalizer2.h>
 
@@ -18,35 +19,47 @@ bool isControl(char32_t c) {
          (c >= 0x2066 && c <= 0x206F) || c == 0xFEFF || (c >= 0xFFF9 && c <= 0xFFFB);
 }
 
-/// Appends a text with its white space collapsed, piece by piece.
+/// Bytes that stay as they are wherever they stand: ASCII that is visible, and those of characters beyond
+/// ASCII that are neither white space nor a control.
+constexpr std::array<bool, 256> isPlain = [] {
+  std::array<bool, 256> t{};
+  for (size_t c = 0x21; c < 256; ++c)
+    t[c] = c != 0x7F && c != 0xC2 && c != 0xE1 && c != 0xE2 && c != 0xE3 && c != 0xEF;
+  return t;
+}();
+
+/// Writes a text with its white space collapsed.
 class Collapser {
 public:
   explicit Collapser(std::string &out) : out(out) {}
 
-  void add(char32_t c, std::string_view bytes) {
-    if (c == '\r' || c == '\n' || c == 0x0B || c == 0x0C || c == 0x85 || c == 0x2028) {
+  void space(char32_t c) {
+    if (c == '\r' || c == '\n' || c == 0x0B || c == 0x0C || c == 0x85 || c == 0x2028)
       feeds += !(c == '\n' && last == '\r');
-    } else if (c == 0x2029) {
+    else if (c == 0x2029)
       feeds += 2;
-    } else if (isSpace(c)) {
-      space = true;
-    } else {
+    else
+      spaces = true;
+    last = c;
+  }
+  void add(std::string_view visible) {
+    if (feeds | spaces) {
       if (!out.empty() && feeds)
         out.append(std::min<size_t>(feeds, 2), '\n');
-      else if (!out.empty() && space)
+      else if (!out.empty())
         out += ' ';
       feeds = 0;
-      space = false;
-      out += bytes;
+      spaces = false;
+      last = 0;
     }
-    last = c;
+    out += visible;
   }
 
 private:
   std::string &out;
   size_t feeds = 0;
-  bool space = false;
-  char32_t last = 0;
+  bool spaces = false;
+  char32_t last = 0; // of the white space
 };
 
 class Normalise : public Rule {
@@ -67,15 +80,12 @@ public:
       text.swap(s.buffer);
     if (!composed && !cleaned)
       return {};
-    Evidence evidence = {{"unicode", composed}, {"white_space", cleaned && !(removed && onlyControls())}};
-    evidence["controls"] = removed;
+    Evidence evidence = {{"unicode", composed}, {"controls", removed}};
     evidence["bytes"] = {before, text.size()};
     return {Verdict::changed, "normalised", std::move(evidence)};
   }
 
 private:
-  bool onlyControls() const { return !whitespace; }
-
   /// Whether the text was not yet in the form.
   bool compose(std::string &text, std::string &buffer) const {
     if (std::all_of(text.begin(), text.end(), [](char c) { return static_cast<signed char>(c) >= 0; }))
@@ -99,11 +109,19 @@ private:
     Collapser collapser(out);
     for (size_t at = 0; at < text.size();) {
       size_t from = at;
+      while (at < text.size() && isPlain[static_cast<unsigned char>(text[at])])
+        ++at;
+      if (at > from) {
+        whitespace ? collapser.add(text.substr(from, at - from)) : void(out += text.substr(from, at - from));
+        continue;
+      }
       char32_t c = nextChar(text, at);
       if (controls && isControl(c))
         ++removed;
+      else if (whitespace && isSpace(c))
+        collapser.space(c);
       else if (whitespace)
-        collapser.add(c, text.substr(from, at - from));
+        collapser.add(text.substr(from, at - from));
       else
         out += text.substr(from, at - from);
     }

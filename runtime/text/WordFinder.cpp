@@ -16,6 +16,14 @@ constexpr std::array<unsigned char, 128> asciiLower = [] {
   return t;
 }();
 
+/// Letters and digits of ASCII.
+constexpr std::array<bool, 256> isAsciiPart = [] {
+  std::array<bool, 256> t{};
+  for (size_t c = 0; c < 128; ++c)
+    t[c] = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  return t;
+}();
+
 } // namespace
 
 std::string lowerCase(std::string_view text) {
@@ -116,6 +124,54 @@ WordFinder::WordFinder(const std::vector<std::string> &words, WordFinderOptions 
     }
 }
 
+uint32_t WordFinder::childByChar(uint32_t node, std::string_view text, size_t &at) const {
+  unsigned char byte = static_cast<unsigned char>(text[at]);
+  if (byte < 0x80) {
+    ++at;
+    return child(node, opts.ignoreCase ? asciiLower[byte] : byte);
+  }
+  size_t from = at;
+  char32_t c = nextChar(text, at);
+  char32_t low = folded(c);
+  if (low == c) {
+    for (; from < at && node; ++from)
+      node = child(node, static_cast<unsigned char>(text[from]));
+    return node;
+  }
+  std::string bytes;
+  appendChar(bytes, low);
+  for (size_t i = 0; i < bytes.size() && node; ++i)
+    node = child(node, static_cast<unsigned char>(bytes[i]));
+  return node;
+}
+
+char32_t WordFinder::folded(char32_t c) const {
+  return opts.ignoreCase && !isHanKana(c) ? static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)))
+                                          : c;
+}
+
+void WordFinder::findWhole(std::string_view text, std::vector<Found> &found) const {
+  for (size_t begin = 0; begin < text.size();) {
+    size_t at = begin, end = begin;
+    uint32_t word = 0;
+    for (uint32_t node = root; at < text.size() && (node = childByChar(node, text, at));)
+      if (nodes[node].word && isWholeWord(text, begin, at)) {
+        word = nodes[node].word;
+        end = at;
+      }
+    if (word) {
+      found.push_back({begin, end, word - 1});
+      begin = end;
+      continue;
+    }
+    // No word begins inside of another one.
+    bool inside = isAsciiPart[static_cast<unsigned char>(text[begin])];
+    nextChar(text, begin);
+    while (inside && begin < text.size() && isAsciiPart[static_cast<unsigned char>(text[begin])])
+      ++begin;
+  }
+}
+
 void WordFinder::collect(std::string_view text, size_t end, uint32_t node,
                          std::vector<Found> &found) const {
   if (!nodes[node].word)
@@ -125,15 +181,11 @@ void WordFinder::collect(std::string_view text, size_t end, uint32_t node,
     size_t begin = end; // lower case may have another length in bytes, but as many characters
     for (uint32_t i = 0; i < charsOf[word] && begin > 0; ++i)
       previousChar(text, begin);
-    if (!opts.wholeWords || isWholeWord(text, begin, end))
-      found.push_back({begin, end, word});
+    found.push_back({begin, end, word});
   }
 }
 
-void WordFinder::find(std::string_view text, std::vector<Found> &found) const {
-  found.clear();
-  if (charsOf.empty())
-    return;
+void WordFinder::findAnywhere(std::string_view text, std::vector<Found> &found) const {
   uint32_t node = root;
   for (size_t at = 0; at < text.size();) {
     unsigned char byte = static_cast<unsigned char>(text[at]);
@@ -142,19 +194,12 @@ void WordFinder::find(std::string_view text, std::vector<Found> &found) const {
       node = step(node, opts.ignoreCase ? asciiLower[byte] : byte);
     } else {
       size_t from = at;
-      char32_t c = nextChar(text, at);
-      char32_t low = opts.ignoreCase && !isHanKana(c)
-                         ? static_cast<char32_t>(u_tolower(static_cast<UChar32>(c)))
-                         : c;
-      if (low == c) {
-        for (; from < at; ++from)
-          node = step(node, static_cast<unsigned char>(text[from]));
-      } else {
-        std::string lowered;
-        appendChar(lowered, low);
-        for (char b : lowered)
-          node = step(node, static_cast<unsigned char>(b));
-      }
+      char32_t c = nextChar(text, at), low = folded(c);
+      std::string bytes;
+      if (low != c)
+        appendChar(bytes, low);
+      for (char b : low == c ? text.substr(from, at - from) : std::string_view(bytes))
+        node = step(node, static_cast<unsigned char>(b));
     }
     if (nodes[node].word | nodes[node].next)
       collect(text, at, node, found);
@@ -169,6 +214,12 @@ void WordFinder::find(std::string_view text, std::vector<Found> &found) const {
       found[kept++] = f;
     }
   found.resize(kept);
+}
+
+void WordFinder::find(std::string_view text, std::vector<Found> &found) const {
+  found.clear();
+  if (!charsOf.empty())
+    opts.wholeWords ? findWhole(text, found) : findAnywhere(text, found);
 }
 
 } // namespace r1rt::text

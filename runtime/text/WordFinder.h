@@ -1,7 +1,8 @@
 //===- WordFinder.h - many words in a text at once -------------------------===//
 //
-// The automaton of Aho and Corasick (1975) over bytes, its trie in a double array (Aoe 1989). The time
-// for a text does not depend on the number of words.
+// A trie over bytes in a double array (Aoe 1989). Whole words are sought from each beginning of a word, others
+// by the automaton of Aho and Corasick (1975). The time for a text does not depend on the number of
+// words.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_TEXT_WORDFINDER_H
@@ -40,10 +41,13 @@ private:
     uint32_t next = 0;            // the longest suffix that is a word; 0: none
     uint32_t word = 0;            // 1 + place in the list; 0: none
   };
+  char32_t folded(char32_t c) const;
   uint32_t child(uint32_t node, unsigned char byte) const {
     uint32_t at = nodes[node].base + byte;
     return nodes[at].check == node && at ? at : 0;
   }
+  /// Down the trie by the code point text[at], which moves behind it; 0: there is no such child.
+  uint32_t childByChar(uint32_t node, std::string_view text, size_t &at) const;
   uint32_t step(uint32_t node, unsigned char byte) const {
     while (true) {
       if (uint32_t next = child(node, byte))
@@ -53,6 +57,8 @@ private:
       node = nodes[node].fail;
     }
   }
+  void findWhole(std::string_view text, std::vector<Found> &found) const;
+  void findAnywhere(std::string_view text, std::vector<Found> &found) const;
   void collect(std::string_view text, size_t end, uint32_t node, std::vector<Found> &found) const;
 
   static constexpr uint32_t root = 1;

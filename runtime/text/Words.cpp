@@ -3,6 +3,7 @@
 #include "runtime/text/English.h"
 #include "runtime/text/Utf8.h"
 #include <array>
+#include <bit>
 #include <cstring>
 #define XXH_INLINE_ALL // short words: a call would cost as much as the hash
 #include <xxhash.h>
@@ -11,16 +12,32 @@ namespace r1rt::text {
 
 namespace {
 
-enum Byte : uint8_t { part = 0, space = 1, lead = 2 }; // lead: of white space, Han or kana, perhaps
-
-constexpr std::array<uint8_t, 256> byteClass = [] {
-  std::array<uint8_t, 256> t{};
-  for (int c : {9, 10, 11, 12, 13, 28, 29, 30, 31, 32})
-    t[size_t(c)] = space;
+/// The first byte of white space, Han or kana beyond ASCII, perhaps.
+constexpr std::array<bool, 256> isLead = [] {
+  std::array<bool, 256> t{};
   for (int c : {0xC2, 0xE1, 0xE2, 0xE3, 0xE4, 0xE5, 0xE6, 0xE7, 0xE8, 0xE9, 0xEF, 0xF0})
-    t[size_t(c)] = lead;
+    t[size_t(c)] = true;
   return t;
 }();
+
+/// The place of the first byte from `at` on that is not an ASCII character above the space, eight bytes at a
+/// time; text.size() if there is none.
+size_t nextSpecial(std::string_view text, size_t at) {
+  constexpr uint64_t high = 0x8080808080808080u, beyondSpace = 0x2121212121212121u;
+  for (; at + 8 <= text.size(); at += 8) {
+    uint64_t bytes;
+    std::memcpy(&bytes, text.data() + at, 8);
+    if constexpr (std::endian::native == std::endian::big)
+      bytes = __builtin_bswap64(bytes);
+    // The high bit of a byte stays if it was 0x21 or more.
+    uint64_t special = (~((bytes | high) - beyondSpace) | bytes) & high;
+    if (special)
+      return at + size_t(std::countr_zero(special)) / 8;
+  }
+  while (at < text.size() && text[at] > ' ')
+    ++at;
+  return at;
+}
 
 uint32_t flagsOf(std::string_view word) {
   uint32_t flags = Word::symbol | Word::punctuation;
@@ -48,17 +65,17 @@ uint32_t flagsOf(std::string_view word) {
 
 struct WordSplitter::Impl {
   /// What became of a piece: a slot is found by the piece's hash and overwritten by the next one that
-  /// falls into it. Short pieces of few words only.
+  /// falls into it. Hashes are taken for the pieces: two of the same hash and length have the
+  /// chance 2^-64. Short pieces of few words only.
   struct Known {
-    static constexpr size_t mostBytes = 24, mostWords = 3;
+    static constexpr size_t mostBytes = 255, mostWords = 4;
     uint64_t hash = 0;
-    char piece[mostBytes];
     uint8_t bytes = 0, words = 0;
     struct Part {
       uint8_t bytes, chars, flags;
     } parts[mostWords];
   };
-  static constexpr size_t slots = 1 << 14;
+  static constexpr size_t slots = 1 << 15;
 
   std::vector<Known> known = std::vector<Known>(slots);
   EnglishPieces english;
@@ -78,7 +95,7 @@ struct WordSplitter::Impl {
     std::string_view piece = text.substr(begin, end - begin);
     uint64_t hash = XXH3_64bits(piece.data(), piece.size());
     Known &k = known[hash % slots];
-    if (k.hash == hash && k.bytes == piece.size() && !std::memcmp(k.piece, piece.data(), k.bytes)) {
+    if (k.hash == hash && k.bytes == piece.size()) {
       if (k.words == 1) {
         push(out, begin, piece, hash, k.parts[0].chars, k.parts[0].flags);
         return;
@@ -97,7 +114,6 @@ struct WordSplitter::Impl {
       k.hash = hash;
       k.bytes = uint8_t(piece.size());
       k.words = uint8_t(lengths.size());
-      std::memcpy(k.piece, piece.data(), piece.size());
     }
     for (size_t i = 0; i < lengths.size(); ++i) {
       std::string_view word = text.substr(begin, lengths[i]);
@@ -124,13 +140,13 @@ void WordSplitter::split(std::string_view text, Words &out) {
     if (begin < end)
       impl->addPiece(text, begin, end, out);
   };
-  for (size_t i = 0; i < size;) {
-    uint8_t kind = byteClass[static_cast<unsigned char>(text[i])];
-    if (kind == part) {
+  for (size_t i = 0; (i = nextSpecial(text, i)) < size;) {
+    unsigned char byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x80 ? !isSpace(byte) : !isLead[byte]) {
       ++i;
       continue;
     }
-    if (kind == space) {
+    if (byte < 0x80) {
       close(i);
       begin = ++i;
       continue;

@@ -120,9 +120,11 @@ TEST_F(Rows, LabelsByNumberAndByName) {
   EXPECT_EQ((*p)->truncated, 1u);
   EXPECT_EQ((*p)->shape().dump(),
             R"({"cut_tokens":2,"padding":0.125,"rows":2,"tokens":7,"truncated":1})");
+  ctx.packed.clear();
   auto digits = openPacked(label("{\"text\":\"ab\",\"label\":\"1\"}\n", 2), ctx); // as tables have them
   ASSERT_TRUE(digits) << digits.status().message();
   EXPECT_EQ((*digits)->labels, (I{1}));
+  ctx.packed.clear();
   auto q = openPacked(label("{\"text\":\"ab\",\"label\":\"ham\"}\n{\"text\":\"c\",\"label\":\"spam\"}\n",
                             {"spam", "ham"}), ctx);
   ASSERT_TRUE(q) << q.status().message();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <unistd.h>
+#include <zstd.h>
 
 using namespace r1rt;
 using namespace r1rt::source;
@@ -197,9 +198,11 @@ TEST_F(RecordsTest, BlocksDoNotShow) {
           EXPECT_FALSE(whole.error.empty());
           continue;
         }
-        RecordParser parser(options);
+        // Two parsers take turns, as on two threads.
+        RecordParser parser(options), second(options);
         All before, after, again;
         Block block;
+        size_t turn = 0;
         for (uint64_t stop = draw() % (parts.blocks + 1); stop > 0; --stop) {
           ASSERT_TRUE(*(*reader)->next(block));
           take(parser, block, before);
@@ -209,10 +212,10 @@ TEST_F(RecordsTest, BlocksDoNotShow) {
         Block at = block;
         again = after = before;
         while (*(*reader)->next(block))
-          take(parser, block, again);
+          take(turn++ % 2 ? parser : second, block, again);
         ASSERT_TRUE((*other)->seek(at));
         while (*(*other)->next(block))
-          take(parser, block, after);
+          take(turn++ % 3 ? parser : second, block, after);
         EXPECT_EQ(after.rows, whole.rows) << size;
         EXPECT_EQ(after.bad, whole.bad) << size;
         EXPECT_EQ(again.rows, whole.rows) << size;
@@ -324,6 +327,36 @@ TEST_F(RecordsTest, CutFiles) {
     }
     if (o.format == Format::jsonl)
       EXPECT_GT(most, 5u);
+  }
+}
+
+// The same for long streams and every format: nothing but whole records is delivered.
+TEST_F(RecordsTest, CutStreams) {
+  std::mt19937 draw(11);
+  std::string text = "n,text\n";
+  while (text.size() < 700000) {
+    text += std::to_string(draw()) + (draw() % 3 ? ",\"" : ",\"x\n\n\"\"");
+    for (int i = int(draw() % 60); i > 0; --i)
+      text += std::to_string(draw()) + (draw() % 9 ? " " : "\n");
+    text += "\"\n";
+  }
+  std::string packed(ZSTD_compressBound(text.size()), 0);
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
+  for (Format format : {Format::lines, Format::paragraphs, Format::csv, Format::file}) {
+    SourceOptions o;
+    o.format = format;
+    o.blockBytes = 10000;
+    All whole = of(packed, o);
+    EXPECT_EQ(whole.rows, of(text, o).rows);
+    EXPECT_EQ(whole.error, "");
+    for (size_t tenth = 1; tenth < 10; ++tenth) {
+      All part = of(packed.substr(0, packed.size() * tenth / 10), o);
+      EXPECT_NE(part.error.find("cut short"), std::string::npos) << part.error;
+      ASSERT_LE(part.rows.size(), whole.rows.size());
+      EXPECT_TRUE(std::equal(part.rows.begin(), part.rows.end(), whole.rows.begin()));
+      EXPECT_TRUE(part.bad.empty());
+      EXPECT_GE(double(part.rows.size()), double(whole.rows.size() - 1) * (double(tenth) / 10 - .3));
+    }
   }
 }
 

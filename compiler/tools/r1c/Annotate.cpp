@@ -7,6 +7,7 @@
 #include "runtime/annotate/Agreement.h"
 #include "runtime/annotate/Ask.h"
 #include "runtime/corpus/Artifact.h"
+#include "runtime/metrics/Classification.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <filesystem>
@@ -25,6 +26,8 @@ namespace an = r1rt::annotate;
 namespace r1::tool {
 
 namespace {
+
+constexpr char rowsName[] = "rows"; // a folder that is gone once the questions are written
 
 /// What a stage asks, and what has been answered.
 struct Asking {
@@ -45,17 +48,35 @@ struct Asking {
     return a;
   }
   bool isComplete() const { return answers.answered(people) == questions.size(); }
-  /// "12 of 500 questions answered by 2 people (agreement: keep 0.71)"
+  /// "12 of 500 questions answered by 2 people (Cohen's kappa: keep 0.71)"
   std::string text() const {
     const size_t who = answers.people().size();
     std::string out = std::to_string(answers.answered(people)) + " of " + std::to_string(questions.size()) +
-                      " questions answered";
-    if (people > 1)
-      out += " by " + std::to_string(people) + " people each";
-    if (who)
-      out += ", by " + std::to_string(who) + (who == 1 ? " person" : " people") + " in all";
+                      " questions ";
+    out += people > 1 ? "have " + std::to_string(people) + " answers; asked so far: " : "answered by ";
+    out += std::to_string(who) + (who == 1 ? " person" : " people");
     const auto agree = an::agreement(form, answers, questions.size());
     return agree.empty() ? out : out + " (Cohen's kappa: " + an::agreementText(agree) + ")";
+  }
+  /// For each choice how many rows have it, with the 95 % interval of its share; one line for each field.
+  std::string shares() const {
+    std::string out;
+    for (const an::Field &f : form.fields()) {
+      std::vector<uint64_t> count(f.values());
+      for (size_t q = 0; q < questions.size(); ++q)
+        ++count[f.indexOf(form.decide(answers.of(q))[f.name])];
+      std::string line = f.name + ":";
+      for (size_t v = 0; v < count.size(); ++v) {
+        const r1rt::Interval i = r1rt::wilson(count[v], questions.size());
+        char numbers[96];
+        std::snprintf(numbers, sizeof numbers, " %llu = %.1f %% (%.1f … %.1f)", (unsigned long long)count[v],
+                      100 * double(count[v]) / double(questions.size()), 100 * i.low, 100 * i.high);
+        const json value = f.valueAt(v);
+        line += (v ? ",  " : "  ") + (value.is_string() ? value.get<std::string>() : value.dump()) + numbers;
+      }
+      out += line + "\n";
+    }
+    return out;
   }
 };
 
@@ -74,7 +95,7 @@ Result<std::vector<json>> rowsOf(const std::string &dir) {
 
 /// Makes dir/questions.jsonl from the rows of the stage's data.
 Status writeQuestions(const json &spec, const std::string &dir, r1rt::StageContext &ctx) {
-  const std::string rowsDir = dir + "/rows";
+  const std::string rowsDir = dir + "/" + rowsName;
   R1RT_TRY(r1rt::makeDirs(rowsDir));
   R1RT_TRY(r1rt::runCorpus({spec, rowsDir}, ctx).status());
   R1RT_ASSIGN(std::vector<json> rows, rowsOf(rowsDir));
@@ -89,10 +110,14 @@ Status writeQuestions(const json &spec, const std::string &dir, r1rt::StageConte
                              ExitClass::program);
     questions.push_back({row.value("_id", ""), row.value("text", "")});
   }
-  R1RT_TRY(an::writeQuestions(dir + "/questions.jsonl", questions));
-  std::error_code ec;
-  fs::remove_all(rowsDir, ec);
-  return Status::ok();
+  return an::writeQuestions(dir + "/questions.jsonl", questions);
+}
+
+std::string sameOptions(const Options &o) {
+  std::string out;
+  for (const std::string &set : o.sets)
+    out += " --set '" + set + "'";
+  return o.store == Options().store ? out : out + " --store " + o.store;
 }
 
 std::string userName() {
@@ -101,6 +126,10 @@ std::string userName() {
 }
 
 } // namespace
+
+std::string annotateLine(const Options &o, const std::string &stage) {
+  return "r1c annotate " + splitFileAndName(o.file).file + ":" + stage + sameOptions(o);
+}
 
 Result<json> Runner::annotate(const PlannedStage &p, const std::string &dir) {
   const Stage &s = *p.stage;
@@ -111,6 +140,8 @@ Result<json> Runner::annotate(const PlannedStage &p, const std::string &dir) {
   spec["stage"] = s.name;
   if (!fs::exists(dir + "/questions.jsonl"))
     R1RT_TRY(writeQuestions(spec, dir, ctx));
+  std::error_code ec;
+  fs::remove_all(dir + "/" + rowsName, ec);
   R1RT_ASSIGN(Asking a, Asking::open(spec, dir, store.root()));
   if (!a.isComplete())
     return Status::error(a.text(), ExitClass::waiting);
@@ -188,10 +219,7 @@ int annotateCommand(const Options &o) {
   const std::string who = o.who.empty() ? userName() : o.who;
   if (who.size() > 64 || std::any_of(who.begin(), who.end(), [](unsigned char c) { return c < 32 || c == 127; }))
     return fail("--as takes a name of at most 64 bytes without control characters", ExitClass::commandLine);
-  std::string sets;
-  for (const std::string &set : o.sets)
-    sets += " --set '" + set + "'";
-  const std::string run = "r1c run " + file + sets;
+  const std::string run = "r1c run " + file + sameOptions(o);
   const std::string dir = (*store)->dir(stage->fingerprint);
   if (!fs::exists(dir + "/questions.jsonl"))
     return fail("the questions of `" + stage->stage->name + "` are not there yet; make them:  " + run +
@@ -213,9 +241,10 @@ int annotateCommand(const Options &o) {
     return session.fail("annotate", asked.status());
   out << "\n" << stage->stage->name << ": " << a->text() << "\n";
   if (a->isComplete())
-    out << "all are answered; go on:  " << run << "\n";
+    out << a->shares() << "go on:  " << run << "\n";
   else if (!asked->left)
-    out << "nothing is left for " << who << "; somebody else:  r1c annotate " << o.file << sets << " --as NAME\n";
+    out << "nothing is left for " << who << "; somebody else:  "
+        << annotateLine(o, stage->stage->name) << " --as NAME\n";
   out.flush();
   if (o.json)
     printEvent("annotated", {{"stage", stage->stage->name},

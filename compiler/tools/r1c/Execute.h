@@ -73,6 +73,9 @@ r1rt::Result<int64_t> trainingShards(const Stage &stage);
 /// error names the target.
 r1rt::Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target, int index = 0);
 
+/// The command that asks the questions of a stage, under the same options.
+std::string annotateLine(const Options &options, const std::string &stage);
+
 /// The names of a stage's entries that a kind of use needs, e.g. loss and update for "train".
 std::vector<std::string> entriesFor(const Stage &stage);
 

@@ -70,7 +70,7 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
   // What the stage reported stands beside what the store wrote.
   static const std::set<std::string> own = {"stage", "pipeline", "kind", "spec", "components", "reads",
                                             "overrides", "numerics", "target", "shards", "bits", "version", "time", "v",
-                                            "fingerprint", "state", "files"};
+                                            "fingerprint", "state", "files", "hashes"};
   for (auto &[name, fp] : reads.items())
     std::printf("  reads     %-12s %s\n", name.c_str(), fp.get<std::string>().c_str());
   for (auto &[key, value] : spec.items()) {

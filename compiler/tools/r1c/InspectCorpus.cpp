@@ -2,6 +2,7 @@
 #include "compiler/tools/r1c/Files.h"
 #include "runtime/corpus/Artifact.h"
 #include "runtime/corpus/Row.h"
+#include "runtime/state/Dvc.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <cstdio>
@@ -232,10 +233,12 @@ Status verifyArtifact(const std::string &fingerprint, r1rt::Store &store, const 
     R1RT_ASSIGN(wrong, corpus::verify(store.dir(fingerprint)));
   }
   for (const json all = manifest.value("hashes", json::object()); auto &[file, hash] : all.items()) {
-    auto now = r1rt::sha256File(store.dir(fingerprint) + "/" + file);
-    if (!now || json(*now) != hash)
-      wrong.push_back("`" + file + "`: its SHA-256 is " + (now ? *now : now.status().message()) +
-                      ", the manifest says " + hash.dump());
+    auto now = r1rt::dvc::hashFile(store.dir(fingerprint) + "/" + file);
+    if (!now)
+      wrong.push_back(now.status().message());
+    else if (hash.value("sha256", "") != now->sha256 || hash.value("md5", "") != now->md5)
+      wrong.push_back("`" + file + "`: its SHA-256 is " + now->sha256 + ", the manifest says " +
+                      hash.value("sha256", ""));
   }
   if (o.json)
     printEvent("verify", {{"fingerprint", fingerprint}, {"wrong", wrong}});

@@ -31,7 +31,7 @@ struct Options {
   std::string target = "cpu";      // cpu | cuda | cuda-emu[:ARCH]
   // run, plan
   std::string only, until, fresh, why;
-  bool dryRun = false, failOnChange = false;
+  bool dryRun = false, failOnChange = false, dvc = false;
   std::string profile;             // a file for the table of kernels
   long seed = -1;
   int micro = 0;                   // micro-batches of a step; 0: as few as fit

@@ -78,7 +78,8 @@ int planCommand(const Options &o) {
     const char *state = !p.selected                              ? "skipped"
                         : !runs                                  ? "cached"
                         : p.fresh || !p.why.empty()              ? "rerun"
-                        : p.state == ArtifactState::interrupted ? "resumes"
+                        : p.state == ArtifactState::interrupted
+                            ? (s.kind == "annotate" ? "waits" : "resumes")
                                                                  : "run";
     std::string detail = p.fresh ? "--fresh" : p.why;
     json js = {{"name", s.name}, {"kind", s.kind},     {"state", state},
@@ -87,7 +88,7 @@ int planCommand(const Options &o) {
     if (!s.leaves.empty())
       js["parameters"] = parameters(s, false);
     if (!o.json) {
-      const char *mark = runs ? (*state == 'r' && state[1] == 'e' ? "~" : "+") : p.selected ? "=" : " ";
+      const char *mark = runs ? (*state == 'w' ? "…" : *state == 'r' && state[1] == 'e' ? "~" : "+") : p.selected ? "=" : " ";
       std::printf("  %s %-10s %-8s %s%s\n", mark, s.name.c_str(), state, s.kind.c_str(),
                   detail.empty() ? "" : ("   " + detail).c_str());
       if (s.kind == "train")

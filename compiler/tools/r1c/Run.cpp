@@ -1,5 +1,6 @@
 // r1c run: stages in order; what is finished is reused, what was interrupted goes on.
 #include "compiler/tools/r1c/World.h"
+#include "compiler/tools/r1c/Dvc.h"
 #include "compiler/tools/r1c/Files.h"
 #include "runtime/nccl/Nccl.h"
 #include "runtime/stages/Checkpoint.h"
@@ -241,7 +242,7 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
       report.stage(s.name, "waiting", {{"message", result.status().message()}});
       session.diags.noteAt("E0404", s.span, "stage `" + s.name + "` waits for people")
           .note(result.status().message())
-          .help("r1c annotate " + splitFileAndName(o.file).file + ":" + s.name);
+          .help(annotateLine(o, s.name));
       waiting.insert(s.name);
       continue;
     }
@@ -326,6 +327,9 @@ int runCommand(const Options &o) {
   if (!first)
     return (*world)->follow(runner, *plan, **store);
   int code = runStages(o, session, **store, *plan, report, runner, **world);
+  if (o.dvc)
+    if (auto st = writeDvc(*plan, **store, o); !st)
+      code = fail(st);
   (*world)->end(code);
   return code;
 }

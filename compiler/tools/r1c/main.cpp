@@ -117,6 +117,7 @@ int main(int argc, char **argv) {
   addPlan(run, o);
   run->add_option("--profile", o.profile, "FILE: time of each kernel of the stages that train");
   run->add_flag("--dry-run", o.dryRun, "only the plan");
+  run->add_flag("--dvc", o.dvc, "write dvc.yaml and dvc.lock: the versions of files and artifacts, as `dvc status` reads them");
   run->add_option("--checkpoint-every", o.checkpointEvery,
                   "STEPS between checkpoints, besides one every 30 s; 0 = by time alone")
       ->check(atLeast(0));
