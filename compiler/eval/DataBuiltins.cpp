@@ -296,7 +296,7 @@ Value applyRules(Evaluator &ev, BuiltinCall &c) {
   auto h = pass(c, "apply_rules", arg(c, "data"), Json{{"rules", rules}});
   for (auto &r : rules) // files that rules read
     for (auto &[name, x] : r.items())
-      if (name == "lexicon" && x.is_string())
+      if ((name == "lexicon" || name == "file") && x.is_string())
         h->files.push_back(x);
   return Value::of(Value::Handle, h);
 }

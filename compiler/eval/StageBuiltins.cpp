@@ -491,8 +491,7 @@ Value score(Evaluator &ev, BuiltinCall &c) {
 }
 
 Value extend(Evaluator &ev, BuiltinCall &c) {
-  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
-      !comesInOrder(ev, c, "data"))
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
     return {};
   const Value &fields = arg(c, "fields");
   if (!fields.is(Value::Record) || fields.as<RecordObj>().fields.empty())

@@ -128,9 +128,18 @@ source::SourceOptions readerOptions(const Branch &b, uint64_t chunkBytes) {
   } else {
     s.format = source::Format::jsonl;
     s.maxRecord = 1ull << 31; // ours may be as large as readers allow
+    s.sameTypes = false;      // rows of several sources
     s.blockBytes = chunkBytes;
   }
   return s;
+}
+
+/// What `mix` calls the rows of a branch before they come to the pass at `place`.
+void nameDomain(const Branch &b, size_t place, std::vector<Row> &rows) {
+  for (auto &[at, domain] : b.domains)
+    if (at == place)
+      for (Row &row : rows)
+        row.domain = domain;
 }
 
 /// Turns blocks of a branch into rows, and bad rows into lines of the ledger. One per thread.
@@ -159,8 +168,6 @@ public:
       } else {
         row = rowOfShard(r.text, r.more);
       }
-      if (!branch.domain.empty())
-        row.domain = branch.domain;
       st = take(std::move(row));
     };
     auto onBad = [&](const source::BadRow &r) {
@@ -471,13 +478,16 @@ Status PhaseRun::work(Worker &w, Chunk &c) {
     if (b.pass != SIZE_MAX)
       for (const Row &row : rows)
         digests[b.pass].add(row);
-    for (size_t p : b.passes) {
+    for (size_t i = 0; i < b.passes.size(); ++i) {
+      size_t p = b.passes[i];
+      nameDomain(b, i, rows);
       ledger.entered(p, rows.size());
       R1RT_TRY(w.passes[p]->apply(rows, first, p, ledger));
       ledger.left(p, rows.size());
       for (const Row &row : rows)
         digests[p].add(row);
     }
+    nameDomain(b, b.passes.size(), rows);
     first += came;
     for (Row &row : rows) {
       if (after)
@@ -796,10 +806,12 @@ Status eachRow(const json &tree, const Context &ctx, const std::function<Status(
       auto flush = [&]() -> Status {
         uint64_t came = rows.size();
         for (size_t i = 0; i < passes.size(); ++i) {
+          nameDomain(b, i, rows);
           ledger.entered(b.passes[i], rows.size());
           R1RT_TRY(passes[i]->apply(rows, first, b.passes[i], ledger));
           ledger.left(b.passes[i], rows.size());
         }
+        nameDomain(b, passes.size(), rows);
         ledger.forget();
         first += came;
         for (Row &row : rows) {

@@ -73,7 +73,7 @@ private:
       for (const json sources = t.value("sources", json::object()); auto &[domain, tree] : sources.items()) {
         R1RT_ASSIGN(std::vector<Branch> some, build(tree));
         for (Branch &b : some) {
-          b.domain = domain;
+          b.domains.emplace_back(b.passes.size(), domain);
           all.push_back(std::move(b));
         }
       }

@@ -26,7 +26,8 @@ struct Branch {
   Origin origin;
   size_t pass = 0;            // the number under which its rows are counted where they come in
   std::vector<size_t> passes; // that they go through, in order
-  std::string domain;         // that `mix` gives them; empty: what they have
+  /// The names that `mix` gives them, each before the pass at this place.
+  std::vector<std::pair<size_t, std::string>> domains;
 };
 
 struct Phase {

@@ -34,6 +34,22 @@ minimise(const uint32_t *values, size_t n, const uint32_t *factor, const uint32_
   }
 }
 
+/// ones[b] = how many of the values have bit b, for all 64.
+typedef uint64_t BitCounts __attribute__((vector_size(64)));
+__attribute__((target_clones("avx512f", "avx2", "default"))) void
+countBits(const uint64_t *values, size_t n, uint64_t *ones) {
+  for (uint64_t bit = 0; bit < 64; bit += 16) {
+    const BitCounts step = {0, 1, 2, 3, 4, 5, 6, 7};
+    BitCounts low = {}, high = {};
+    for (size_t i = 0; i < n; ++i) {
+      low += (values[i] >> (step + bit)) & 1;
+      high += (values[i] >> (step + bit + 8)) & 1;
+    }
+    std::memcpy(ones + bit, &low, sizeof low);
+    std::memcpy(ones + bit + 8, &high, sizeof high);
+  }
+}
+
 } // namespace
 
 Result<MinHash> MinHash::create(const MinHashOptions &o) {
@@ -83,10 +99,8 @@ void MinHash::keys(std::span<const uint32_t> signature, std::span<uint64_t> out)
 uint64_t simHash(std::string_view text, const Form &form, unsigned ngram, MinHash::Scratch &s) {
   hashUnits(text, form, s.text, s.units);
   shingleHashes(s.units, ngram, s.shingles);
-  std::array<uint64_t, 64> ones{};
-  for (uint64_t h : s.shingles)
-    for (int bit = 0; bit < 64; ++bit)
-      ones[bit] += h >> bit & 1;
+  std::array<uint64_t, 64> ones;
+  countBits(s.shingles.data(), s.shingles.size(), ones.data());
   uint64_t hash = 0;
   for (int bit = 0; bit < 64; ++bit)
     hash |= uint64_t(2 * ones[bit] > s.shingles.size()) << bit;

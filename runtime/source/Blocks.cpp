@@ -254,7 +254,8 @@ private:
       if (taken++ == 0 && isBlank(row.substr(0, bracket)) && (next == row.npos || row[next] == '{'))
         return Status::error(path + ": is one JSON list, expected an object in each line; convert it, "
                                     "as by jq -c '.[]'");
-      rows.learnKinds(row, number + 1, info->kinds);
+      if (options.sameTypes)
+        rows.learnKinds(row, number + 1, info->kinds);
     }
     return Status::ok();
   }

@@ -43,6 +43,8 @@ struct SourceOptions {
   /// Wrong UTF-8: each maximal invalid sequence becomes U+FFFD, as the WHATWG decoder does it; else
   /// the row is a bad one. So with half of a surrogate pair in a JSON string.
   bool repairUtf8 = false;
+  /// jsonl: a field of another type than in the first of the file's rows that have it makes a bad row.
+  bool sameTypes = true;
   uint64_t maxRecord = 64 << 20; // bytes of a record in the file; a longer one is a bad row
   /// A block ends with the record that reaches this many bytes. What the records are does not depend
   /// on it. At least 1.

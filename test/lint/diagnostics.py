@@ -33,7 +33,7 @@ def registered(tree):
 def golden(tree):
     return {code for path in tree.paths
             if re.match(r"test/(.*/errors|cli)/.*\.expected$", path)
-            for code in re.findall(r"^(?:error|warning)\[(E\d{4})\]", tree.read(path), re.M)}
+            for code in re.findall(r"^(?:error|warning|note)\[(E\d{4})\]", tree.read(path), re.M)}
 
 
 def main():

@@ -2,6 +2,7 @@
 #include "runtime/annotate/Ask.h"
 #include "runtime/state/Files.h"
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
@@ -171,6 +172,47 @@ TEST(Answers, ManyAtOnce) {
   Answers a = Answers::open(d.log(), f, qs).take();
   EXPECT_EQ(a.answered(8), 25u);
   EXPECT_EQ(a.of(3).at("person 4"), json({{"keep", "keep"}}));
+}
+
+/// A process that is killed while it writes: what it had confirmed is there, and the log can be read.
+TEST(Answers, KilledAtAnyMoment) {
+  Dir d;
+  Form f = form(R"({"keep": ["keep", "drop"]})");
+  auto qs = questions(5000);
+  size_t confirmed = 0;
+  for (int round = 0; round < 20; ++round) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    pid_t pid = ::fork();
+    if (pid == 0) {
+      auto a = Answers::open(d.log(), f, qs);
+      for (size_t q = confirmed; a && q < qs.size(); ++q) {
+        if (!a->give(q, "ann", {{"keep", q % 2 ? "keep" : "drop"}}))
+          ::_exit(1);
+        if (::write(ends[1], "x", 1) != 1)
+          ::_exit(1);
+      }
+      ::_exit(1);
+    }
+    ::close(ends[1]);
+    ::usleep(3000 + useconds_t(round) * 1700);
+    ::kill(pid, SIGKILL);
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    char heard[4096];
+    for (ssize_t n; (n = ::read(ends[0], heard, sizeof heard)) > 0;)
+      confirmed += size_t(n);
+    ::close(ends[0]);
+    auto a = Answers::open(d.log(), f, qs);
+    ASSERT_TRUE(a) << a.status().message();
+    EXPECT_GE(a->answered(1), confirmed);
+    EXPECT_LE(a->answered(1), confirmed + 1); // written, not yet confirmed
+    confirmed = a->answered(1);
+    for (size_t q = 0; q < confirmed; ++q)
+      ASSERT_EQ(a->of(q).at("ann")["keep"], q % 2 ? "keep" : "drop");
+  }
+  EXPECT_GT(confirmed, 20u);
 }
 
 TEST(Answers, QuestionsAndTheirKey) {

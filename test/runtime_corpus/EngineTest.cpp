@@ -265,6 +265,10 @@ TEST_F(Engine, MixturesHaveTheirShares) {
   json plain = make(tree, "plain");
   EXPECT_EQ(plain["rows"], 1100);
   EXPECT_EQ(plain["domains"]["b"]["rows"], 100);
+  // A domain has its old name until it is mixed.
+  json again = {{"op", "mix"},
+                {"sources", {{"old", filter({{"stage", "plain"}}, [](const json &r) { return r["_domain"] == "b"; })}}}};
+  EXPECT_EQ(make(again, "again")["domains"].dump(), R"({"old":{"bytes":990,"rows":100}})");
   tree["weight"] = {{"b", 0.2}};
   json account = make(tree, "weighted");
   EXPECT_EQ(account["domains"]["b"]["rows"], 100);

@@ -1,5 +1,5 @@
-// dedup-bench signatures FILE            MB/s of MinHash signatures (14 x 8, 5-grams), one thread;
-//                                        a document is a line of FILE
+// dedup-bench signatures FILE            MB/s of MinHash signatures (14 x 8, 5-grams), SimHash, exact
+//                                        hashes and keys of lines, one thread; a document is a line
 // dedup-bench normalise                  for each JSON string of a line of the input the folded
 //                                        normal form, for test/bench/data_simplify.py
 // dedup-bench near DIR DOCS MEMORY_MIB THREADS [verify]
@@ -7,6 +7,7 @@
 //                                        signatures, key files, pairs and clusters; goes on where
 //                                        a killed run ended. A tenth are near-copies of earlier ones.
 #include "runtime/dedup/Near.h"
+#include "runtime/dedup/Repeats.h"
 #include "runtime/dedup/Signature.h"
 #include "runtime/state/Files.h"
 #include "runtime/state/Philox.h"
@@ -54,27 +55,42 @@ void document(uint32_t i, std::string &text) {
   }
 }
 
+/// MB/s of one thread over the lines of a text, the best of five rounds.
+template <class Fn> double rate(const std::string &text, Fn perLine) {
+  double best = 1e30;
+  for (int round = 0; round < 5; ++round) {
+    double t0 = now();
+    for (size_t at = 0; at < text.size();) {
+      size_t end = std::min(text.find('\n', at), text.size());
+      perLine(std::string_view(text).substr(at, end - at));
+      at = end + 1;
+    }
+    best = std::min(best, now() - t0);
+  }
+  return double(text.size()) / best / 1e6;
+}
+
 int signatures(const char *path) {
   Result<std::string> text = readFile(path);
   if (!text)
     return fail(text.status());
   MinHash minhash = MinHash::create({}).take();
-  MinHash::Scratch scratch;
+  MinHash::Scratch s;
   std::vector<uint32_t> signature(112);
-  double best = 1e30;
-  uint64_t sum = 0;
-  for (int round = 0; round < 5; ++round) {
-    double t0 = now();
-    for (size_t at = 0; at < text->size();) {
-      size_t end = std::min(text->find('\n', at), text->size());
-      if (minhash.sign(std::string_view(*text).substr(at, end - at), scratch, signature))
-        sum += signature[0];
-      at = end + 1;
-    }
-    best = std::min(best, now() - t0);
-  }
-  std::printf("{\"bytes\": %zu, \"seconds\": %.6f, \"mb_s\": %.1f, \"check\": %llu}\n", text->size(),
-              best, double(text->size()) / best / 1e6, (unsigned long long)sum);
+  std::vector<uint64_t> parts;
+  uint64_t sum = 0; // so that nothing is left out as unused
+  double ofMinHash = rate(*text, [&](std::string_view t) {
+    sum += minhash.sign(t, s, signature) ? signature[0] : 0;
+  });
+  double ofSimHash = rate(*text, [&](std::string_view t) { sum += simHash(t, {}, 3, s); });
+  double ofExact = rate(*text, [&](std::string_view t) { sum += exactHash(t, s)[0]; });
+  double ofParts = rate(*text, [&](std::string_view t) {
+    partKeys(t, Part::line, parts);
+    sum += parts.size();
+  });
+  std::printf("{\"bytes\": %zu, \"mb_s\": %.1f, \"simhash_mb_s\": %.1f, \"exact_mb_s\": %.1f, "
+              "\"parts_mb_s\": %.1f, \"check\": %llu}\n",
+              text->size(), ofMinHash, ofSimHash, ofExact, ofParts, (unsigned long long)sum);
   return 0;
 }
 

@@ -255,6 +255,22 @@ TEST(SimHash, MajorityOfBits) {
   uint64_t one = simHash("alpha", {}, 1, s);
   EXPECT_EQ(one, shingleSet("alpha", {}, 1).at(0)); // a majority of one
   EXPECT_EQ(simHash("alpha alpha beta", {}, 1, s), one);
+  // Against the definition, bit by bit.
+  std::string text;
+  std::vector<uint64_t> all;
+  for (int i = 0; i < 101; ++i) {
+    std::string word = {char('a' + i % 26), char('a' + i / 26)};
+    text += word + " ";
+    all.push_back(shingleSet(word, {}, 1).at(0));
+  }
+  uint64_t expected = 0;
+  for (int bit = 0; bit < 64; ++bit) {
+    int count = 0;
+    for (uint64_t h : all)
+      count += h >> bit & 1;
+    expected |= uint64_t(count > 50) << bit;
+  }
+  EXPECT_EQ(simHash(text, {}, 1, s), expected);
 }
 
 /// Every pair at a distance of at most k shares a key in some table: all 1- to 3-bit changes of a few

@@ -99,6 +99,7 @@ SourceOptions optionsOf(const json &j) {
   o.header = j.value("header", o.header);
   o.repairUtf8 = j.value("repairUtf8", o.repairUtf8);
   o.columns = j.value("columns", o.columns);
+  o.sameTypes = j.value("sameTypes", o.sameTypes);
   return o;
 }
 

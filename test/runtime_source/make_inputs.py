@@ -111,6 +111,8 @@ def json_files():
     put("bad.jsonl", b"\n".join(l for l, _, _ in lines), [(t, m) for _, t, m in lines if t is not None],
         [(i + 1, m) for i, (_, t, m) in enumerate(lines) if t is None and m], format="jsonl")
     put("list.json", b'\n[{"text":"a"},\n{"text":"b"}]\n', [], error="is one JSON list", format="jsonl")
+    put("any_types.jsonl", b'{"text":"a","x":1}\n{"text":"b","x":"1"}', [("a", {"x": 1}), ("b", {"x": "1"})],
+        format="jsonl", sameTypes=False)
     put("kinds.jsonl", b'{"text":"a","x":1,"y":"s"}\n{"text":"b","x":"1","y":null}\n{"text":"c","x":1,"y":2}',
         [("a", {"y": "s"}), ("b", {"y": None})], [(3, "field `y` is a number, in line 1 it is a string")], format="jsonl",
         columns=["y"])
@@ -352,6 +354,14 @@ def fuzz_corpus():
         out = io.BytesIO()
         pyarrow.parquet.write_table(made, out, store_schema=False, write_statistics=False, row_group_size=3, **how)
         seed("parquet_" + name, PARQUET, out.getvalue())
+    # A page of 3 bytes has no room for the length of its levels.
+    out = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"]}), out, compression="none", use_dictionary=False,
+                                write_statistics=False, store_schema=False)
+    data = bytearray(out.getvalue())
+    assert data[4:7] == b"\x15\0\x15" and data[8] == 0x15 and data[7] == data[9]
+    data[7] = data[9] = 6
+    seed("parquet_short_page", PARQUET, bytes(data))
 
 
 os.makedirs(HERE, exist_ok=True)

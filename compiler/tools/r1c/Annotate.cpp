@@ -58,23 +58,30 @@ struct Asking {
     const auto agree = an::agreement(form, answers, questions.size());
     return agree.empty() ? out : out + " (Cohen's kappa: " + an::agreementText(agree) + ")";
   }
-  /// For each choice how many rows have it, with the 95 % interval of its share; one line for each field.
+  /// A line for each field: of choices how many rows have each, with the 95 % interval of their share; of
+  /// scores the mean, and how many rows have each. All questions have to be answered.
   std::string shares() const {
     std::string out;
     for (const an::Field &f : form.fields()) {
       std::vector<uint64_t> count(f.values());
       for (size_t q = 0; q < questions.size(); ++q)
         ++count[f.indexOf(form.decide(answers.of(q))[f.name])];
-      std::string line = f.name + ":";
+      const double n = double(questions.size());
+      double sum = 0;
+      std::string each;
       for (size_t v = 0; v < count.size(); ++v) {
+        char text[96];
         const r1rt::Interval i = r1rt::wilson(count[v], questions.size());
-        char numbers[96];
-        std::snprintf(numbers, sizeof numbers, " %llu = %.1f %% (%.1f … %.1f)", (unsigned long long)count[v],
-                      100 * double(count[v]) / double(questions.size()), 100 * i.low, 100 * i.high);
-        const json value = f.valueAt(v);
-        line += (v ? ",  " : "  ") + (value.is_string() ? value.get<std::string>() : value.dump()) + numbers;
+        std::snprintf(text, sizeof text, " = %.1f %% (%.1f … %.1f)", 100 * double(count[v]) / n, 100 * i.low,
+                      100 * i.high);
+        sum += double(f.low + int64_t(v)) * double(count[v]);
+        each += each.empty() ? "" : ",  ";
+        each += f.isScore() ? f.valueAt(v).dump() + ": " + std::to_string(count[v])
+                            : f.choices[v] + " " + std::to_string(count[v]) + text;
       }
-      out += line + "\n";
+      char mean[48];
+      std::snprintf(mean, sizeof mean, "mean %.2f;  ", sum / n);
+      out += f.name + ":  " + (f.isScore() ? mean : "") + each + "\n";
     }
     return out;
   }
@@ -128,7 +135,8 @@ std::string userName() {
 } // namespace
 
 std::string annotateLine(const Options &o, const std::string &stage) {
-  return "r1c annotate " + splitFileAndName(o.file).file + ":" + stage + sameOptions(o);
+  auto [file, pipeline] = splitFileAndName(o.file);
+  return "r1c annotate " + file + ":" + (pipeline.empty() ? "" : pipeline + ".") + stage + sameOptions(o);
 }
 
 Result<json> Runner::annotate(const PlannedStage &p, const std::string &dir) {
@@ -186,7 +194,7 @@ Result<json> Runner::annotate(const PlannedStage &p, const std::string &dir) {
 int annotateCommand(const Options &o) {
   auto [file, name] = splitFileAndName(o.file);
   Session session(o);
-  if (!session.load(file) || !session.elaborate(""))
+  if (!session.load(file) || !session.elaborateFor(name))
     return session.exit;
   auto fail = [&](const std::string &text, ExitClass cls) {
     return session.fail("annotate", Status::error(text, cls));

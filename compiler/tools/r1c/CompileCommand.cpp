@@ -188,7 +188,7 @@ int compileCommand(const Options &o) {
   }
 
   // FILE:NAME is a stage here; the pipeline is the only one or main.
-  if (!session.elaborate(""))
+  if (!session.elaborateFor(name))
     return session.exit;
   const Elaboration &program = *session.elaboration;
   if (checkToo)

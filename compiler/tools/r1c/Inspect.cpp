@@ -81,7 +81,7 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
       std::printf("  result    %-12s %s\n", key.c_str(), value.dump().c_str());
   for (auto &[file, size] : listed.items())
     std::printf("  file      %-24s %s bytes\n", file.c_str(), size.dump().c_str());
-  if (manifest->value("kind", "") == "corpus" && store.state(fingerprint) == r1rt::ArtifactState::finished)
+  if (holdsRows(*manifest) && store.state(fingerprint) == r1rt::ArtifactState::finished)
     if (r1rt::Status st = showAccount(dir, o); !st)
       return fail(o, st);
   if (std::string damage = store.damage(fingerprint); !damage.empty())
@@ -112,7 +112,7 @@ std::string artifactNamed(const std::string &what, r1rt::Store &store, const Opt
     return found;
   }
   Session session(o);
-  if (!session.load(file) || !session.elaborate("")) {
+  if (!session.load(file) || !session.elaborateFor(name)) {
     code = session.exit;
     return "";
   }

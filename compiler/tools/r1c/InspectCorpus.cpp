@@ -16,11 +16,16 @@ namespace corpus = r1rt::corpus;
 
 namespace r1::tool {
 
+bool holdsRows(const json &manifest) {
+  const std::string kind = manifest.value("kind", "");
+  return kind == "corpus" || kind == "annotate";
+}
+
 namespace {
 
 Result<std::string> corpusDir(const std::string &fingerprint, r1rt::Store &store) {
   R1RT_ASSIGN(json manifest, store.manifest(fingerprint));
-  if (manifest.value("kind", "") != "corpus")
+  if (!holdsRows(manifest))
     return Status::error("stage `" + manifest.value("stage", "") + "` is no corpus but of kind " +
                              manifest.value("kind", ""),
                          r1rt::ExitClass::commandLine);
@@ -34,7 +39,7 @@ Status lineage(const std::string &fingerprint, r1rt::Store &store, std::vector<s
   if (std::find(out.begin(), out.end(), fingerprint) != out.end())
     return Status::ok();
   R1RT_ASSIGN(json manifest, store.manifest(fingerprint));
-  if (manifest.value("kind", "") != "corpus")
+  if (!holdsRows(manifest))
     return Status::ok();
   for (const json all = manifest.value("reads", json::object()); auto &[name, fp] : all.items())
     R1RT_TRY(lineage(fp.get<std::string>(), store, out));
@@ -229,7 +234,7 @@ Status verifyArtifact(const std::string &fingerprint, r1rt::Store &store, const 
   std::vector<std::string> wrong;
   if (std::string damage = store.damage(fingerprint); !damage.empty())
     wrong.push_back(damage);
-  else if (manifest.value("kind", "") == "corpus") {
+  else if (holdsRows(manifest)) {
     R1RT_ASSIGN(wrong, corpus::verify(store.dir(fingerprint)));
   }
   for (const json all = manifest.value("hashes", json::object()); auto &[file, hash] : all.items()) {

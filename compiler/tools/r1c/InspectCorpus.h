@@ -4,6 +4,9 @@
 
 namespace r1::tool {
 
+/// Is the artifact of this manifest a corpus (of annotated rows, too)?
+bool holdsRows(const nlohmann::json &manifest);
+
 /// The table of passes of the corpus in `dir`.
 r1rt::Status showAccount(const std::string &dir, const Options &o);
 /// The history of row o.row in a corpus and in those that it was made from.

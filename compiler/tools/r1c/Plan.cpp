@@ -29,15 +29,30 @@ std::vector<std::string> expand(const std::string &pattern) {
   return files ? *files : std::vector<std::string>();
 }
 
+/// Stages are called as the pipeline that has them calls them, so that the same stage of a pipeline that
+/// others call has one fingerprint.
+std::string localName(const Stage &s, const std::string &read) {
+  std::string own = s.name.substr(0, s.name.rfind('.') + 1);
+  return read.starts_with(own) ? read.substr(own.size()) : read;
+}
+
+void localiseStages(const Stage &s, json &j) {
+  if (j.is_object() && j.size() == 1 && j.contains("stage") && j["stage"].is_string())
+    j["stage"] = localName(s, j["stage"]);
+  else if (j.is_structured())
+    for (json &x : j)
+      localiseStages(s, x);
+}
+
 r1rt::Result<json> componentsOf(const Stage &s, const std::map<std::string, std::string> &done,
                                 r1rt::Store *store) {
   json c = json::object();
   c["kind"] = s.kind;
   for (auto &[name, value] : s.spec.items())
-    c["argument " + name] = value;
+    localiseStages(s, c["argument " + name] = value);
   for (const std::string &r : s.reads) {
     auto it = done.find(r);
-    c["stage " + r] = it == done.end() ? "" : it->second;
+    c["stage " + localName(s, r)] = it == done.end() ? "" : it->second;
   }
   for (const std::string &pattern : s.files)
     for (const std::string &path : expand(pattern)) {
@@ -55,7 +70,7 @@ r1rt::Result<json> componentsOf(const Stage &s, const std::map<std::string, std:
   }
   for (const Leaf &leaf : s.leaves)
     c["parameter " + leaf.path] = {leaf.type.dims.size() ? json::array() : json(),
-                                   leaf.dist, leaf.a, leaf.b, leaf.trainable, leaf.from};
+                                   leaf.dist, leaf.a, leaf.b, leaf.trainable, localName(s, leaf.from)};
   for (const Leaf &leaf : s.leaves) {
     json &dims = c["parameter " + leaf.path][0];
     dims = json::array();

@@ -337,7 +337,7 @@ int runCommand(const Options &o) {
 int generateCommand(const Options &o) {
   auto [file, name] = splitFileAndName(o.file);
   Session session(o);
-  if (!session.load(file) || !session.elaborate(""))
+  if (!session.load(file) || !session.elaborateFor(name))
     return session.exit;
   auto fail = [&](const std::string &text, int code) {
     return session.fail("generate", r1rt::Status::error(text, r1rt::ExitClass(code)));

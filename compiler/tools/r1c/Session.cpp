@@ -84,4 +84,16 @@ Elaboration *Session::elaborate(const std::string &pipeline, long seed) {
   return elaboration.get();
 }
 
+Elaboration *Session::elaborateFor(std::string &stage) {
+  if (size_t dot = stage.find('.'); dot != std::string::npos) {
+    std::string first = stage.substr(0, dot);
+    const Decl *d = program->main->find(first);
+    if (d && d->kind == Decl::Pipeline) {
+      stage.erase(0, dot + 1);
+      return elaborate(first);
+    }
+  }
+  return elaborate("");
+}
+
 } // namespace r1::tool

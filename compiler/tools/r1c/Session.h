@@ -19,6 +19,9 @@ public:
   /// diagnostics; null on errors, with `exit` the code to end with.
   /// `seed`: of the stages that set none; negative: 0.
   Elaboration *elaborate(const std::string &pipeline, long seed = -1);
+  /// The same for a command that names a stage: `stage` is STAGE of the only pipeline or `main`, or
+  /// PIPELINE.STAGE, from which the pipeline is taken off.
+  Elaboration *elaborateFor(std::string &stage);
 
   /// Prints what was reported since the last call: text on standard error, or JSON lines on
   /// standard output with --json.

@@ -1,0 +1,100 @@
+// Words against spaCy's (expected/words.jsonl, written by test/bench/data_rules.py --write); Chinese.
+#include "TestRules.h"
+#include "runtime/text/Analysis.h"
+#include "runtime/text/Words.h"
+
+using namespace r1rt::text;
+using nlohmann::json;
+
+namespace {
+
+std::vector<std::string> wordsOf(const std::string &text) {
+  WordSplitter splitter;
+  Words words;
+  splitter.split(text, words);
+  std::vector<std::string> out;
+  for (const Word &w : words.list)
+    out.emplace_back(w.of(text));
+  return out;
+}
+
+using List = std::vector<std::string>;
+
+} // namespace
+
+TEST(Words, AreThoseOfSpacy) {
+  std::ifstream in(R1_EXPECTED "/words.jsonl");
+  std::string line;
+  ASSERT_TRUE(std::getline(in, line));
+  int count = 0;
+  WordSplitter splitter;
+  Words words;
+  for (; std::getline(in, line); ++count) {
+    json expected = json::parse(line);
+    std::string text = expected["text"];
+    for (int again = 0; again < 2; ++again) { // the second time from memory
+      splitter.split(text, words);
+      json mine = json::array();
+      for (const Word &w : words.list)
+        mine.push_back(w.of(text));
+      EXPECT_EQ(mine, expected["words"]) << text;
+    }
+  }
+  EXPECT_GE(count, 1000);
+}
+
+TEST(Words, ChineseIsSplitByCharacters) {
+  EXPECT_EQ(wordsOf("我们用C++写。Hello世界!"), (List{"我", "们", "用", "C++", "写", "。", "Hello", "世", "界", "!"}));
+  EXPECT_EQ(wordsOf("カタカナ　ひら"), (List{"カ", "タ", "カ", "ナ", "ひ", "ら"}));
+}
+
+TEST(Words, WhiteSpaceIsUnicodes) {
+  EXPECT_EQ(wordsOf("a\u00a0b\u2003c\u3000d\u0085e\x1c" "f\ng"), (List{"a", "b", "c", "d", "e", "f", "g"}));
+  EXPECT_EQ(wordsOf("\u200bz"), (List{"\u200bz"})); // not white space
+}
+
+TEST(Words, MeasuresAreOfTheWords) {
+  WordSplitter splitter;
+  Words words;
+  splitter.split("Don't — 3 naïve … 中", words); // Do n't — 3 naïve … 中
+  ASSERT_EQ(words.size(), 7u);
+  EXPECT_EQ(words.plain, 5u);                  // without — and …
+  EXPECT_EQ(words.plainChars, 2u + 3 + 1 + 5 + 1);
+  EXPECT_EQ(words.alpha, 4u);
+}
+
+TEST(Words, WhatIsNotUtf8DoesNoHarm) {
+  EXPECT_EQ(wordsOf("a \xE4\xB8 \xFF\xFE b"), (List{"a", "\xE4\xB8", "\xFF\xFE", "b"}));
+  for (const char *end : {"\xC2", "\xE3\x80", "\xF0\x9F\x98", "\xE2"})
+    EXPECT_EQ(wordsOf(std::string("x") + end).size(), 1u);
+}
+
+TEST(Words, SentencesAreCounted) {
+  auto sentences = [](const std::string &text) {
+    WordSplitter splitter;
+    Words words;
+    splitter.split(text, words);
+    return countSentences(words.list.data(), words.size());
+  };
+  EXPECT_EQ(sentences(""), 1u);
+  EXPECT_EQ(sentences("no end"), 1u);
+  EXPECT_EQ(sentences("One. Two? Three!"), 3u);
+  EXPECT_EQ(sentences("\"One.\" Two?! (Three.)"), 3u);
+  EXPECT_EQ(sentences("Mr. Smith went."), 1u);
+  EXPECT_EQ(sentences("第一。第二！"), 2u);
+}
+
+TEST(Analysis, LinesAndParagraphs) {
+  using Views = std::vector<std::string_view>;
+  Analysis a;
+  a.reset("a\n\nb\r\nc\u2028d\n");
+  EXPECT_EQ(a.lines(), (Views{"a", "", "b\r", "c\u2028d", ""}));
+  EXPECT_EQ(a.unicodeLines(), (Views{"a", "", "b", "c", "d"}));
+  EXPECT_EQ(a.chars(), 11u);
+  a.reset(" \n\na\nb\n\n\n\nc\n\n");
+  EXPECT_EQ(a.paragraphs(), (Views{"a\nb", "c"}));
+  a.reset("");
+  EXPECT_EQ(a.lines(), Views{""});
+  EXPECT_EQ(a.unicodeLines(), Views{});
+  EXPECT_EQ(a.paragraphs(), Views{""});
+}
