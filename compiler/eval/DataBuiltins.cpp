@@ -310,6 +310,10 @@ Value augment(Evaluator &ev, BuiltinCall &c) {
     return ev.fail("E0206", spanOf(c, "how"),
                    "`how` is synonyms(…), typos(…) or back_translate(…), this is " +
                        kindName(arg(c, "how")));
+  if (how["augment"] == "back_translate" && !(how["via"].is_string() && how["back"].is_string()))
+    return ev.fail("E0299", spanOf(c, "how"),
+                   "translation by a model of the pipeline is not supported yet; an installed program does it: "
+                   "back_translate(via = \"en-es\", back = \"es-en\")");
   if (!arg(c, "share").asFloat(share) || share <= 0 || share > 1)
     return ev.fail("E0213", spanOf(c, "share"),
                    "a share is above 0% and at most 100%, this is " + ev.text(arg(c, "share")));

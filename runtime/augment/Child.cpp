@@ -117,8 +117,12 @@ Child::~Child() {
 }
 
 Status Child::ended() {
+  // It has closed its output: its last words and its exit code may take a moment.
   int how = 0;
-  pid_t gone = ::waitpid(pid, &how, WNOHANG);
+  pid_t gone = 0;
+  for (int i = 0; i < 200 && pid > 0 && (gone = ::waitpid(pid, &how, WNOHANG)) == 0; ++i)
+    ::usleep(10'000);
+  drain(err, errors);
   std::string what = "`" + name + "` ended";
   if (gone == pid) {
     ::kill(-pid, SIGKILL); // what is left of its group
@@ -163,11 +167,8 @@ Result<std::string> Child::exchange(std::string_view request, size_t answers, do
         sent = request.size(); // it reads no more; what it says before it ends is still of interest
     }
     if (fds[0].revents != 0) {
-      if (!drain(out, unread) && size_t(std::count(unread.begin() + ptrdiff_t(seen), unread.end(), '\0')) < answers) {
-        ::usleep(50'000); // its last words and its exit code may be behind the end of its output
-        drain(err, errors);
+      if (!drain(out, unread) && size_t(std::count(unread.begin() + ptrdiff_t(seen), unread.end(), '\0')) < answers)
         return ended();
-      }
     }
   }
   std::string answer = unread.substr(0, seen - 1);

@@ -34,6 +34,11 @@ std::vector<Language> detectLanguages(std::string_view text) {
       sample += sampleAt(text, i) + "\n";
     text = sample;
   }
+  if (findBadUtf8(text) != text.npos) { // CLD2 would read outside of its tables
+    sample = text;
+    repairUtf8(sample);
+    text = sample;
+  }
   CLD2::Language languages[3];
   int percents[3], bytes;
   bool reliable;

@@ -86,12 +86,14 @@ bool isIpv4(std::string_view text, Match &m) {
 
 /// Of at least 4 groups, or with a digit: "a::b" is rather a name in a program.
 bool isIpv6(std::string_view text, Match &m) {
-  while (m.end > m.begin && (text[m.end - 1] == '.' ||
-                             (text[m.end - 1] == ':' && (m.end < m.begin + 2 || text[m.end - 2] != ':'))))
-    --m.end;
-  if (m.end - m.begin > 45 || (m.begin && (isAsciiWord(text[m.begin - 1]) || text[m.begin - 1] == ':')) ||
-      isAsciiWord(at(text, m.end)))
+  char before = m.begin ? text[m.begin - 1] : '\0', after = at(text, m.end);
+  if (isAsciiWord(before) || before == ':' || isAsciiWord(after) || after == ':')
     return false;
+  // Punctuation of the sentence.
+  while (text[m.end - 1] == '.')
+    --m.end;
+  if (text[m.end - 1] == ':' && text[m.end - 2] != ':')
+    --m.end;
   std::string found(text.substr(m.begin, m.end - m.begin));
   unsigned char address[16];
   return inet_pton(AF_INET6, found.c_str(), address) == 1 &&
@@ -121,7 +123,7 @@ const Kind kinds[] = {
      R"([1-9]\d{5}(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx])"},
     {"ipv4", isIpv4, "0123456789",
      R"((?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d))"},
-    {"ipv6", isIpv6, ":", R"([0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)"},
+    {"ipv6", isIpv6, ":", R"((?:[0-9A-Fa-f]{0,4}:){2,8}[0-9A-Fa-f.]{0,15})"},
 };
 
 class Pattern : public Rule {

@@ -3,7 +3,6 @@
 #include "runtime/text/Utf8.h"
 #include <algorithm>
 #include <array>
-#include <deque>
 
 namespace r1rt::text {
 
@@ -56,19 +55,18 @@ WordFinder::WordFinder(const std::vector<std::string> &words, WordFinderOptions 
   // The trie, breadth first: a node is a range of entries with a common beginning.
   struct Range {
     size_t begin, end, depth;
-    uint32_t node;
+    uint32_t node, parent;
+    unsigned char byte; // from the parent
   };
-  nodes.assign(2 + 256, {});
+  constexpr uint32_t start = 258; // above root + 255, so that no base is negative
+  nodes.assign(2 * start + 256, {});
   std::vector<char> taken(nodes.size(), 0);
-  taken[0] = taken[root] = 1;
-  std::deque<Range> open = {{0, entries.size(), 0, root}};
-  std::vector<std::pair<unsigned char, Range>> children;
-  std::vector<uint32_t> order; // of the nodes, breadth first
-  uint32_t firstFree = 2;
-  while (!open.empty()) {
-    Range r = open.front();
-    open.pop_front();
-    order.push_back(r.node);
+  std::vector<Range> ranges = {{0, entries.size(), 0, root, 0, 0}};
+  std::vector<Range> children;
+  uint32_t firstFree = start;
+  uint32_t firstWide = start; // where nodes of several children look first; holes before it are for single ones
+  for (size_t k = 0; k < ranges.size(); ++k) {
+    const Range r = ranges[k];
     size_t i = r.begin;
     for (; i < r.end && entries[i].bytes.size() == r.depth; ++i)
       if (!nodes[r.node].word)
@@ -79,49 +77,48 @@ WordFinder::WordFinder(const std::vector<std::string> &words, WordFinderOptions 
       size_t j = i;
       while (j < r.end && static_cast<unsigned char>(entries[j].bytes[r.depth]) == byte)
         ++j;
-      children.push_back({byte, {i, j, r.depth + 1, 0}});
+      children.push_back({i, j, r.depth + 1, 0, r.node, byte});
       i = j;
     }
     if (children.empty())
       continue;
     while (taken[firstFree])
       ++firstFree;
-    uint32_t base = firstFree > children[0].first ? firstFree - children[0].first : 1;
+    firstWide = std::max(firstWide, firstFree);
+    uint32_t place = children.size() == 1 ? firstFree : firstWide; // of the first child
     auto fits = [&] {
       return std::all_of(children.begin(), children.end(),
-                         [&](const auto &c) { return !taken[base + c.first]; });
+                         [&](const Range &c) { return !taken[place - children[0].byte + c.byte]; });
     };
-    while (!fits()) {
-      ++base;
-      if (base + 256 >= taken.size()) {
+    unsigned tries = 0;
+    for (; !fits(); ++place, ++tries)
+      if (place + 512 >= taken.size()) {
         taken.resize(taken.size() * 2, 0);
         nodes.resize(taken.size());
       }
-    }
-    if (base + 512 >= taken.size()) {
-      taken.resize(taken.size() * 2 + 512, 0);
+    if (tries > 64)
+      firstWide = place;
+    if (place + 512 >= taken.size()) {
+      taken.resize(taken.size() * 2, 0);
       nodes.resize(taken.size());
     }
-    nodes[r.node].base = base;
-    for (auto &[byte, range] : children) {
-      range.node = base + byte;
-      taken[range.node] = 1;
-      nodes[range.node].check = r.node;
-      open.push_back(range);
+    nodes[r.node].base = place - children[0].byte;
+    for (Range &c : children) {
+      c.node = nodes[r.node].base + c.byte;
+      taken[c.node] = 1;
+      nodes[c.node].check = r.node;
+      ranges.push_back(c);
     }
   }
 
   // Each child's suffix is the suffix of its parent, continued.
   nodes[root].fail = root;
-  for (uint32_t node : order)
-    for (unsigned byte = 0; byte < 256; ++byte) {
-      uint32_t next = child(node, static_cast<unsigned char>(byte));
-      if (!next)
-        continue;
-      nodes[next].fail = node == root ? root : step(nodes[node].fail, static_cast<unsigned char>(byte));
-      uint32_t suffix = nodes[next].fail;
-      nodes[next].next = nodes[suffix].word ? suffix : nodes[suffix].next;
-    }
+  for (size_t k = 1; k < ranges.size(); ++k) {
+    const Range &r = ranges[k];
+    Node &node = nodes[r.node];
+    node.fail = r.parent == root ? root : step(nodes[r.parent].fail, r.byte);
+    node.next = nodes[node.fail].word ? node.fail : nodes[node.fail].next;
+  }
 }
 
 uint32_t WordFinder::childByChar(uint32_t node, std::string_view text, size_t &at) const {

@@ -48,6 +48,6 @@ TEST(Bias, MessagesNameThePlace) {
             "the lexicon has the tag `a` with 3, expected words that are not empty");
   EXPECT_NE(BiasLexicon::create(json::array()).status().message().find("{female"), std::string::npos);
   EXPECT_NE(BiasLexicon::create({{"a", json::array()}}).status().message().find("tag `a`"), std::string::npos);
-  json j = {{"words", 1}, {"texts", 1}, {"tags", {{"t", {{"words", 1}, {"texts", -1}, {"each", json::object()}}}}}};
+  json j = json::parse(R"({"words":1,"texts":1,"tags":{"t":{"words":1,"texts":-1,"each":{}}}})");
   EXPECT_NE(BiasCounts::fromJson(j).status().message().find("`tags.t.texts`"), std::string::npos);
 }
