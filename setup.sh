@@ -3,6 +3,7 @@
 #   ./setup.sh run [ARGS]   install what is missing, build, train examples/hello.r1 on real text
 #   ./setup.sh test         install what is missing, build, run every test
 #   ./setup.sh build        install what is missing, build
+#   ./setup.sh data         the same, and the texts of examples/clean.r1
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -41,6 +42,17 @@ build() {
   ninja -C build --quiet
 }
 
+# The texts of examples/clean.r1 that a machine may lack: manual pages, English and Chinese (slim images
+# leave them out of packages that they install), and WordNet's glosses.
+make_data() {
+  make_text
+  [ -d build/data/usr/share/wordnet ] && return
+  local debs=(manpages manpages-zh wordnet-base)
+  (cd build/data && { apt-get download -qq "${debs[@]}" 2>/dev/null ||
+      { as_root apt-get update -qq && apt-get download -qq "${debs[@]}"; } } &&
+    for deb in *.deb; do dpkg-deb -x "$deb" . && rm "$deb"; done)
+}
+
 # The example's text: the quotations of Debian's `fortunes`, one paragraph each.
 make_text() {
   local out=build/data/fortunes.txt
@@ -70,12 +82,16 @@ run)
   make_text
   exec build/bin/r1c run examples/hello.r1 "$@"
   ;;
+data)
+  build
+  make_data
+  ;;
 test)
   build
   run_tests
   ;;
 *)
-  sed -n '2,5p' "$0"
+  sed -n '2,6p' "$0"
   exit 2
   ;;
 esac

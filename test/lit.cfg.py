@@ -2,6 +2,7 @@
 # directory named by the parameter `bin`: lit-22 -Dbin=build-asan/bin test).
 import os
 import shutil
+import subprocess
 import lit.formats
 
 root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -55,3 +56,11 @@ config.substitutions.append(("%fakes", fakes))
 for name, file in (("cuda", "libcuda.so.1"), ("cublaslt", "libcublasLt.so.13"), ("nccl", "libnccl.so.2")):
     if os.path.exists(os.path.join(fakes, name, file)):
         config.available_features.add("fake-" + name)
+
+# May this user mount a file system of a fixed size in a namespace of its own?
+probe = "mount -t tmpfs -o size=1m none /mnt"
+try:
+    if subprocess.run(["unshare", "-rm", "sh", "-c", probe], capture_output=True).returncode == 0:
+        config.available_features.add("mounts")
+except OSError:
+    pass

@@ -474,7 +474,9 @@ Value score(Evaluator &ev, BuiltinCall &c) {
   if (cls < 0 || cls >= classes)
     return ev.fail("E0213", spanOf(c, "class"),
                    "the classes are " + (names.empty() ? "0 to " + std::to_string(classes - 1) : names.dump()) +
-                       ", this is " + ev.text(arg(c, "class")));
+                       ", this is " +
+                       (arg(c, "class").is(Value::Str) ? Json(arg(c, "class").string()).dump()
+                                                       : ev.text(arg(c, "class"))));
   if (!countOf(ev, c, "batch", batch, "a batch has", "rows"))
     return {};
   const Json *rows = &m->batch.as<HandleObj>().spec; // how the classifier saw texts

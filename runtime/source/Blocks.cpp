@@ -109,8 +109,8 @@ public:
   uint64_t compressedSize() const override { return stream->compressedSize(); }
 
 private:
-  /// Appends up to n bytes. Fewer: ended or failure say why. Room is made little by little, for a file
-  /// may be small.
+  /// Appends up to n bytes. Fewer: ended or failure say why. Room is made little by little, for a
+  /// file may be small.
   void read(std::string &to, size_t n) {
     while (n && !over()) {
       size_t before = to.size(), step = std::min(n, std::max<size_t>(before, 64 << 10)), got = 0;
@@ -130,8 +130,8 @@ private:
   }
   bool over() const { return ended || !failure.isOk(); }
 
-  /// Reads the block and what follows it, up to its end, which is returned; for lines, paragraphs and
-  /// whole files.
+  /// Reads the block and what follows it, up to its end, which is returned; for lines, paragraphs
+  /// and whole files.
   size_t endOfLines(Block &block) {
     std::string &bytes = block.bytes;
     BoundaryScan scan(options);
@@ -147,13 +147,14 @@ private:
       if (over())
         return bytes.size();
       // The record that is open began at scan.openAt() or before.
-      size_t limit = options.maxRecord +
-                     (options.format == Format::file ? 0 : blockBytes + scan.openAt());
+      size_t limit =
+          options.maxRecord + (options.format == Format::file ? 0 : blockBytes + scan.openAt());
       if (bytes.size() > limit) {
         dropRest(block, scan);
         return bytes.size();
       }
-      read(bytes, std::max(blockBytes, bytes.size()) - std::min(blockBytes, bytes.size()) + readAhead);
+      read(bytes,
+           std::max(blockBytes, bytes.size()) - std::min(blockBytes, bytes.size()) + readAhead);
     }
   }
 
@@ -189,7 +190,8 @@ private:
       bool tooLong = window.size() > options.maxRecord;
       if (!tooLong && !over()) {
         read(bytes, std::max(options.blockBytes - std::min(options.blockBytes, bytes.size()),
-                             window.size()) + readAhead);
+                             window.size()) +
+                        readAhead);
         continue;
       }
       if (!tooLong && r.ended == CsvRecord::text)
@@ -197,7 +199,8 @@ private:
       size_t lineEnd = window.find('\n');
       block.unclosed = r.ended == CsvRecord::quotes;
       if (block.unclosed && lineEnd != window.npos)
-        return from + lineEnd + 1; // as if the quote were a stray one, the next row is the next line
+        return from + lineEnd +
+               1; // as if the quote were a stray one, the next row is the next line
       if (!tooLong)
         return bytes.size();
       // Quotes are not looked for any more: up to the end of the line.
@@ -252,8 +255,9 @@ private:
         continue;
       size_t bracket = row.find('['), next = row.find_first_not_of(" \t\r", bracket + 1);
       if (taken++ == 0 && isBlank(row.substr(0, bracket)) && (next == row.npos || row[next] == '{'))
-        return Status::error(path + ": is one JSON list, expected an object in each line; convert it, "
-                                    "as by jq -c '.[]'");
+        return Status::error(path +
+                             ": is one JSON list, expected an object in each line; convert it, "
+                             "as by jq -c '.[]'");
       if (options.sameTypes)
         rows.learnKinds(row, number + 1, info->kinds);
     }
@@ -267,11 +271,12 @@ private:
     if (from == carry.size())
       return failure.isOk() ? Status::error(path + ": is empty, expected a row of csv") : failure;
     if (r.ended == CsvRecord::quotes || (r.ended == CsvRecord::text && !ended))
-      return failure.isOk() ? Status::error(path + ": line 1: no row of csv ends in the first " +
-                                            std::to_string(carry.size()) + " bytes" +
-                                            (r.ended == CsvRecord::quotes
-                                                 ? ", for a quote is not closed" : ""))
-                            : failure;
+      return failure.isOk()
+                 ? Status::error(
+                       path + ": line 1: no row of csv ends in the first " +
+                       std::to_string(carry.size()) + " bytes" +
+                       (r.ended == CsvRecord::quotes ? ", for a quote is not closed" : ""))
+                 : failure;
     std::vector<std::string> names(fields.size());
     for (size_t i = 0; i < names.size(); ++i)
       if (options.header)
@@ -302,7 +307,8 @@ private:
     if (!options.header)
       return Status::ok();
     dataBegin = position = r.end;
-    dataLine = line = 1 + uint64_t(std::count(carry.begin(), carry.begin() + ptrdiff_t(r.end), '\n'));
+    dataLine = line =
+        1 + uint64_t(std::count(carry.begin(), carry.begin() + ptrdiff_t(r.end), '\n'));
     carry.erase(0, r.end);
     return Status::ok();
   }
@@ -316,7 +322,7 @@ private:
   std::shared_ptr<FileInfo> info;
   std::string carry; // read, but behind the last block
   bool ended = false;
-  Status failure; // of the stream, told after what came before
+  Status failure;                  // of the stream, told after what came before
   uint64_t position = 0, line = 1; // of the next block
   uint64_t dataBegin = 0, dataLine = 1;
   uint64_t droppedLines = 0;
@@ -324,11 +330,11 @@ private:
 
 } // namespace
 
-Result<std::unique_ptr<BlockReader>> BlockReader::open(const std::string &path,
-                                                       const SourceOptions &options,
-                                                       ExpansionLimits limits) {
+Result<std::unique_ptr<BlockReader>>
+BlockReader::open(const std::string &path, const SourceOptions &options, ExpansionLimits limits) {
   auto wrong = [&](const char *what, uint64_t has, const char *expected) {
-    return Status::error(path + ": " + what + " is " + std::to_string(has) + "; it can be " + expected,
+    return Status::error(path + ": " + what + " is " + std::to_string(has) + "; it can be " +
+                             expected,
                          ExitClass::program);
   };
   if (options.maxRecord < 1 || options.maxRecord > 1ull << 31)

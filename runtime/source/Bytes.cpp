@@ -80,7 +80,7 @@ public:
         if (ended && !inside)
           break; // the end of the file between two members or frames
         done += kind == Compression::gzip ? inflateSome(out + done, size - done)
-                                   : zstdSome(out + done, size - done);
+                                          : zstdSome(out + done, size - done);
       }
       delivered += done - before;
       if (kind != Compression::plain)

@@ -21,9 +21,9 @@ enum class Compression { plain, gzip, zstd };
 /// Of a file that begins so; four bytes are enough.
 Compression compressionOf(std::string_view head);
 
-/// A file as a stream of bytes. What it holds is told by its first bytes, not by its name: gzip (any
-/// number of members), zstd (any number of frames, skippable ones passed over), else plain. Memory
-/// is bounded: zstd windows above 128 MiB are refused.
+/// A file as a stream of bytes. What it holds is told by its first bytes, not by its name: gzip
+/// (any number of members), zstd (any number of frames, skippable ones passed over), else plain.
+/// Memory is bounded: zstd windows above 128 MiB are refused.
 class ByteStream {
 public:
   static Result<std::unique_ptr<ByteStream>> open(const std::string &path,
@@ -33,7 +33,8 @@ public:
   /// Fills out[0, size), size > 0, with as much as there is; 0 is the end. Bytes before damage are
   /// delivered first; the call after them returns the error, as does every later one.
   virtual Result<size_t> read(char *out, size_t size) = 0;
-  /// Passes over `size` bytes: a plain file jumps, others are decompressed. An error if there are less.
+  /// Passes over `size` bytes: a plain file jumps, others are decompressed. An error if there are
+  /// less.
   virtual Status skip(uint64_t size) = 0;
   virtual uint64_t compressedOffset() const = 0; // bytes of the file that were used
   virtual uint64_t compressedSize() const = 0;   // bytes of the file

@@ -103,7 +103,8 @@ Result<std::vector<std::string>> expandGlobs(const std::vector<std::string> &pat
     if (out.size() == before) {
       // What is there in the folder above the first wildcard.
       size_t wild = full.find_first_of("*?[");
-      return Status::error("no file matches `" + full + "`; " + whatIsThere(full.substr(0, wild + 1)));
+      return Status::error("no file matches `" + full + "`; " +
+                           whatIsThere(full.substr(0, wild + 1)));
     }
   }
   std::sort(out.begin(), out.end());

@@ -15,10 +15,12 @@ static_assert(JsonRows::padding >= simdjson::SIMDJSON_PADDING);
 // simdjson finds the tokens and checks UTF-8. Its checks end where values are not asked for, and
 // asking loses how they were spelled; so each token is checked here, and copied as it is.
 
-//===-- Strings --------------------------------------------------------------------------------===//
+//===- Strings --------------------------------------------------------------------------------===//
 
 static int hexDigit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+  return c >= '0' && c <= '9'                 ? c - '0'
+         : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                              : -1;
 }
 
 /// The four hexadecimal digits at p, or -1.
@@ -54,8 +56,8 @@ static char *putUtf8(uint32_t c, char *o) {
   return o;
 }
 
-/// An escape at p (the backslash): its length, 0 if it is wrong; its character, or `lone` for half of
-/// a surrogate pair.
+/// An escape at p (the backslash): its length, 0 if it is wrong; its character, or `lone` for half
+/// of a surrogate pair.
 constexpr uint32_t lone = 0xFFFFFFFF;
 static size_t escape(const char *p, const char *end, uint32_t &c) {
   if (end - p < 2)
@@ -188,7 +190,7 @@ static Kind kindOf(char first) {
   }
 }
 
-//===-- Walking --------------------------------------------------------------------------------===//
+//===- Walking --------------------------------------------------------------------------------===//
 
 struct JsonRows::Walk {
   ondemand::parser parser;
@@ -213,7 +215,8 @@ struct JsonRows::Walk {
     case simdjson::UNESCAPED_CHARS: return broken("a control character inside a string");
     case simdjson::CAPACITY: return broken("more than 4 GiB");
     case simdjson::MEMALLOC: return broken("no memory to parse it");
-    case simdjson::INCOMPLETE_ARRAY_OR_OBJECT: return broken("the row does not end with the } of its object");
+    case simdjson::INCOMPLETE_ARRAY_OR_OBJECT:
+      return broken("the row does not end with the } of its object");
     default: break;
     }
     const char *at = nullptr;
@@ -380,13 +383,14 @@ bool JsonRows::walk(std::string_view row, const std::vector<FieldKind> &kinds, b
         return true;
       textBuffer.clear();
       if (!appendUnescaped(token, w.repair, textBuffer))
-        return w.broken("an escape in the text is wrong, or half of a surrogate pair", token.data());
+        return w.broken("an escape in the text is wrong, or half of a surrogate pair",
+                        token.data());
       textView = textBuffer;
       return true;
     }
-    bool kept = options.columns.empty() || (layouts && isLayoutField(key)) ||
-                std::find(options.columns.begin(), options.columns.end(), key) !=
-                    options.columns.end();
+    bool kept =
+        options.columns.empty() || (layouts && isLayoutField(key)) ||
+        std::find(options.columns.begin(), options.columns.end(), key) != options.columns.end();
     for (size_t i = 0; kept && i < kinds.size(); ++i) {
       const FieldKind &known = kinds[next < kinds.size() ? next : next = 0];
       ++next;
@@ -439,9 +443,9 @@ bool JsonRows::walk(std::string_view row, const std::vector<FieldKind> &kinds, b
       w.names += (fields > 1 ? ", `" : "`") + std::string(key.substr(0, 40)) + "`";
     return true;
   });
-  return fail("there is no field `" + options.text + "`; " +
-              (fields ? "the row has " + w.names + (fields > 8 ? ", ..." : "")
-                      : "the row has no fields"));
+  return fail(
+      "there is no field `" + options.text + "`; " +
+      (fields ? "the row has " + w.names + (fields > 8 ? ", ..." : "") : "the row has no fields"));
 }
 
 bool JsonRows::read(std::string_view row, const std::vector<FieldKind> &kinds) {
@@ -465,14 +469,15 @@ bool JsonRows::read(std::string_view row, const std::vector<FieldKind> &kinds) {
 
 void JsonRows::learnKinds(std::string_view row, uint64_t line, std::vector<FieldKind> &kinds) {
   size_t before = kinds.size();
-  bool valid = state->eachField(row, [&](std::string_view key, std::string_view, ondemand::value &v) {
-    Kind kind = kindOf(std::string_view(v.raw_json_token())[0]);
-    bool known = std::any_of(kinds.begin(), kinds.end(),
-                             [&](const FieldKind &k) { return k.key == key; });
-    if (kind != Kind::null && !known && key != options.text)
-      kinds.push_back({std::string(key), kind, line});
-    return true;
-  });
+  bool valid =
+      state->eachField(row, [&](std::string_view key, std::string_view, ondemand::value &v) {
+        Kind kind = kindOf(std::string_view(v.raw_json_token())[0]);
+        bool known = std::any_of(kinds.begin(), kinds.end(),
+                                 [&](const FieldKind &k) { return k.key == key; });
+        if (kind != Kind::null && !known && key != options.text)
+          kinds.push_back({std::string(key), kind, line});
+        return true;
+      });
   if (!valid)
     kinds.resize(before);
 }

@@ -82,7 +82,8 @@ public:
 private:
   bool bad(size_t number, const std::string &what) {
     problem = "field `" + std::string(field) + "` is no conversation: message " +
-              std::to_string(number) + " " + what + "; expected {\"role\": STRING, \"content\": STRING}";
+              std::to_string(number) + " " + what +
+              "; expected {\"role\": STRING, \"content\": STRING}";
     return false;
   }
 
@@ -175,8 +176,8 @@ Layout normaliseLayout(std::string &more, std::string &text, std::string &proble
   std::string out = "{", prompt, chosenText, conversation, unused;
   bool good = each(more, [&](std::string_view key, std::string_view value) {
     std::string_view name = inside(key);
-    bool wanted = name == "messages" || name == "conversations" ||
-                  (preference && isLayoutField(name));
+    bool wanted =
+        name == "messages" || name == "conversations" || (preference && isLayoutField(name));
     if (out.size() > 1)
       out += ',';
     if (!wanted) {
@@ -185,9 +186,10 @@ Layout normaliseLayout(std::string &more, std::string &text, std::string &proble
     }
     bool renamed = name == "conversations" && messages.empty();
     ((out += renamed ? "\"messages\"" : key) += ':');
-    std::string *to = name == "prompt" ? &prompt : name == "chosen" ? &chosenText
+    std::string *to = name == "prompt"                                              ? &prompt
+                      : name == "chosen"                                            ? &chosenText
                       : name == "rejected" || (name == "conversations" && !renamed) ? &unused
-                                                                                     : &conversation;
+                                                                                    : &conversation;
     to->clear();
     bool mayBeString = name == "prompt" || name == "chosen" || name == "rejected";
     if (mayBeString && value[0] == '"') {
@@ -195,8 +197,8 @@ Layout normaliseLayout(std::string &more, std::string &text, std::string &proble
       return appendUnescaped(value, true, *to);
     }
     if (value[0] != '[') {
-      problem = "field `" + std::string(name) + "` is no " +
-                (mayBeString ? "string and no " : "") + "list of messages";
+      problem = "field `" + std::string(name) + "` is no " + (mayBeString ? "string and no " : "") +
+                "list of messages";
       return false;
     }
     return Messages(name, problem).add(value, out, *to);

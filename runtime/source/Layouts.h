@@ -5,11 +5,11 @@
 //   ShareGPT            conversations: [{from, value}]
 //   preference          chosen and rejected, each a string or a conversation; often a prompt, too
 // get one form. A list of messages has the elements {"role","content", the other fields of the
-// message}; `conversations` is called `messages`; the roles human and gpt (chatgpt, bing, bard, model)
-// are called user and assistant, all others stay. Missing content, as of a tool's call, is ""; of
-// content in parts the texts are joined by newlines.
-// The text is the contents of the messages, joined by newlines; of a preference, those of the prompt
-// and of what was chosen, without the prompt twice.
+// message}; `conversations` is called `messages`; the roles human and gpt (chatgpt, bing, bard,
+// model) are called user and assistant, all others stay. Missing content, as of a tool's call, is
+// ""; of content in parts the texts are joined by newlines. The text is the contents of the
+// messages, joined by newlines; of a preference, those of the prompt and of what was chosen,
+// without the prompt twice.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_SOURCE_LAYOUTS_H
@@ -23,8 +23,8 @@ namespace r1rt::source {
 bool isLayoutField(std::string_view key);
 
 enum class Layout { none, normalised, bad };
-/// more: a compact valid JSON object, changed if it is one of the layouts; `text`, empty before, gets
-/// its text. bad: it has the fields, but not their form; `problem` says what is wrong.
+/// more: a compact valid JSON object, changed if it is one of the layouts; `text`, empty before,
+/// gets its text. bad: it has the fields, but not their form; `problem` says what is wrong.
 Layout normaliseLayout(std::string &more, std::string &text, std::string &problem);
 
 } // namespace r1rt::source

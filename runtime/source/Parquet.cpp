@@ -14,7 +14,7 @@ namespace r1rt::source::parquet {
 
 namespace {
 
-//===-- Blocks ---------------------------------------------------------------------------------===//
+//===- Blocks ---------------------------------------------------------------------------------===//
 
 class Blocks : public BlockReader {
 public:
@@ -57,7 +57,8 @@ public:
   using BlockReader::seek;
 
   uint64_t compressedOffset() const override {
-    return file->rows ? uint64_t(double(file->size) * double(row) / double(file->rows)) : file->size;
+    return file->rows ? uint64_t(double(file->size) * double(row) / double(file->rows))
+                      : file->size;
   }
   uint64_t compressedSize() const override { return file->size; }
 
@@ -70,7 +71,7 @@ private:
   std::shared_ptr<FileInfo> info;
 };
 
-//===-- Values as JSON -------------------------------------------------------------------------===//
+//===- Values as JSON -------------------------------------------------------------------------===//
 
 using Wide = __int128;
 
@@ -107,8 +108,8 @@ void appendPadded(int64_t v, int width, std::string &out) {
 
 int64_t floorDiv(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-/// YYYY-MM-DD of the proleptic Gregorian calendar. Counted in eras of 400 years, whose years begin in
-/// March.
+/// YYYY-MM-DD of the proleptic Gregorian calendar. Counted in eras of 400 years, whose years begin
+/// in March.
 void appendDate(int64_t daysSince1970, std::string &out) {
   int64_t days = daysSince1970 + 719468, era = floorDiv(days, 146097), day = days - era * 146097;
   int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
@@ -157,7 +158,7 @@ template <class T> void appendReal(T v, std::string &out) {
 
 float halfToFloat(uint16_t h) {
   int exponent = h >> 10 & 31, fraction = h & 1023;
-  float v = exponent == 31 ? (fraction ? NAN : INFINITY)
+  float v = exponent == 31  ? (fraction ? NAN : INFINITY)
             : exponent == 0 ? std::ldexp(float(fraction), -24)
                             : std::ldexp(float(fraction | 1024), exponent - 25);
   return h >> 15 ? -v : v;
@@ -165,13 +166,14 @@ float halfToFloat(uint16_t h) {
 
 } // namespace
 
-Result<std::unique_ptr<BlockReader>> openBlocks(const std::string &path, const SourceOptions &options,
-                                                ExpansionLimits limits) {
+Result<std::unique_ptr<BlockReader>>
+openBlocks(const std::string &path, const SourceOptions &options, ExpansionLimits limits) {
   R1RT_ASSIGN(auto file, File::open(path, options, limits));
-  return std::unique_ptr<BlockReader>(std::make_unique<Blocks>(std::move(file), options.blockBytes));
+  return std::unique_ptr<BlockReader>(
+      std::make_unique<Blocks>(std::move(file), options.blockBytes));
 }
 
-//===-- Rows -----------------------------------------------------------------------------------===//
+//===- Rows -----------------------------------------------------------------------------------===//
 
 struct Rows::Impl {
   explicit Impl(const SourceOptions &o) : options(o) {}
@@ -179,7 +181,7 @@ struct Rows::Impl {
   const SourceOptions options;
   std::shared_ptr<const File> file;
   size_t group = 0;
-  uint64_t nextRow = 0; // where the columns stand
+  uint64_t nextRow = 0;                         // where the columns stand
   std::vector<std::unique_ptr<Column>> columns; // of each leaf, null if it is not wanted
   std::string more, textBuffer, scratch, why;
 
@@ -222,7 +224,8 @@ struct Rows::Impl {
       return true;
     if (!options.repairUtf8) {
       if (why.empty())
-        why = "wrong UTF-8 in column `" + name + "` at byte " + std::to_string(text::findBadUtf8(text));
+        why = "wrong UTF-8 in column `" + name + "` at byte " +
+              std::to_string(text::findBadUtf8(text));
       return false;
     }
     scratch = text;
@@ -248,7 +251,8 @@ struct Rows::Impl {
         why = "a decimal in column `" + leaf.path + "` has " + std::to_string(v.bytes.size()) +
               " bytes, expected 16 at most";
       appendDecimal(leaf.type == Physical::int32 || leaf.type == Physical::int64
-                        ? Wide(integer) : bigEndian(v.bytes.substr(0, 16)),
+                        ? Wide(integer)
+                        : bigEndian(v.bytes.substr(0, 16)),
                     leaf.scale, more);
       return;
     case Meaning::date:
@@ -415,9 +419,10 @@ struct Rows::Impl {
       emit(row, text, found, record, bad);
       emitted += text.size() + more.size() + 1;
       if (emitted > limit)
-        return Status::error(f.path + ": row group " + std::to_string(group) + " expands to more than " +
-                             std::to_string(limit) + " bytes at row " + std::to_string(row) +
-                             ", as a decompression bomb does; raise the limit if the file is trusted");
+        return Status::error(
+            f.path + ": row group " + std::to_string(group) + " expands to more than " +
+            std::to_string(limit) + " bytes at row " + std::to_string(row) +
+            ", as a decompression bomb does; raise the limit if the file is trusted");
       if (ownText)
         first(f.fields[f.textField]).advance();
       for (size_t i = 0; i < columns.size(); ++i)

@@ -123,8 +123,12 @@ private:
           if (part != 3 || type != Thrift::structure)
             return false;
           t.fields([&](int f, Thrift::Type) {
-            int64_t *to = f == 5 ? &values : f == 6 ? &uncompressed : f == 7 ? &size
-                          : f == 9 ? &data : f == 11 ? &dictionary : nullptr;
+            int64_t *to = f == 5    ? &values
+                          : f == 6  ? &uncompressed
+                          : f == 7  ? &size
+                          : f == 9  ? &data
+                          : f == 11 ? &dictionary
+                                    : nullptr;
             if (f == 4)
               c.codec = int(t.integer());
             else if (to)
@@ -191,8 +195,8 @@ private:
     if (list) {
       node.kind = Node::list;
       inner.elementIsChild = inner.kind == Node::group && inner.children.size() == 1 &&
-                             !inner.children[0].repeated &&
-                             inner.name != "array" && inner.name != node.name + "_tuple";
+                             !inner.children[0].repeated && inner.name != "array" &&
+                             inner.name != node.name + "_tuple";
     } else if (inner.kind == Node::group && inner.children.size() == 2) {
       node.kind = Node::map;
     }
@@ -229,7 +233,8 @@ private:
       leaf.scale = int(e.scale);
       if (e.scale < 0 || e.scale > 1000 || leaf.width > 16)
         return bad("column `" + path + "` is a decimal with scale " + std::to_string(e.scale) +
-                   " in " + std::to_string(leaf.width) + " bytes, expected 0 to 1000 in 16 at most");
+                   " in " + std::to_string(leaf.width) +
+                   " bytes, expected 0 to 1000 in 16 at most");
     }
     if (leaf.type == Physical::int32 && is(6, {6}))
       leaf.meaning = Meaning::date;
@@ -243,7 +248,9 @@ private:
     }
     int unit = e.unit ? e.unit : e.converted == 7 || e.converted == 9 ? 1 : 2;
     leaf.perSecond = leaf.type == Physical::int96 ? 1000000000
-                     : unit == 1 ? 1000 : unit == 2 ? 1000000 : 1000000000;
+                     : unit == 1                  ? 1000
+                     : unit == 2                  ? 1000000
+                                                  : 1000000000;
     return Status::ok();
   }
 
@@ -287,8 +294,8 @@ private:
             return bad(where + "has column `" + file.leaves[i].path + "` at byte " +
                        std::to_string(c.offset) + " with " + std::to_string(c.size) +
                        " bytes, but the data end at byte " + std::to_string(file.dataEnd));
-          const char *names[] = {"none", "Snappy", "gzip", "LZO", "Brotli", "LZ4", "Zstandard",
-                                 "LZ4_RAW"};
+          const char *names[] = {"none",   "Snappy", "gzip",      "LZO",
+                                 "Brotli", "LZ4",    "Zstandard", "LZ4_RAW"};
           bool known = c.codec >= 0 && c.codec <= 7;
           if (!known || c.codec == 3 || c.codec == 4 || c.codec == 5 || c.codec == 7)
             return bad("column `" + file.leaves[i].path + "` is compressed with " +
@@ -332,8 +339,8 @@ Status File::read(uint64_t offset, char *out, size_t n) const {
   return Status::ok();
 }
 
-Result<std::shared_ptr<const File>> File::open(const std::string &path, const SourceOptions &options,
-                                               ExpansionLimits limits) {
+Result<std::shared_ptr<const File>>
+File::open(const std::string &path, const SourceOptions &options, ExpansionLimits limits) {
   auto file = std::make_shared<File>();
   file->path = path;
   file->limits = limits;
@@ -355,8 +362,9 @@ Result<std::shared_ptr<const File>> File::open(const std::string &path, const So
   if (begin != "PAR1")
     return Status::error(path + ": is not Parquet, it does not begin with PAR1");
   if (end != "PAR1")
-    return Status::error(path + ": does not end with PAR1, as Parquet does; it was cut short, fetch "
-                                "it again");
+    return Status::error(path +
+                         ": does not end with PAR1, as Parquet does; it was cut short, fetch "
+                         "it again");
   uint32_t length = 0;
   for (int i = 0; i < 4; ++i)
     length |= uint32_t(static_cast<unsigned char>(tail[i])) << 8 * i;

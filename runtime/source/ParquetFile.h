@@ -17,9 +17,9 @@ struct Leaf {
   int width = 0; // bytes of a value; 0: they vary
   int maxDef = 0, maxRep = 0;
   Meaning meaning = Meaning::plain;
-  int scale = 0;          // of a decimal
-  int64_t perSecond = 1;  // of times and timestamps
-  bool utc = false;       // timestamps are instants
+  int scale = 0;         // of a decimal
+  int64_t perSecond = 1; // of times and timestamps
+  bool utc = false;      // timestamps are instants
 };
 
 /// A field of the schema. Levels are those of the format: a value is there if its definition level
@@ -42,7 +42,7 @@ struct Chunk { // a column of a row group
 
 struct RowGroup {
   uint64_t firstRow = 0, rows = 0;
-  std::vector<Chunk> chunks; // of each leaf
+  std::vector<Chunk> chunks;           // of each leaf
   uint64_t size = 0, uncompressed = 0; // of the wanted leaves
 };
 
@@ -61,9 +61,8 @@ struct File {
   File() = default;
   File(const File &) = delete;
   ~File();
-  static Result<std::shared_ptr<const File>> open(const std::string &path,
-                                                  const SourceOptions &options,
-                                                  ExpansionLimits limits);
+  static Result<std::shared_ptr<const File>>
+  open(const std::string &path, const SourceOptions &options, ExpansionLimits limits);
   /// Fills out[0, n) from the file.
   Status read(uint64_t offset, char *out, size_t n) const;
 };

@@ -59,7 +59,7 @@ static uint64_t varint(std::string_view bytes, size_t &at, bool &bad) {
   return 0;
 }
 
-//===-- Hybrid ---------------------------------------------------------------------------------===//
+//===- Hybrid ---------------------------------------------------------------------------------===//
 
 void Hybrid::run() {
   size_t used = 0;
@@ -103,7 +103,7 @@ uint32_t Hybrid::next() {
   return v;
 }
 
-//===-- Deltas ---------------------------------------------------------------------------------===//
+//===- Deltas ---------------------------------------------------------------------------------===//
 
 static uint64_t unzigzag(uint64_t v) { return v >> 1 ^ (0 - (v & 1)); }
 
@@ -139,7 +139,8 @@ void Deltas::block() {
   inMini = perMini;
   bit = at * 8;
   // The bytes behind the last value may be missing.
-  uint64_t needed = std::min(perMini, left) * uint64_t(width), whole = perMini * uint64_t(width) / 8;
+  uint64_t needed = std::min(perMini, left) * uint64_t(width),
+           whole = perMini * uint64_t(width) / 8;
   if (width > 64 || (needed + 7) / 8 > all.size() - at) {
     bad = true;
     return;
@@ -182,13 +183,13 @@ size_t Deltas::end() {
   return at;
 }
 
-//===-- Column ---------------------------------------------------------------------------------===//
+//===- Column ---------------------------------------------------------------------------------===//
 
 struct Column::Header {
   enum Type { dataV1 = 0, index = 1, dictionary = 2, dataV2 = 3 };
   int64_t type = -1, uncompressed = -1, compressed = -1, values = -1, encoding = -1;
-  int64_t defEncoding = 3, repEncoding = 3;             // v1
-  int64_t rows = -1, defBytes = 0, repBytes = 0;        // v2
+  int64_t defEncoding = 3, repEncoding = 3;      // v1
+  int64_t rows = -1, defBytes = 0, repBytes = 0; // v2
   bool isCompressed = true, hasCrc = false;
   uint32_t crc = 0;
   bool isData() const { return type == dataV1 || type == dataV2; }
@@ -204,8 +205,9 @@ Column::~Column() { ZSTD_freeDCtx(static_cast<ZSTD_DCtx *>(zstd)); }
 void Column::fail(const std::string &what) {
   if (failed())
     return;
-  failure = Status::error(file.path + ": row group " + std::to_string(group) + ", column `" +
-                          leaf.path + "`, the page at byte " + std::to_string(pageBegin) + ": " + what);
+  failure =
+      Status::error(file.path + ": row group " + std::to_string(group) + ", column `" + leaf.path +
+                    "`, the page at byte " + std::to_string(pageBegin) + ": " + what);
 }
 
 bool Column::readHeader(Header &h) {
@@ -238,9 +240,11 @@ bool Column::readHeader(Header &h) {
         if (type != Thrift::structure)
           return false;
         t.fields([&](int part, Thrift::Type) { // of the dictionary the first two
-          int64_t *to = part == 1 ? &h.values : part == 2 ? &h.encoding
+          int64_t *to = part == 1              ? &h.values
+                        : part == 2            ? &h.encoding
                         : part == 3 && id == 5 ? &h.defEncoding
-                        : part == 4 && id == 5 ? &h.repEncoding : nullptr;
+                        : part == 4 && id == 5 ? &h.repEncoding
+                                               : nullptr;
           if (to)
             *to = t.integer();
           return to != nullptr;
@@ -252,8 +256,12 @@ bool Column::readHeader(Header &h) {
         t.fields([&](int part, Thrift::Type what) {
           if (part == 7)
             h.isCompressed = what == Thrift::yes;
-          int64_t *to = part == 1 ? &h.values : part == 3 ? &h.rows : part == 4 ? &h.encoding
-                        : part == 5 ? &h.defBytes : part == 6 ? &h.repBytes : nullptr;
+          int64_t *to = part == 1   ? &h.values
+                        : part == 3 ? &h.rows
+                        : part == 4 ? &h.encoding
+                        : part == 5 ? &h.defBytes
+                        : part == 6 ? &h.repBytes
+                                    : nullptr;
           if (to)
             *to = t.integer();
           return to || part == 7;
@@ -271,13 +279,15 @@ bool Column::readHeader(Header &h) {
       return false;
     }
   }
-  uint64_t most = std::max(file.limits.ratioFrom, file.limits.ratio * uint64_t(std::max<int64_t>(h.compressed, 0)));
+  uint64_t most = std::max(file.limits.ratioFrom,
+                           file.limits.ratio * uint64_t(std::max<int64_t>(h.compressed, 0)));
   if (h.compressed < 0 || uint64_t(h.compressed) > end - position)
     fail("damaged: it has " + std::to_string(h.compressed) + " bytes, but the column ends after " +
          std::to_string(end - position));
   else if (h.uncompressed < 0 || uint64_t(h.uncompressed) > most)
     fail("expands to " + std::to_string(h.uncompressed) + " bytes, more than " +
-         std::to_string(most) + ", as a decompression bomb does; raise the limit if the file is "
+         std::to_string(most) +
+         ", as a decompression bomb does; raise the limit if the file is "
          "trusted");
   else if ((h.isData() || h.type == Header::dictionary) && (h.values < 0 || h.encoding < 0))
     fail("damaged: its header lacks the number or the encoding of the values");
@@ -331,7 +341,8 @@ bool Column::decompress(std::string_view in, char *out, size_t size) {
   if (why)
     fail(std::string("damaged: ") + why);
   else if (got != size)
-    fail("damaged: it expands to " + std::to_string(got) + " bytes, expected " + std::to_string(size));
+    fail("damaged: it expands to " + std::to_string(got) + " bytes, expected " +
+         std::to_string(size));
   return !failed();
 }
 
@@ -453,7 +464,8 @@ void Column::values(int encoding, std::string_view bytes) {
     }
     int width = static_cast<unsigned char>(bytes[0]);
     if (width > 32)
-      return fail("damaged: its indices have " + std::to_string(width) + " bits, expected 32 at most");
+      return fail("damaged: its indices have " + std::to_string(width) +
+                  " bits, expected 32 at most");
     indexes = Hybrid(bytes.substr(1), width);
     break;
   }
@@ -497,8 +509,7 @@ void Column::values(int encoding, std::string_view bytes) {
       return wrong("BYTE_STREAM_SPLIT");
     count = bytes.size() / size_t(leaf.width);
     break;
-  default:
-    fail("encoding " + std::to_string(encoding) + " is not supported");
+  default: fail("encoding " + std::to_string(encoding) + " is not supported");
   }
 }
 
@@ -643,11 +654,14 @@ void Column::advance() {
 
 void Column::skipRows(uint64_t rows) {
   while (rows && !failed()) {
-    if (!loaded && inPage == 0) { // pages are passed over as wholes where their header tells the rows
+    if (!loaded &&
+        inPage == 0) { // pages are passed over as wholes where their header tells the rows
       Header h;
       if (!readHeader(h))
         return;
-      uint64_t inIt = leaf.maxRep == 0 ? uint64_t(h.values) : h.type == Header::dataV2 ? uint64_t(h.rows) : ~0ull;
+      uint64_t inIt = leaf.maxRep == 0           ? uint64_t(h.values)
+                      : h.type == Header::dataV2 ? uint64_t(h.rows)
+                                                 : ~0ull;
       if (h.isData() && inIt <= rows) {
         position += uint64_t(h.compressed);
         entriesLeft -= uint64_t(h.values);

@@ -5,8 +5,8 @@
 
 namespace r1rt::source::parquet {
 
-// The streams below hold a view of a page and never read beyond it. After its end, or a mistake, they
-// yield 0 and `bad` is true.
+// The streams below hold a view of a page and never read beyond it. After its end, or a mistake,
+// they yield 0 and `bad` is true.
 
 /// Runs of equal values, or values of `width` bits side by side: levels, indices, booleans.
 class Hybrid {
@@ -45,8 +45,8 @@ private:
   uint64_t left = 0, value = 0, least = 0;
   bool first = true;
   uint64_t perBlock = 0, blocks = 0, perMini = 0;
-  size_t widths = 0;                  // where those of the block lie
-  uint64_t mini = 0, inMini = 0;      // of the block; how many are left in it
+  size_t widths = 0;             // where those of the block lie
+  uint64_t mini = 0, inMini = 0; // of the block; how many are left in it
   int width = 0;
   uint64_t bit = 0;
 };
@@ -82,9 +82,9 @@ public:
 
 private:
   struct Header;
-  void load();                        // the entry at hand, if it is not yet
-  bool readHeader(Header &h);         // false at the end
-  bool page(const Header &h);         // false: it was no data page
+  void load();                // the entry at hand, if it is not yet
+  bool readHeader(Header &h); // false at the end
+  bool page(const Header &h); // false: it was no data page
   bool payload(const Header &h, std::string &out, size_t raw);
   bool decompress(std::string_view in, char *out, size_t size);
   void dictionary(const Header &h);
@@ -105,10 +105,19 @@ private:
   int defLevel = 0, repLevel = 0;
   Hybrid defs, reps;
 
-  std::string packed, data;           // of the page, data decompressed
+  std::string packed, data; // of the page, data decompressed
   std::string dictionaryData;
   std::vector<Value> dictionaryValues;
-  enum { none, plainValues, indices, runs, deltas, deltaLengths, deltaBytes, splitBytes } how = none;
+  enum {
+    none,
+    plainValues,
+    indices,
+    runs,
+    deltas,
+    deltaLengths,
+    deltaBytes,
+    splitBytes
+  } how = none;
   std::string_view rest; // of the values
   Hybrid indexes;
   Deltas delta, lengths;

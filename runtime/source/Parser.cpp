@@ -36,8 +36,8 @@ struct RecordParser::Impl {
     bool last = to == bytes.size(); // of which the rest was left out
     if (to - from <= options.maxRecord && !(last && block->cut))
       return false;
-    reject(from, line, "the record is longer than " + std::to_string(options.maxRecord) +
-                           " bytes, the limit");
+    reject(from, line,
+           "the record is longer than " + std::to_string(options.maxRecord) + " bytes, the limit");
     return true;
   }
 
@@ -147,10 +147,12 @@ struct RecordParser::Impl {
       size_t end = r.end - (r.ended == CsvRecord::line);
       if (tooLong(i, end, number)) {
       } else if (r.ended == CsvRecord::quotes) {
-        reject(i, number, "a quote is not closed in " +
-                              (block->unclosed ? std::to_string(options.maxRecord) + " bytes, the "
-                                                 "limit of a record, or up to the end of the file"
-                                               : std::string("the row")));
+        reject(i, number,
+               "a quote is not closed in " +
+                   (block->unclosed ? std::to_string(options.maxRecord) +
+                                          " bytes, the "
+                                          "limit of a record, or up to the end of the file"
+                                    : std::string("the row")));
       } else if (!trimmed(i, end).empty()) {
         std::string_view row = bytes.substr(i, end - i);
         if (usable(row) && csvRow(r, row))
@@ -158,7 +160,8 @@ struct RecordParser::Impl {
         else
           reject(i, number, why);
       }
-      number += uint64_t(std::count(bytes.begin() + ptrdiff_t(i), bytes.begin() + ptrdiff_t(r.end), '\n'));
+      number += uint64_t(
+          std::count(bytes.begin() + ptrdiff_t(i), bytes.begin() + ptrdiff_t(r.end), '\n'));
       i = r.end;
     }
   }

@@ -43,11 +43,12 @@ struct SourceOptions {
   /// Wrong UTF-8: each maximal invalid sequence becomes U+FFFD, as the WHATWG decoder does it; else
   /// the row is a bad one. So with half of a surrogate pair in a JSON string.
   bool repairUtf8 = false;
-  /// jsonl: a field of another type than in the first of the file's rows that have it makes a bad row.
+  /// jsonl: a field of another type than in the first of the file's rows that have it makes a bad
+  /// row.
   bool sameTypes = true;
   uint64_t maxRecord = 64 << 20; // bytes of a record in the file; a longer one is a bad row
-  /// A block ends with the record that reaches this many bytes. What the records are does not depend
-  /// on it. At least 1.
+  /// A block ends with the record that reaches this many bytes. What the records are does not
+  /// depend on it. At least 1.
   uint64_t blockBytes = 8 << 20;
 };
 
@@ -67,12 +68,12 @@ struct Block {
 
 class BlockReader {
 public:
-  /// Looks at the beginning of the file (Parquet: the end). Errors beside those of reading: the text is
-  /// UTF-16; jsonl is one list; csv or Parquet has no field for the text, or none of `columns` (the
-  /// message lists those it has); Parquet is cut short, encrypted, or uses what is not supported here.
-  static Result<std::unique_ptr<BlockReader>> open(const std::string &path,
-                                                   const SourceOptions &options,
-                                                   ExpansionLimits limits = {});
+  /// Looks at the beginning of the file (Parquet: the end). Errors beside those of reading: the
+  /// text is UTF-16; jsonl is one list; csv or Parquet has no field for the text, or none of
+  /// `columns` (the message lists those it has); Parquet is cut short, encrypted, or uses what is
+  /// not supported here.
+  static Result<std::unique_ptr<BlockReader>>
+  open(const std::string &path, const SourceOptions &options, ExpansionLimits limits = {});
   virtual ~BlockReader() = default;
 
   /// The next block; false at the end. Damage is told after all whole records before it.
@@ -90,12 +91,12 @@ public:
 /// One row. The views hold until the sink returns.
 struct Record {
   std::string_view text; // valid UTF-8 without NUL
-  /// The other fields: "" if there are none, or a compact JSON object, valid in every depth, keys in
-  /// the order of the file. Numbers and (valid) escapes of JSONL stay as they are spelled; fields of
-  /// csv are strings; NaN, infinities and missing values of Parquet are null. Messages of a
-  /// conversation have one form, see Layouts.h.
+  /// The other fields: "" if there are none, or a compact JSON object, valid in every depth, keys
+  /// in the order of the file. Numbers and (valid) escapes of JSONL stay as they are spelled;
+  /// fields of csv are strings; NaN, infinities and missing values of Parquet are null. Messages of
+  /// a conversation have one form, see Layouts.h.
   std::string_view more;
-  uint64_t offset; // of its first byte in the decompressed file; Parquet: the number of the row, from 0
+  uint64_t offset; // of its first byte when decompressed; Parquet: the number of the row, from 0
 };
 
 struct BadRow {
@@ -115,11 +116,11 @@ public:
   RecordParser(RecordParser &&) noexcept;
   RecordParser &operator=(RecordParser &&) noexcept;
 
-  /// Hands over the records of the block and its bad rows, in the order of the file. Bad are: broken
-  /// JSON; no text, or a text that is not a string; a field of another type than at the beginning of
-  /// the file; wrong UTF-8 unless it is repaired; NUL; more than maxRecord bytes; csv with another
-  /// number of fields than the header, or a quote that is not closed. An error only for a Parquet
-  /// file that is damaged or a decompression bomb, after the rows that come before.
+  /// Hands over the records of the block and its bad rows, in the order of the file. Bad are:
+  /// broken JSON; no text, or a text that is not a string; a field of another type than at the
+  /// beginning of the file; wrong UTF-8 unless it is repaired; NUL; more than maxRecord bytes; csv
+  /// with another number of fields than the header, or a quote that is not closed. An error only
+  /// for a Parquet file that is damaged or a decompression bomb, after the rows that come before.
   Status parse(const Block &block, const RecordSink &record, const BadRowSink &bad);
 
 private:

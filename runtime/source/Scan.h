@@ -15,15 +15,17 @@ inline bool isSeparator(std::string_view line, uint64_t maxRecord) {
   return isBlank(line) || line == "%" || line == "%\r";
 }
 
-/// Looks for the first boundary between records in bytes that come piece by piece and begin somewhere
-/// in a line. Lines end at \n, paragraphs after a separator that begins after a \n, files nowhere.
+/// Looks for the first boundary between records in bytes that come piece by piece and begin
+/// somewhere in a line. Lines end at \n, paragraphs after a separator that begins after a \n, files
+/// nowhere.
 class BoundaryScan {
 public:
   explicit BoundaryScan(const SourceOptions &o) : BoundaryScan(o.format, o.maxRecord) {}
   explicit BoundaryScan(Format format, uint64_t maxRecord = 0)
       : format(format), maxRecord(maxRecord) {}
 
-  /// The first byte of `piece` behind the boundary, or npos. A boundary at the end of the piece is one.
+  /// The first byte of `piece` behind the boundary, or npos. A boundary at the end of the piece is
+  /// one.
   size_t feed(std::string_view piece) {
     if (format == Format::file)
       return piece.npos;
@@ -33,7 +35,7 @@ public:
       if (format != Format::paragraphs)
         return whole ? end + 1 : end;
       if (aligned) // enough of the line to judge it
-        line.append(piece.substr(i, std::min(end - i, maxRecord + 1 - std::min(line.size(), maxRecord + 1))));
+        line += piece.substr(i, std::min(end - i, maxRecord + 1 - line.size()));
       if (!whole)
         break;
       bool found = aligned && isSeparator(line, maxRecord);

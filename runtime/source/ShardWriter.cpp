@@ -133,7 +133,8 @@ public:
       return bad();
     finished = true;
     std::string dir = std::filesystem::path(path).parent_path().string();
-    if (int d = ::open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); d >= 0) {
+    if (int d = ::open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        d >= 0) {
       (void)fsync(d); // some file systems refuse; the rename itself has succeeded
       ::close(d);
     }
@@ -196,7 +197,8 @@ private:
 Result<std::unique_ptr<ShardWriter>> ShardWriter::create(const std::string &path, int level) {
   if (level < 1 || level > 19)
     return Status::error(path + ": zstd's level is " + std::to_string(level) +
-                         "; it can be 1 to 19", ExitClass::program);
+                             "; it can be 1 to 19",
+                         ExitClass::program);
   auto writer = std::make_unique<Writer>(path, level);
   R1RT_TRY(writer->begin());
   return std::unique_ptr<ShardWriter>(std::move(writer));

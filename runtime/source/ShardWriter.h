@@ -25,8 +25,9 @@ public:
   /// Removes what was written, if finish() has not succeeded.
   virtual ~ShardWriter() = default;
 
-  /// One row, {"text":TEXT,FIELDS OF more}. text: valid UTF-8. more: empty, or a JSON object without
-  /// a field "text"; its fields are copied as they stand. After an error all calls return it.
+  /// One row, {"text":TEXT,FIELDS OF more}. text: valid UTF-8. more: empty, or a JSON object
+  /// without a field "text"; its fields are copied as they stand. After an error all calls return
+  /// it.
   virtual Status add(std::string_view text, std::string_view more) = 0;
   /// At most once; nothing may follow.
   virtual Result<ShardInfo> finish() = 0;

@@ -10,8 +10,21 @@ namespace r1rt::source {
 /// and the structs end.
 class Thrift {
 public:
-  enum Type { stop = 0, yes = 1, no = 2, i8 = 3, i16 = 4, i32 = 5, i64 = 6, real = 7, binary = 8,
-              list = 9, set = 10, map = 11, structure = 12 };
+  enum Type {
+    stop = 0,
+    yes = 1,
+    no = 2,
+    i8 = 3,
+    i16 = 4,
+    i32 = 5,
+    i64 = 6,
+    real = 7,
+    binary = 8,
+    list = 9,
+    set = 10,
+    map = 11,
+    structure = 12
+  };
 
   explicit Thrift(std::string_view bytes) : at(bytes.data()), end(at + bytes.size()), begin(at) {}
 

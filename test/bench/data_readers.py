@@ -2,13 +2,13 @@
 """data_readers.py [--mb N] [--bin DIR]: what reading data files costs, on one core.
 
 Prints MB/s, of the bytes before compression, for JSON lines (plain, gzip, zstd), CSV and Parquet
-(Snappy, Zstandard): synthetic documents of about 2 KB, a tenth of them Chinese, with an id, a URL and a
-score beside the text, which come out as JSON. Parquet is read once whole and once with the text only,
-and so it is by pyarrow (PyPI: pip install pyarrow), which makes columns of it, on one thread as well;
-JSON lines by Python's json, too. Writing is
-that of the rows into a shard of zstd, with its hashes. Each number is the best of three, all tools in turn. Exit 1 if JSON
-lines are read at less than 400 MB/s plain or 250 MB/s from zstd. Build `source-bench` first. Needs
-three times N MB of disk in the temporary folder.
+(Snappy, Zstandard): synthetic documents of about 2 KB, a tenth of them Chinese, with an id, a URL
+and a score beside the text, which come out as JSON. Parquet is read once whole and once with the
+text only, and so it is by pyarrow (PyPI: pip install pyarrow), which makes columns of it, on one
+thread as well; JSON lines by Python's json, too. Writing is that of the rows into a shard of zstd,
+with its hashes. Each number is the best of three, all tools in turn. Exit 1 if JSON lines are read
+at less than 400 MB/s plain or 250 MB/s from zstd. Build `source-bench` first. Needs three times N
+MB of disk in the temporary folder.
 """
 import argparse
 import csv
@@ -41,8 +41,8 @@ def documents(megabytes):
             paragraphs.append(p)
         text = "\n".join(paragraphs)
         size += len(text.encode())
-        yield {"text": text, "id": f"<urn:{i:08x}>", "url": f"https://example.org/{draw.choice(lexicon)}/{i}",
-               "score": draw.random()}
+        yield {"text": text, "id": f"<urn:{i:08x}>", "score": draw.random(),
+               "url": f"https://example.org/{draw.choice(lexicon)}/{i}"}
 
 
 def ours(args, kind, path, *columns):
@@ -85,7 +85,8 @@ def main():
             w.writerows(rows)
         table = pyarrow.Table.from_pylist(rows)
         for codec in ["snappy", "zstd"]:
-            pyarrow.parquet.write_table(table, at(f"{codec}.parquet"), compression=codec, row_group_size=20000)
+            pyarrow.parquet.write_table(table, at(f"{codec}.parquet"), compression=codec,
+                                        row_group_size=20000)
         only_text = sum(len(r["text"].encode()) for r in rows)
         del table
 
@@ -99,7 +100,8 @@ def main():
                     best, split = r["blocks_s"] + r["parse_s"], r
                 if theirs:
                     other = min(other, timed(theirs))
-            line = (f"{name:26}{total / best / 1e6:8.0f} MB/s   blocks {total / split['blocks_s'] / 1e6:6.0f}"
+            line = (f"{name:26}{total / best / 1e6:8.0f} MB/s"
+                    f"   blocks {total / split['blocks_s'] / 1e6:6.0f}"
                     f"   parsing {total / max(split['parse_s'], 1e-9) / 1e6:6.0f}")
             if theirs:
                 line += f"   {their_name} {total / other / 1e6:6.0f}, ratio {other / best:.2f}"
@@ -109,7 +111,8 @@ def main():
 
         def arrow(path, columns=None):
             def read():
-                for batch in pyarrow.parquet.ParquetFile(at(path)).iter_batches(columns=columns, use_threads=False):
+                file = pyarrow.parquet.ParquetFile(at(path))
+                for batch in file.iter_batches(columns=columns, use_threads=False):
                     pass
             return read
 
@@ -125,7 +128,8 @@ def main():
         shard = min(ours(args, "write", at("a.jsonl"), at("shard"))["write_s"] for _ in range(3))
         print(f"{'writing a shard':26}{size / shard / 1e6:8.0f} MB/s")
         for codec in ["snappy", "zstd"]:
-            run(f"Parquet, {codec}", "parquet", f"{codec}.parquet", size, arrow(f"{codec}.parquet"), "pyarrow")
+            run(f"Parquet, {codec}", "parquet", f"{codec}.parquet", size, arrow(f"{codec}.parquet"),
+                "pyarrow")
             run(f"Parquet, {codec}, text only", "parquet", f"{codec}.parquet", only_text,
                 arrow(f"{codec}.parquet", ["text"]), "pyarrow", columns=["text"])
     for b in bad:

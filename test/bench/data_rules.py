@@ -6,9 +6,9 @@ is at hand), then the table of speeds: MB in a second of one thread's CPU time f
 and for all of them; and the ratio to datatrove's filters in the same run, the two taking turns on the same texts.
 Exit 1 below 40 MB/s (all rules) or 20 times datatrove, or if a verdict differs on more than 1 in 1000 texts.
 
---write makes texts at the edges of every rule, and writes what datatrove says of them to
-test/runtime_text/expected/edges.jsonl, which the plain tests read; --check compares that file with the datatrove
-that is installed. Needs `pip install datatrove spacy` and text-bench, built.
+--write makes texts at the edges of every rule, and writes what datatrove says of them to edges.jsonl in
+test/runtime_text/expected, and the words it finds in pieces of all kinds of characters to words.jsonl; the plain tests
+read both. --check compares the two files with the datatrove that is installed. Needs `pip install datatrove spacy` and text-bench, built.
 """
 import argparse
 import csv
@@ -26,6 +26,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 EXPECTED = os.path.join(HERE, "..", "runtime_text", "expected")
 EDGES = os.path.join(EXPECTED, "edges.jsonl")
+WORDS = os.path.join(EXPECTED, "words.jsonl")
 RULES = json.load(open(os.path.join(EXPECTED, "rules.json")))
 PUBLISHED = ["gopher_repetition", "gopher_quality", "c4", "fineweb"]
 
@@ -246,11 +247,39 @@ def edges():
     return out
 
 
-def write(verdicts):
-    with open(EDGES, "w") as out:
-        out.write(json.dumps(versions()) + "\n")
-        for v in verdicts:
-            out.write(json.dumps(v, ensure_ascii=False) + "\n")
+def pieces():
+    """Pieces without white space: the exceptions of spaCy's tokenizer, and characters of all its classes in
+    any order. No Han or kana, which are cut here only."""
+    import spacy
+    draw = random.Random(11)
+    known = [k for k in spacy.blank("en").tokenizer.rules if not re.search(r"\s|\u30c4", k)]
+    atoms = list("abzABZ019.,:;!?()[]{}<>_#*&'\"`-–—~/=+^%$€°|@\\") + [
+        "…", "……", "..", "...", "'s", "’s", "n't", "km", "kg", "US$", "C$", "é", "ß", "Ж", "ж", "ע", "ا", "한", "😀", "☃",
+        "©", "₽", "www", "http://", ".com", "org", "192.168.1.1", "10.0.0.1", "8.8.8.8", "C++", "‘", "“", "”", "½", "²"]
+    out = draw.sample(known, 400)
+    for _ in range(1600):
+        out.append("".join(draw.choice(atoms) for _ in range(draw.randint(2, 7))))
+    for _ in range(500):
+        parts = [draw.choice(known) for _ in range(draw.randint(1, 2))] + [draw.choice(atoms) for _ in range(2)]
+        draw.shuffle(parts)
+        out.append("".join(parts))
+    return out
+
+
+def with_words(texts):
+    from datatrove.utils.text import split_into_words
+    for text in texts:
+        yield {"text": text, "words": split_into_words(text)}
+
+
+def write(path, records):
+    with open(path, "w") as out:
+        for record in [versions(), *records]:
+            out.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def read(path):
+    return [json.loads(line) for line in open(path)][1:]
 
 
 def with_verdicts(cases):
@@ -395,19 +424,19 @@ def main():
     args = parser.parse_args()
     if args.write:
         verdicts = list(with_verdicts(edges()))
-        write(verdicts)
+        write(EDGES, verdicts)
+        write(WORDS, with_words(pieces()))
         print(f"{len(verdicts)} texts, {len({v['reason'] for v in verdicts})} reasons")
         return 0
     if args.check:
-        kept = [json.loads(line) for line in open(EDGES)][1:]
-        wrong = 0
-        for v, now in zip(kept, with_verdicts((v["rule"], v["params"], v["text"]) for v in kept)):
-            if v != now:
-                wrong += 1
-                print(f"{v['rule']} {v['params']} {v['text'][:60]!r}: kept {v['keep']} {v['reason']}, now {now['keep']} "
-                      f"{now['reason']}")
-        print(f"{len(kept)} texts, {wrong} with another verdict; {versions()}")
-        return wrong > 0
+        kept, words = read(EDGES), read(WORDS)
+        now = list(with_verdicts((v["rule"], v["params"], v["text"]) for v in kept)) + \
+            list(with_words(w["text"] for w in words))
+        wrong = [(a, b) for a, b in zip(kept + words, now) if a != b]
+        for a, b in wrong:
+            print(f"here {json.dumps(a)}\nnow  {json.dumps(b)}")
+        print(f"{len(kept)} verdicts, {len(words)} pieces, {len(wrong)} other now; {versions()}")
+        return len(wrong) > 0 or len(now) != len(kept) + len(words)
     ours = Ours(args.bin)
     good = agreement(ours)
     return not (speeds(ours, args.seconds) and good)

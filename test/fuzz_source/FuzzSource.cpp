@@ -1,6 +1,6 @@
-// The first byte says how the rest, a file, is read. Whatever it is, texts are UTF-8 without NUL, other
-// fields are JSON for another parser, too, and neither the size of blocks nor a stop between two of
-// them shows. JSON lines are compared with what that parser makes of them.
+// The first byte says how the rest, a file, is read. Whatever it is, texts are UTF-8 without NUL,
+// other fields are JSON for another parser, too, and neither the size of blocks nor a stop between
+// two of them shows. JSON lines are compared with what that parser makes of them.
 #include "runtime/source/Records.h"
 #include "runtime/text/Utf8.h"
 #include <cstdio>
@@ -141,7 +141,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (Log parts = read(path, options, 1 + size % 5); !(parts == whole))
       stop("blocks show:\n" + whole.text + "\n---\n" + parts.text);
   }
-  bool plain = compressionOf(bytes) == Compression::plain && !bytes.starts_with("\xFF\xFE") && !bytes.starts_with("\xFE\xFF");
+  bool plain = compressionOf(bytes) == Compression::plain && !bytes.starts_with("\xFF\xFE") &&
+               !bytes.starts_with("\xFE\xFF");
   if (options.format == Format::jsonl && !options.repairUtf8 && plain && options.maxRecord > size)
     compare(bytes, whole);
   return 0;

@@ -1,6 +1,6 @@
-// source-bench FORMAT PATH [COLUMN...]: reads a file on one thread and prints, as JSON, the rows, the
-// bytes of texts and of other fields, the seconds that blocks and parsing took.
-// source-bench write PATH SHARD: rows of JSON lines into a shard, the seconds that writing took.
+// source-bench FORMAT PATH [COLUMN...]: reads a file on one thread and prints, as JSON, the rows,
+// the bytes of texts and of other fields, the seconds that blocks and parsing took. source-bench
+// write PATH SHARD: rows of JSON lines into a shard, the seconds that writing took.
 #include "runtime/source/Records.h"
 #include "runtime/source/ShardWriter.h"
 #include <chrono>
@@ -23,7 +23,9 @@ int main(int argc, char **argv) {
   else
     options.columns.assign(argv + 3, argv + argc);
   using Clock = std::chrono::steady_clock;
-  auto seconds = [](Clock::time_point a, Clock::time_point b) { return std::chrono::duration<double>(b - a).count(); };
+  auto seconds = [](Clock::time_point a, Clock::time_point b) {
+    return std::chrono::duration<double>(b - a).count();
+  };
   Clock::time_point begin = Clock::now();
   auto reader = BlockReader::open(argv[2], options);
   if (!reader) {
@@ -40,18 +42,20 @@ int main(int argc, char **argv) {
   for (Block block;;) {
     auto n = (*reader)->next(block);
     Clock::time_point from = Clock::now();
-    r1rt::Status s = !n ? n.status() : !*n ? r1rt::Status::ok() : parser.parse(
-        block,
-        [&](const Record &r) {
-          ++rows, text += r.text.size(), more += r.more.size();
-          if (!shard)
-            return;
-          Clock::time_point begin = Clock::now();
-          if (!shard->add(r.text, r.more))
-            ++bad;
-          writing += seconds(begin, Clock::now());
-        },
-        [&](const BadRow &) { ++bad; });
+    r1rt::Status s = !n    ? n.status()
+                     : !*n ? r1rt::Status::ok()
+                           : parser.parse(
+                                 block,
+                                 [&](const Record &r) {
+                                   ++rows, text += r.text.size(), more += r.more.size();
+                                   if (!shard)
+                                     return;
+                                   Clock::time_point begin = Clock::now();
+                                   if (!shard->add(r.text, r.more))
+                                     ++bad;
+                                   writing += seconds(begin, Clock::now());
+                                 },
+                                 [&](const BadRow &) { ++bad; });
     if (!s) {
       std::fprintf(stderr, "%s\n", s.message().c_str());
       return 1;

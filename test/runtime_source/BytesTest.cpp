@@ -35,7 +35,8 @@ protected:
     ASSERT_EQ(std::system(("cd " + dir + " && " + command).c_str()), 0) << command;
   }
   void gzip() {
-    shell("python3 -c \"import gzip; open('t.gz','wb').write(gzip.compress(open('t','rb').read()))\"");
+    shell("python3 -c \"import gzip; "
+          "open('t.gz','wb').write(gzip.compress(open('t','rb').read()))\"");
   }
   // What was delivered, and the error that followed ("" if none).
   std::pair<std::string, std::string> readAll(const std::string &name, size_t step = 4097,
@@ -78,7 +79,8 @@ TEST_F(BytesTest, CutAndDamagedGzipDeliversWhatCameBefore) {
     auto [got, error] = readAll("cut");
     EXPECT_EQ(text.compare(0, got.size(), got), 0);
     EXPECT_NE(error.find("at byte " + std::to_string(cut) + " (byte " + std::to_string(got.size())),
-              std::string::npos) << error;
+              std::string::npos)
+        << error;
   }
   packed[packed.size() - 6] ^= 1; // the checksum
   put("bad", packed);

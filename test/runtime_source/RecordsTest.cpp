@@ -91,8 +91,9 @@ All readAll(const std::string &path, const SourceOptions &options, ExpansionLimi
 SourceOptions optionsOf(const json &j) {
   SourceOptions o;
   const std::map<std::string, Format> formats = {
-      {"lines", Format::lines}, {"paragraphs", Format::paragraphs}, {"file", Format::file},
-      {"jsonl", Format::jsonl}, {"csv", Format::csv},               {"parquet", Format::parquet}};
+      {"lines", Format::lines}, {"paragraphs", Format::paragraphs},
+      {"file", Format::file},   {"jsonl", Format::jsonl},
+      {"csv", Format::csv},     {"parquet", Format::parquet}};
   o.format = formats.at(j["format"].get<std::string>());
   o.text = j.value("text", o.text);
   o.delimiter = j.value("delimiter", std::string(1, o.delimiter))[0];
@@ -150,7 +151,8 @@ TEST_F(RecordsTest, FilesOfOtherWriters) {
     json records = expected.value("records", table);
     All all = readAll(path, optionsOf(expected["options"]));
     std::string error = expected["error"];
-    EXPECT_TRUE(error.empty() ? all.error.empty() : all.error.find(error) != std::string::npos) << all.error;
+    EXPECT_TRUE(error.empty() ? all.error.empty() : all.error.find(error) != std::string::npos)
+        << all.error;
     ASSERT_EQ(all.rows.size(), records.size());
     for (size_t i = 0; i < all.rows.size(); ++i) {
       EXPECT_EQ(json(all.rows[i].text), records[i][0]) << "row " << i;
@@ -163,7 +165,8 @@ TEST_F(RecordsTest, FilesOfOtherWriters) {
       }
       if (!all.rows[i].more.empty())
         more = json::parse(all.rows[i].more);
-      EXPECT_TRUE(same(wanted, more)) << "row " << i << "\nexpected " << wanted.dump() << "\nfound    " << more.dump();
+      EXPECT_TRUE(same(wanted, more))
+          << "row " << i << "\nexpected " << wanted.dump() << "\nfound    " << more.dump();
     }
     ASSERT_EQ(all.bad.size(), expected["bad"].size()) << (all.bad.empty() ? "" : all.bad[0].what);
     for (size_t i = 0; i < all.bad.size(); ++i) {
@@ -234,8 +237,9 @@ TEST_F(RecordsTest, ToGoOnBehindTheEndIsAnError) {
   EXPECT_TRUE((*reader)->seek(4, 3));
   Block block;
   EXPECT_FALSE(*(*reader)->next(block));
-  EXPECT_EQ((*reader)->seek(5, 3).message(), path + ": to go on at byte 5 is not possible, there are 4; the "
-                                                    "file is another one than before");
+  EXPECT_EQ((*reader)->seek(5, 3).message(),
+            path + ": to go on at byte 5 is not possible, there are 4; the "
+                   "file is another one than before");
 }
 
 TEST_F(RecordsTest, LongRecordsAreBadOnes) {
@@ -262,8 +266,9 @@ TEST_F(RecordsTest, LongRecordsAreBadOnes) {
 
   o.format = Format::csv;
   o.maxRecord = 9;
-  all = of("text\n123456789\n1234567890\n\"12\n4567\"\n\"12\n45678\"\n\"" + std::string(300000, 'x') +
-               "\nok\n\"a\n" + std::string(300000, 'y') + "\nz\n", o);
+  all = of("text\n123456789\n1234567890\n\"12\n4567\"\n\"12\n45678\"\n\"" +
+               std::string(300000, 'x') + "\nok\n\"a\n" + std::string(300000, 'y') + "\nz\n",
+           o);
   // A quote that is not closed in time counts as a stray one: the next line is a row.
   EXPECT_EQ(all.texts(), (std::vector<std::string>{"123456789", "12\n4567", "ok", "z"}));
   ASSERT_EQ(all.bad.size(), 5u);
@@ -293,25 +298,29 @@ TEST_F(RecordsTest, EmptyFiles) {
 
 TEST_F(RecordsTest, WhatCannotBeOpenedSaysWhy) {
   SourceOptions o;
-  EXPECT_NE(readAll(dir + "/none", o).error.find("none: cannot be opened: No such file"), std::string::npos);
+  EXPECT_NE(readAll(dir + "/none", o).error.find("none: cannot be opened: No such file"),
+            std::string::npos);
   EXPECT_NE(readAll(dir, o).error.find("is a directory"), std::string::npos);
   EXPECT_NE(of("\xff\xfeh\0i\0", o).error.find("is UTF-16"), std::string::npos);
   o.maxRecord = 0;
   EXPECT_NE(of("a", o).error.find("is 0; it can be 1 to"), std::string::npos);
   o = {};
   o.format = Format::csv;
-  EXPECT_NE(of("a,b\n", o).error.find("there is no column `text`; the file has `a`, `b`"), std::string::npos);
+  EXPECT_NE(of("a,b\n", o).error.find("there is no column `text`; the file has `a`, `b`"),
+            std::string::npos);
   EXPECT_NE(of("text,b,b\n", o).error.find("two columns have the name `b`"), std::string::npos);
   EXPECT_NE(of("text,\"b\nc,d\n", o).error.find("a quote is not closed"), std::string::npos);
   o.columns = {"b", "x"};
-  EXPECT_NE(of("text,b\n", o).error.find("no column `x`; the file has `text`, `b`"), std::string::npos);
+  EXPECT_NE(of("text,b\n", o).error.find("no column `x`; the file has `text`, `b`"),
+            std::string::npos);
   o.delimiter = '"';
   EXPECT_NE(of("text,b\n", o).error.find("delimiter"), std::string::npos);
 }
 
 // A file that is cut at any byte yields its first rows, then an error that names it.
 TEST_F(RecordsTest, CutFiles) {
-  for (const char *name : {"utf8.jsonl.gz", "utf8.jsonl.zst", "whole.txt.gz", "zstd_2.0.parquet", "gzip_1.0.parquet"}) {
+  for (const char *name : {"utf8.jsonl.gz", "utf8.jsonl.zst", "whole.txt.gz", "zstd_2.0.parquet",
+                           "gzip_1.0.parquet"}) {
     SCOPED_TRACE(name);
     std::string path = std::string(INPUTS "/") + name, bytes = *readFile(path);
     SourceOptions o = optionsOf(parseFile(path + ".expected")["options"]);
@@ -320,7 +329,8 @@ TEST_F(RecordsTest, CutFiles) {
     for (size_t cut = 20; cut < bytes.size(); cut += 37) {
       std::string at = put(bytes.substr(0, cut));
       All part = readAll(at, o);
-      bool frame = std::string(name).ends_with("zst") && part.error.empty(); // cut between two frames
+      bool frame =
+          std::string(name).ends_with("zst") && part.error.empty(); // cut between two frames
       EXPECT_TRUE(part.error.starts_with(at + ": ") || frame) << part.error;
       ASSERT_LE(part.rows.size(), whole.rows.size());
       EXPECT_TRUE(std::equal(part.rows.begin(), part.rows.end(), whole.rows.begin()));
@@ -356,14 +366,16 @@ TEST_F(RecordsTest, CutStreams) {
       ASSERT_LE(part.rows.size(), whole.rows.size());
       EXPECT_TRUE(std::equal(part.rows.begin(), part.rows.end(), whole.rows.begin()));
       EXPECT_TRUE(part.bad.empty());
-      EXPECT_GE(double(part.rows.size()), double(whole.rows.size() - 1) * (double(tenth) / 10 - .3));
+      EXPECT_GE(double(part.rows.size()),
+                double(whole.rows.size() - 1) * (double(tenth) / 10 - .3));
     }
   }
 }
 
 // Any byte of a Parquet file may be wrong: no crash, and most rows before the place are right.
 TEST_F(RecordsTest, DamagedParquet) {
-  for (const char *name : {"zstd_2.0.parquet", "none_1.0.parquet", "delta_byte_array_2.0.parquet"}) {
+  for (const char *name :
+       {"zstd_2.0.parquet", "none_1.0.parquet", "delta_byte_array_2.0.parquet"}) {
     std::string bytes = *readFile(std::string(INPUTS "/") + name);
     SourceOptions o;
     o.format = Format::parquet;
@@ -385,9 +397,12 @@ TEST_F(RecordsTest, UnsupportedParquetSaysSo) {
   SourceOptions o;
   o.format = Format::parquet;
   o.text = "i32";
-  EXPECT_NE(readAll(INPUTS "/none_1.0.parquet", o).error.find("column `i32` is not of strings"), std::string::npos);
+  EXPECT_NE(readAll(INPUTS "/none_1.0.parquet", o).error.find("column `i32` is not of strings"),
+            std::string::npos);
   o.text = "body";
-  EXPECT_NE(readAll(INPUTS "/none_1.0.parquet", o).error.find("no column `body`; the file has `id`, `text`"), std::string::npos);
+  EXPECT_NE(readAll(INPUTS "/none_1.0.parquet", o)
+                .error.find("no column `body`; the file has `id`, `text`"),
+            std::string::npos);
   EXPECT_NE(of("PARE" + std::string(20, 0) + "PARE", o).error.find("encrypted"), std::string::npos);
 }
 

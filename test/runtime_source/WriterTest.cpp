@@ -40,7 +40,8 @@ TEST_F(WriterTest, StringsAreEscapedAsAnotherParserReadsThem) {
   for (int i = 0; i < 2000; ++i) {
     std::string text;
     for (int n = int(draw() % 40); n > 0; --n) {
-      const char *parts[] = {"\"", "\\", "\n", "a", "plain text ", "\x01", "\x1f", "\x7f", "é", "数", "🙂", "\t\r\b\f"};
+      const char *parts[] = {"\"",   "\\",   "\n", "a",  "plain text ", "\x01",
+                             "\x1f", "\x7f", "é",  "数", "🙂",        "\t\r\b\f"};
       text += draw() % 9 ? parts[draw() % 12] : std::string(1, '\0');
     }
     std::string out;
@@ -86,11 +87,14 @@ TEST_F(WriterTest, ShardsAreWhatTheySay) {
   auto reader = BlockReader::open(path, options);
   RecordParser parser(options);
   for (Block block; *(*reader)->next(block);)
-    ASSERT_TRUE(parser.parse(block, [&](const Record &r) {
-      nlohmann::json j = nlohmann::json::parse(r.more.empty() ? "{}" : r.more);
-      j["text"] = r.text;
-      got += j.dump() + "\n";
-    }, [](const BadRow &b) { ADD_FAILURE() << b.what; }));
+    ASSERT_TRUE(parser.parse(
+        block,
+        [&](const Record &r) {
+          nlohmann::json j = nlohmann::json::parse(r.more.empty() ? "{}" : r.more);
+          j["text"] = r.text;
+          got += j.dump() + "\n";
+        },
+        [](const BadRow &b) { ADD_FAILURE() << b.what; }));
   EXPECT_EQ(got, wanted);
 
   // The same rows, the same bytes; another level, other ones.
@@ -106,7 +110,10 @@ TEST_F(WriterTest, ShardsAreWhatTheySay) {
 }
 
 TEST_F(WriterTest, NothingIsLeftOfAShardThatIsNotFinished) {
-  { auto writer = ShardWriter::create(dir + "/s"); ASSERT_TRUE((*writer)->add("a", "")); }
+  {
+    auto writer = ShardWriter::create(dir + "/s");
+    ASSERT_TRUE((*writer)->add("a", ""));
+  }
   EXPECT_TRUE(fs::is_empty(dir));
   auto none = ShardWriter::create(dir + "/no/s");
   ASSERT_FALSE(none);
@@ -128,7 +135,8 @@ TEST_F(WriterTest, AFullDiskIsNamed) {
 }
 
 TEST_F(WriterTest, Globs) {
-  for (const char *name : {"b.txt", "a.txt", "c.json", ".hidden.txt", "d/a.txt", "d/e/f.txt", "d/e/g.md", "we[i]rd.txt"})
+  for (const char *name : {"b.txt", "a.txt", "c.json", ".hidden.txt", "d/a.txt", "d/e/f.txt",
+                           "d/e/g.md", "we[i]rd.txt"})
     touch(name);
   auto names = [&](std::vector<std::string> patterns) {
     auto r = expandGlobs(patterns, dir);
@@ -142,13 +150,16 @@ TEST_F(WriterTest, Globs) {
   EXPECT_EQ(names({"*.txt"}), "a.txt b.txt we[i]rd.txt ");
   EXPECT_EQ(names({"*.json", "[ab].txt", "a.txt"}), "a.txt b.txt c.json ");
   EXPECT_EQ(names({"**/*.txt"}), "a.txt b.txt d/a.txt d/e/f.txt we[i]rd.txt ");
+  EXPECT_EQ(names({"d/**.md"}), "d/e/g.md ");
   EXPECT_EQ(names({"d/**"}), "d/a.txt d/e/f.txt d/e/g.md ");
   EXPECT_EQ(names({"d/**/f.*"}), "d/e/f.txt ");
   EXPECT_EQ(names({"we[i]rd.txt"}), "we[i]rd.txt ");
   EXPECT_EQ(names({"?/?/g.md"}), "d/e/g.md ");
   EXPECT_EQ(names({".*.txt"}), ".hidden.txt ");
-  EXPECT_EQ(names({"d/*.md"}), "ERROR no file matches `" + dir + "/d/*.md`; `" + dir + "/d` holds a.txt, e");
-  EXPECT_EQ(names({"d/x/y.md"}), "ERROR there is no file `" + dir + "/d/x/y.md`; `" + dir + "/d` holds a.txt, e");
+  EXPECT_EQ(names({"d/*.md"}),
+            "ERROR no file matches `" + dir + "/d/*.md`; `" + dir + "/d` holds a.txt, e");
+  EXPECT_EQ(names({"d/x/y.md"}),
+            "ERROR there is no file `" + dir + "/d/x/y.md`; `" + dir + "/d` holds a.txt, e");
   EXPECT_NE(names({"d"}).find("is a directory; `" + dir + "/d/*` names"), std::string::npos);
   EXPECT_EQ(names({dir + "/c.json"}), "c.json ");
 }

@@ -143,9 +143,10 @@ int inspectCommand(const Options &o) {
     other = artifactNamed(o.other, **store, o, code);
   if (code != Done)
     return code;
-  if (!other.empty() || !o.row.empty() || o.verify) {
+  if (!other.empty() || !o.row.empty() || o.verify || o.clusters) {
     r1rt::Status st = !other.empty()   ? compareCorpora(mine, other, **store, o)
                       : !o.row.empty() ? showRow(mine, **store, o)
+                      : o.clusters     ? showClusters(mine, **store, o)
                                        : verifyArtifact(mine, **store, o);
     return st ? Done : fail(o, st);
   }

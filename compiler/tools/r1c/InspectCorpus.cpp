@@ -177,6 +177,39 @@ Status showRow(const std::string &fingerprint, r1rt::Store &store, const Options
   return Status::ok();
 }
 
+Status showClusters(const std::string &fingerprint, r1rt::Store &store, const Options &o) {
+  R1RT_ASSIGN(std::string dir, corpusDir(fingerprint, store));
+  R1RT_ASSIGN(std::vector<std::string> ledgers, corpus::ledgerFiles(dir));
+  std::vector<std::string> kept; // in the order of their first duplicates
+  std::map<std::string, std::vector<json>> members;
+  for (const std::string &file : ledgers)
+    R1RT_TRY(corpus::eachLine(file, [&](std::string_view line) -> Result<bool> {
+      json j = json::parse(line, nullptr, false);
+      if (!j.is_object() || j.value("outcome", "") != "duplicate")
+        return true;
+      std::vector<json> &m = members[j.value("of", "")];
+      if (m.empty())
+        kept.push_back(j.value("of", ""));
+      m.push_back({{"id", j.value("id", "")}, {"evidence", j.value("evidence", json())}});
+      return true;
+    }));
+  for (const std::string &id : kept) {
+    if (o.json) {
+      printEvent("cluster", {{"kept", id}, {"duplicates", members[id]}});
+      continue;
+    }
+    std::printf("%s\n", id.c_str());
+    for (const json &m : members[id]) {
+      json similarity = m["evidence"].is_object() ? m["evidence"].value("similarity", json()) : json();
+      std::printf("  %s%s\n", m["id"].get_ref<const std::string &>().c_str(),
+                  similarity.is_null() ? "" : ("  " + similarity.dump()).c_str());
+    }
+  }
+  if (!o.json)
+    std::printf("%zu clusters\n", kept.size());
+  return Status::ok();
+}
+
 Status compareCorpora(const std::string &a, const std::string &b, r1rt::Store &store, const Options &o) {
   R1RT_ASSIGN(std::string dirA, corpusDir(a, store));
   R1RT_ASSIGN(std::string dirB, corpusDir(b, store));

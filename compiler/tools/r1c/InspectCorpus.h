@@ -11,6 +11,8 @@ bool holdsRows(const nlohmann::json &manifest);
 r1rt::Status showAccount(const std::string &dir, const Options &o);
 /// The history of row o.row in a corpus and in those that it was made from.
 r1rt::Status showRow(const std::string &fingerprint, r1rt::Store &store, const Options &o);
+/// The rows that others are duplicates of, with those.
+r1rt::Status showClusters(const std::string &fingerprint, r1rt::Store &store, const Options &o);
 /// What two corpora did with the rows of which only one of them has kept.
 r1rt::Status compareCorpora(const std::string &a, const std::string &b, r1rt::Store &store, const Options &o);
 /// Files against the manifest, and a corpus against its own account; an error if something is wrong.

@@ -46,7 +46,7 @@ struct Options {
   bool fmtCheck = false, fmtWrite = false;
   // inspect
   std::string row, other;          // the id of a row; the corpus to compare with
-  bool verify = false;
+  bool verify = false, clusters = false;
   // annotate
   std::string who;                 // who answers; empty: the user
   // generate

@@ -184,6 +184,7 @@ int main(int argc, char **argv) {
   inspect->add_option("WHAT", o.file, "FILE.r1:stage, a fingerprint, or a .safetensors file")->required();
   inspect->add_option("OTHER", o.other, "a second corpus: what became of the rows that only one of them has");
   inspect->add_option("--row", o.row, "the history of one row, by its id (FILE@OFFSET)");
+  inspect->add_flag("--clusters", o.clusters, "duplicates, beside the rows that stand for them");
   inspect->add_flag("--verify", o.verify, "compute hashes, rows and sums again");
   addCommon(inspect, o);
 
