@@ -89,6 +89,35 @@ def run(binary, expression, path, threads, folder):
     return seconds, a["rows"] / a["passes"][0]["in"]
 
 
+def pack_speed(binary, path, folder):
+    """MB/s of tokenising and packing, from a training of one step: what lies between its start and that step."""
+    with open(folder + "/main.r1", "w") as f:
+        f.write("""pipeline main() {
+  stage c = jsonl("%s") |> sample(20000)
+  stage t = bpe(c |> sample(2000), 8000)
+  stage g = train(model = GPT(8000, D = 16, L = 1, H = 1), data = c |> pack(t, 512), loss = lm_loss, batch = 2,
+                  budget = 1steps)
+}
+""" % path)
+    shutil.rmtree(folder + "/store", ignore_errors=True)
+    begin = end = 0
+    for fresh in ([], ["--fresh", "g"]):  # the second time the kernels are there
+        out = subprocess.run([binary, "run", "--json", "main.r1", "--store", "store", "--threads", "1", *fresh],
+                             cwd=folder, capture_output=True, text=True)
+        if out.returncode:
+            sys.exit(out.stderr)
+        for e in map(json.loads, out.stdout.splitlines()):
+            if e["event"] == "stage" and e["stage"] == "g" and e["state"] == "started":
+                begin = e["t"]
+            if e["event"] == "step":
+                end = e["t"]
+    size = 0
+    for account in glob.glob(folder + "/store/*/account.json"):
+        with open(account) as f:
+            size = json.load(f)["text_bytes"]
+    return size / 1e6 / (end - begin)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mb", type=float, default=300)
@@ -108,6 +137,7 @@ def main():
             print(f"{name:24}{speed[1]:7.1f} MB/s{speed[2]:9.1f} MB/s, {speed[2] / 2:5.1f} each"
                   f"{100 * best[1][1]:7.1f} %", flush=True)
             slow = slow or (name == "rules, exact, near" and speed[1] < 40)
+        print(f"{'tokenise and pack':24}{pack_speed(binary, path, folder):7.1f} MB/s")
     if args.all:
         for script in ("data_readers", "data_rules", "data_dedup", "data_dvc"):
             print(f"\n{script}.py", flush=True)

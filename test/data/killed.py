@@ -77,9 +77,14 @@ def main(directory, ranks):
             # Mostly in the middle of it; later ones are given more time, so that this ends.
             process.wait(rng.random() * whole * (0.3 + 0.1 * kills))
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+            # One in three is asked to stop instead, as by Ctrl-C.
+            asked = kills % 3 == 1
+            process.send_signal(signal.SIGINT if asked else signal.SIGKILL)
+            code = process.wait()
+            assert code in ((130, 0) if asked else (-signal.SIGKILL,)), f"a stopped run ended with {code}"
             kills += 1
+            if code == 0:
+                break
             continue
         assert process.returncode == 0, f"the run ended with {process.returncode}"
         break

@@ -7,4 +7,4 @@ kept = json.load(open(sys.argv[1]))
 wrong = [f"{name}: the library gives {json.dumps(shown.get(name), sort_keys=True)}\n"
          f"  {sys.argv[1]} has {json.dumps(kept.get(name), sort_keys=True)}"
          for name in sorted(shown.keys() | kept.keys()) if shown.get(name) != kept.get(name)]
-sys.exit("\n".join(wrong))
+sys.exit("\n".join(wrong) or 0)
