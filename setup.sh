@@ -66,7 +66,7 @@ make_text() {
 
 run_tests() {
   local units=0 texts=0 fuzz=0
-  make_text
+  make_data
   ctest --test-dir build --output-on-failure || units=$?
   lit-22 -sv test || texts=$?
   # A crash that half a minute finds is one that anybody would meet.

@@ -374,7 +374,7 @@ const Builtin *findBuiltin(std::string_view name) {
 }
 
 const Builtin *findStageBuiltin(std::string_view name) {
-  for (auto *t : {&dataBuiltins(), &stageBuiltins(), &annotateBuiltins()})
+  for (auto *t : {&dataBuiltins(), &stageBuiltins(), &annotateBuiltins(), &interleaveBuiltins()})
     for (auto &b : *t)
       if (name == b.name)
         return &b;

@@ -10,6 +10,7 @@ const std::vector<Builtin> &elementBuiltins();   // Builtins.cpp
 const std::vector<Builtin> &hostBuiltins();      // HostBuiltins.cpp
 const std::vector<Builtin> &dataBuiltins();      // DataBuiltins.cpp: @builtin functions of stdlib/data.r1
 const std::vector<Builtin> &annotateBuiltins();  // AnnotateBuiltins.cpp: and `annotate` of stdlib/stages.r1
+const std::vector<Builtin> &interleaveBuiltins(); // InterleaveBuiltins.cpp: and `interleave`
 const std::vector<Builtin> &stageBuiltins();     // StageBuiltins.cpp: and of stdlib/stages.r1
 
 Value gradientOf(Evaluator &ev, BuiltinCall &c); // Gradients.cpp

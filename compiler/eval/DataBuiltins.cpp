@@ -42,46 +42,6 @@ Value parquet(Evaluator &ev, BuiltinCall &c) { return source(ev, c, "parquet", {
 
 // ── mixing ──────────────────────────────────────────────────────────────────
 
-/// What another corpus brings along: its files and the versions of its passes.
-void bring(HandleObj &h, const HandleObj &x) {
-  h.files.insert(h.files.end(), x.files.begin(), x.files.end());
-  for (auto &[k, v] : x.builtins)
-    h.builtins[k] = v;
-}
-
-/// A record {domain = share} whose names are sources, as JSON; false after an error.
-bool shares(Evaluator &ev, const BuiltinCall &c, std::string_view name, const Json &sources, Json &out) {
-  out = Json::object();
-  const Value &v = arg(c, name);
-  if (v.is(Value::None))
-    return true;
-  if (!v.is(Value::Record)) {
-    ev.err("E0206", spanOf(c, name),
-           "`" + std::string(name) + "` is a record {domain = share}, this is " + kindName(v));
-    return false;
-  }
-  for (auto &[domain, share] : v.as<RecordObj>().fields) {
-    double f = -1;
-    if (!sources.contains(domain)) {
-      std::vector<std::string> have;
-      for (auto &[k, x] : sources.items())
-        have.push_back(k);
-      auto &d = ev.err("E0208", spanOf(c, name),
-                       "`" + std::string(name) + "` names `" + domain + "`, which is no source of this `mix`");
-      if (auto near = nearest(domain, have); !near.empty())
-        d.help("did you mean `" + near + "`?");
-      return false;
-    }
-    if (!share.asFloat(f) || f < 0 || f > 1) {
-      ev.err("E0213", spanOf(c, name),
-             "the share of `" + domain + "` is from 0% to 100%, this is " + ev.text(share));
-      return false;
-    }
-    out[domain] = f;
-  }
-  return true;
-}
-
 Value mix(Evaluator &ev, BuiltinCall &c) {
   if (!inPipeline(ev, c))
     return {};
@@ -100,7 +60,7 @@ Value mix(Evaluator &ev, BuiltinCall &c) {
   }
   h->spec = Json{{"op", "mix"}, {"sources", sources}};
   for (const char *name : {"weight", "cap", "floor"})
-    if (Json j; shares(ev, c, name, sources, j))
+    if (Json j; sharesOf(ev, c, name, sources, j))
       h->spec[name] = j;
     else
       return {};

@@ -34,6 +34,12 @@ struct Stage {
   std::string name, kind; // kind: the built-in called: "train", "evaluate", "bpe", "corpus", ...
   Span span;
   nlohmann::json spec;
+  /// Of a training with `batch = fit(from, to)`: the spec has the number that was chosen. No part of the
+  /// fingerprint; to = 0: none.
+  struct Fit {
+    int64_t from = 0, to = 0;
+    std::string place; // for ElaborateOptions::batches
+  } fit;
   nlohmann::json on;              // placement: outside the fingerprint; null if none
   std::vector<std::string> reads; // stages whose artifacts it uses, in order of first use
   std::vector<std::string> gates; // stages that have to pass before it begins (`given`)
@@ -45,6 +51,7 @@ struct Stage {
   // model stages
   std::vector<Leaf> leaves;                      // path order
   std::vector<std::unique_ptr<GraphFn>> entries; // train: loss, update (per N, see irgen), ...
+  bool measures = false;                         // train: "eval" is run on the way
   std::vector<HostFn> hostFns;
   std::vector<RowFn> rowFns;
 };

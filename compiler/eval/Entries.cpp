@@ -1,6 +1,7 @@
 // The graph functions of train and evaluate stages.
 #include "compiler/eval/GraphEval.h"
 #include "compiler/eval/Models.h"
+#include "compiler/eval/StageHelpers.h"
 #include "compiler/eval/Stages.h"
 #include <algorithm>
 
@@ -242,6 +243,12 @@ bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, co
   return true;
 }
 
+// Do shares of sources depend on their losses?
+bool adapts(const Json &data) {
+  const Json *node = interleaved(data);
+  return node && !node->at("adapt").is_null();
+}
+
 bool hasMethod(const ModelObj &m, std::string_view name) {
   for (auto *d : m.decl->members)
     if (d->kind == Decl::Fn && d->name == name)
@@ -411,9 +418,10 @@ bool StageBuilder::trainEntries(Stage &s, const StageCall &c) {
     s.entries.push_back(std::move(e.fn));
   }
   // A classifier need not be one function of the tokens, and writes nothing.
-  bool labels = layout.at("layout") == "labels", validates = !s.spec.at("valid").is_null();
+  bool labels = layout.at("layout") == "labels";
+  s.measures = !s.spec.at("valid").is_null() || adapts(s.spec.at("data"));
   bool writes = !labels && !layout.contains("masked");
-  return updateEntry(ev, s, c) && (labels && !validates ? true : evalEntry(ev, s, c, tree, layout, compute)) &&
+  return updateEntry(ev, s, c) && (labels && !s.measures ? true : evalEntry(ev, s, c, tree, layout, compute)) &&
          (!writes || logitsEntry(ev, s, c, tree, layout, compute));
 }
 

@@ -291,6 +291,7 @@ std::unique_ptr<Elaboration> Analysis::elaborateOnce(const std::string &name,
     return nullptr;
   }
   StageBuilder builder(ev, *out, sets, options.checkFiles);
+  builder.batches = options.batches;
   sh.frozen = false;
   bool ok = builder.run(p.as<ModelDefObj>());
   std::function<void(const OverrideTree &)> unused = [&](const OverrideTree &t) {

@@ -25,6 +25,8 @@ struct ElaborateOptions {
   std::vector<std::string> sets;
   /// Report files that are not there (E0401).
   bool checkFiles = true;
+  /// The numbers chosen for fit(from, to), by Stage::Fit::place; the largest of the range where none is.
+  std::map<std::string, int64_t> batches;
   /// Of every stage that takes a seed and is not given one.
   int64_t seed = 0;
 };

@@ -1,6 +1,7 @@
 // The @builtin functions of stdlib/stages.r1: from evaluated arguments to the spec of a stage.
 #include "compiler/eval/StageHelpers.h"
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <set>
 
@@ -183,6 +184,10 @@ Value masked(Evaluator &ev, BuiltinCall &c) {
 
 bool packedCorpus(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
   const Value &v = arg(c, name);
+  if (interleaved(v.as<HandleObj>().spec) && (c.name != "train" || name != "data")) {
+    ev.err("E0206", spanOf(c, name), "`interleave` says in which order to train; to measure, give one of its sources");
+    return false;
+  }
   if (!v.as<HandleObj>().batch.is_null())
     return true;
   ev.err("E0206", spanOf(c, name),
@@ -244,6 +249,28 @@ bool ratesAreSane(Evaluator &ev, const BuiltinCall &c) {
   return true;
 }
 
+// The rows of a batch: a number, or fit(from, to), of which the driver chooses a power of two.
+bool batchOf(Evaluator &ev, const BuiltinCall &c, Stage::Fit &fit, int64_t &batch) {
+  const Value &v = arg(c, "batch");
+  const Value *range = v.is(Value::Record) ? v.as<RecordObj>().find("fit") : nullptr;
+  if (!range || !range->is(Value::List) || range->as<ListObj>().items.size() != 2)
+    return countOf(ev, c, "batch", batch, "a batch has", "rows");
+  auto &ends = range->as<ListObj>().items;
+  bool numbers = ends[0].asInt(fit.from) && ends[1].asInt(fit.to);
+  if (numbers && fit.from >= 1 && fit.to <= mostIds && fit.to >= 1)
+    batch = int64_t(std::bit_floor(uint64_t(fit.to)));
+  if (!batch || batch < fit.from) {
+    ev.err("E0213", spanOf(c, "batch"),
+           "`fit` takes a power of two from a range within 1 to " + std::to_string(mostIds) + "; there is none from " +
+               ev.text(ends[0]) + " to " + ev.text(ends[1]));
+    return false;
+  }
+  fit.place = ev.stages->place();
+  if (auto chosen = ev.stages->batches.find(fit.place); chosen != ev.stages->batches.end())
+    batch = chosen->second;
+  return true;
+}
+
 Value train(Evaluator &ev, BuiltinCall &c) {
   if (!inPipeline(ev, c))
     return {};
@@ -277,7 +304,7 @@ Value train(Evaluator &ev, BuiltinCall &c) {
   if (!arg(c, "valid").is(Value::None) && !packedCorpus(ev, c, "valid"))
     return {};
   int64_t batch = 0;
-  if (!countOf(ev, c, "batch", batch, "a batch has", "rows"))
+  if (!batchOf(ev, c, call->fit, batch))
     return {};
   if (!budgetIsSome(ev, c) || !clipIsLength(ev, c) || !ratesAreSane(ev, c))
     return {};
@@ -481,7 +508,7 @@ Value score(Evaluator &ev, BuiltinCall &c) {
     return {};
   const Json *rows = &m->batch.as<HandleObj>().spec; // how the classifier saw texts
   while (rows->value("op", Json()) != "label")
-    rows = &rows->at("in");
+    rows = rows->contains("in") ? &rows->at("in") : &*rows->at("sources").begin();
   Json from{{"stage", m->from}};
   for (auto &g : m->gates)
     from = Json{{"op", "given"}, {"gate", Json{{"stage", g}}}, {"in", from}};

@@ -82,6 +82,56 @@ inline std::shared_ptr<HandleObj> pass(const BuiltinCall &c, const char *op, con
   return h;
 }
 
+/// What another corpus brings along: its files and the versions of its passes.
+inline void bring(HandleObj &h, const HandleObj &x) {
+  h.files.insert(h.files.end(), x.files.begin(), x.files.end());
+  for (auto &[k, v] : x.builtins)
+    h.builtins[k] = v;
+}
+
+/// A record {domain = share} whose names are sources, as JSON; false after an error.
+inline bool sharesOf(Evaluator &ev, const BuiltinCall &c, std::string_view name, const Json &sources,
+                     Json &out) {
+  out = Json::object();
+  const Value &v = arg(c, name);
+  if (v.is(Value::None))
+    return true;
+  if (!v.is(Value::Record)) {
+    ev.err("E0206", spanOf(c, name),
+           "`" + std::string(name) + "` is a record {domain = share}, this is " + kindName(v));
+    return false;
+  }
+  for (auto &[domain, share] : v.as<RecordObj>().fields) {
+    double f = -1;
+    if (!sources.contains(domain)) {
+      std::vector<std::string> have;
+      for (auto &[k, x] : sources.items())
+        have.push_back(k);
+      auto &d = ev.err("E0208", spanOf(c, name),
+                       "`" + std::string(name) + "` names `" + domain + "`, which is no source of this `" +
+                           std::string(c.name) + "`");
+      if (auto near = nearest(domain, have); !near.empty())
+        d.help("did you mean `" + near + "`?");
+      return false;
+    }
+    if (!share.asFloat(f) || f < 0 || f > 1) {
+      ev.err("E0213", spanOf(c, name),
+             "the share of `" + domain + "` is from 0% to 100%, this is " + ev.text(share));
+      return false;
+    }
+    out[domain] = f;
+  }
+  return true;
+}
+
+/// The node of the `interleave` that rows of tokens come from, masked perhaps; or null.
+inline const Json *interleaved(const Json &tree) {
+  const Json *t = &tree;
+  while (t->contains("in") && (t->value("op", "") == "masked" || t->value("op", "") == "given"))
+    t = &t->at("in");
+  return t->value("op", "") == "interleave" ? t : nullptr;
+}
+
 inline Value unpackedOnly(Evaluator &ev, const BuiltinCall &c, const Value &in) {
   if (in.as<HandleObj>().call) {
     ev.err("E0206", spanOf(c, "data"), "these rows are an artifact that has no name yet")

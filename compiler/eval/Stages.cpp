@@ -238,6 +238,7 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
   std::sort(s.files.begin(), s.files.end());
   s.files.erase(std::unique(s.files.begin(), s.files.end()), s.files.end());
   s.builtins = call->builtins;
+  s.fit = call->fit;
   takeGates(s.spec, s.gates);
   if (call->model)
     takeGates(*call->model, s.gates);

@@ -14,6 +14,7 @@ struct StageCall {
   std::shared_ptr<const ModelObj> model; // train: what is trained; evaluate: what is judged
   Value loss, optim;
   Value precision;                    // train
+  Stage::Fit fit;                     // train
   Value predict;                      // evaluate: from model and batch to scores; or none
   Value tokenizer, data;              // Handles
   std::vector<std::string> trainable; // patterns
@@ -45,6 +46,8 @@ public:
   Elaboration &out;
   const OverrideTree &sets;
   bool checkFiles;
+  std::map<std::string, int64_t> batches; // ElaborateOptions
+  const std::string &place() const { return nestedName; } // of the step that is being run
   std::vector<HostFn> hostFns; // {"fn": i} until a stage takes them
   std::vector<RowFn> rowFns;   // {"row_fn": i}
 

@@ -1,6 +1,6 @@
 #include "runtime/corpus/Ledger.h"
 #include "runtime/corpus/Row.h"
-#include "runtime/source/ShardWriter.h"
+#include "runtime/source/JsonText.h"
 
 namespace r1rt::corpus {
 

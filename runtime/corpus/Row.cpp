@@ -1,5 +1,5 @@
 #include "runtime/corpus/Row.h"
-#include "runtime/source/ShardWriter.h"
+#include "runtime/source/JsonText.h"
 #include <cstring>
 
 namespace r1rt::corpus {

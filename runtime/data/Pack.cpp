@@ -1,4 +1,5 @@
 #include "runtime/data/Pack.h"
+#include "runtime/data/Interleave.h"
 #include "runtime/data/Label.h"
 #include "runtime/device/Executor.h"
 #include "runtime/state/Philox.h"
@@ -190,6 +191,8 @@ static Result<std::shared_ptr<PackedData>> readPacked(const json &tree, DataCont
   std::string op = tree.is_object() ? tree.value("op", "") : "";
   if (op == "pad" || op == "label")
     return readDocuments(tree, ctx);
+  if (op == "interleave")
+    return readInterleaved(tree, ctx);
   if (op == "masked") {
     R1RT_ASSIGN(std::shared_ptr<PackedData> data, readPacked(tree.value("in", json()), ctx));
     PackedData::Masking &m = data->masking;

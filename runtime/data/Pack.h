@@ -35,6 +35,11 @@ struct PackedData {
     int32_t token = 0;
     uint64_t key = 0;
   };
+  /// Rows [first, first + rows) come from one source of an `interleave`.
+  struct Source {
+    std::string name;
+    uint32_t first, rows;
+  };
   int32_t seq = 0;
   std::vector<int32_t> ids;
   std::vector<Piece> pieces;
@@ -45,6 +50,7 @@ struct PackedData {
   std::vector<int32_t> labels; // of rows, each below `classes`; empty: the targets are tokens
   int32_t classes = 0;
   Masking masking;
+  std::vector<Source> sources; // of an `interleave`, in the order of their rows; else empty
   uint64_t truncated = 0, cutTokens = 0; // documents that did not fit their row, and what was left out
 
   uint32_t rows() const { return uint32_t(firstPiece.size()) - 1; }
@@ -71,7 +77,7 @@ using PackedPtr = std::shared_ptr<const PackedData>;
 /// pos 0; else one stream, seg 0.
 Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t seq, bool separate);
 
-/// Opens a tree whose root makes rows of tokens: "pack", "masked", or those of Label.h.
+/// Opens a tree whose root makes rows of tokens: "pack", "masked", "interleave", or those of Label.h.
 Result<PackedPtr> openPacked(const nlohmann::json &tree, DataContext &ctx);
 
 /// Fills the inputs of a program with rows: leaves x.id, x.pos, x.seg, target, mask of shape [B,

@@ -3,7 +3,7 @@
 #include "runtime/source/Layouts.h"
 #include "runtime/source/Parquet.h"
 #include "runtime/source/Scan.h"
-#include "runtime/source/ShardWriter.h"
+#include "runtime/source/JsonText.h"
 #include "runtime/text/Utf8.h"
 #include <algorithm>
 #include <cstring>

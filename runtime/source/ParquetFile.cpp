@@ -1,6 +1,6 @@
 #include "runtime/source/ParquetFile.h"
 #include "runtime/source/Layouts.h"
-#include "runtime/source/ShardWriter.h"
+#include "runtime/source/JsonText.h"
 #include "runtime/source/Thrift.h"
 #include "runtime/text/Utf8.h"
 #include <algorithm>

@@ -36,6 +36,7 @@ Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress 
                                {{"step", std::to_string(p.step)},
                                 {"seconds", seconds},
                                 {"targets", std::to_string(p.targets)},
+                                {"order", p.order.dump()},
                                 {"xxh64", hashOf(tensors)}});
   return st.withContext("checkpoint of step " + std::to_string(p.step));
 }
@@ -52,6 +53,7 @@ static Result<Progress> load(Executor &e, const std::string &file) {
   p.step = std::strtoull(text("step").c_str(), nullptr, 10);
   p.seconds = std::strtod(text("seconds").c_str(), nullptr);
   p.targets = std::strtoull(text("targets").c_str(), nullptr, 10);
+  p.order = nlohmann::json::parse(text("order"), nullptr, /*allow_exceptions=*/false);
   if (!p.step || f.index().tensors.size() != own.size())
     return Status::error("`" + file + "` is not a checkpoint of this stage");
   for (const TensorView &t : own) {

@@ -9,6 +9,7 @@
 #define R1RT_STAGES_CHECKPOINT_H
 #include "runtime/stages/Weights.h"
 #include <functional>
+#include <nlohmann/json.hpp>
 
 namespace r1rt {
 
@@ -16,6 +17,7 @@ struct Progress {
   uint64_t step = 0;    // finished steps
   double seconds = 0;   // of wall time spent on them
   uint64_t targets = 0; // seen in them
+  nlohmann::json order; // SourceOrder::state() of interleaved rows, else null
 };
 
 Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress &p);

@@ -47,6 +47,8 @@ Result<json> runCorpus(const CorpusJob &job, StageContext &ctx) {
     in += source ? p.value("in", uint64_t(0)) : 0;
   }
   result["rows_in"] = in;
+  for (const json &f : account["files"])
+    result["hashes"][f.value("file", "")] = {{"md5", f["md5"]}, {"sha256", f["sha256"]}};
   if (account["rows"] == 0)
     ctx.report.warning(stage, "none of " + std::to_string(in) + " rows are left; r1c inspect tells why");
   return result;

@@ -12,8 +12,9 @@ using nlohmann::json;
 
 static Status interrupted() { return Status::error("interrupted", ExitClass::interrupted); }
 
-Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
-                                     const std::function<bool(double)> &goOn) {
+Result<Likelihood> measureRows(Executor &e, PackedPtr data, uint64_t rows,
+                               const std::function<uint32_t(uint64_t)> &rowAt,
+                               const std::function<bool(double)> &goOn) {
   const r1_program *p = e.program("eval");
   if (!p)
     return Status::error("the compiled module has no program `eval`");
@@ -28,20 +29,26 @@ Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
   };
   R1RT_ASSIGN(Batcher batcher, Batcher::create(data, *p));
   Likelihood l;
-  l.textBytes = data->textBytes;
-  for (uint64_t first = 0; first < data->rows(); first += uint64_t(batcher.batch())) {
+  for (uint64_t first = 0; first < rows; first += uint64_t(batcher.batch())) {
     batcher.fill(e.arena(), [&](int64_t b) {
-      uint64_t row = first + uint64_t(b);
-      return row < data->rows() ? uint32_t(row) : PackedData::noRow;
+      uint64_t at = first + uint64_t(b);
+      return at < rows ? rowAt(at) : PackedData::noRow;
     }, first);
     R1RT_TRY(e.run(*p));
     l.nll += value(*sum);
     l.targets += value(*count);
-    if (goOn && !goOn(double(first) / data->rows()))
+    if (goOn && !goOn(double(first) / double(rows)))
       return interrupted();
   }
   if (l.targets == 0)
     return Status::error("the data has no token to predict");
+  return l;
+}
+
+Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
+                                     const std::function<bool(double)> &goOn) {
+  R1RT_ASSIGN(Likelihood l, measureRows(e, data, data->rows(), [](uint64_t row) { return uint32_t(row); }, goOn));
+  l.textBytes = data->textBytes;
   return l;
 }
 

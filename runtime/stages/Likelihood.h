@@ -13,8 +13,13 @@ struct Likelihood {
   double loss() const { return targets ? nll / targets : 0; }
 };
 
-/// Runs the program "eval" over all rows; the last batch is filled up with masked rows.
-/// Refuses data without targets. Interruption by a signal is the caller's business.
+/// Runs the program "eval" over the rows rowAt(0), …, rowAt(rows - 1); the last batch is filled up with
+/// masked rows. Refuses rows without targets. Interruption by a signal is the caller's business.
+Result<Likelihood> measureRows(Executor &e, PackedPtr data, uint64_t rows,
+                               const std::function<uint32_t(uint64_t)> &rowAt,
+                               const std::function<bool(double progress)> &goOn = {});
+
+/// The same over all rows.
 Result<Likelihood> measureLikelihood(Executor &e, PackedPtr data,
                                      const std::function<bool(double progress)> &goOn = {});
 

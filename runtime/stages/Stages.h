@@ -30,7 +30,7 @@ struct StageContext {
 
 /// Fits parameters. The module has the program "step" (inputs: batch leaves; scalars, of which any
 /// may be missing: lr, t (1-based step), progress (0..1), clip; outputs: loss, grad_norm, others)
-/// and, if "valid" is given, "eval" (see below).
+/// and, if "valid" is given or an `interleave` adapts its shares, "eval" (see below).
 ///
 /// spec: {"stage": NAME, "data": tree, "batch": rows, "seed": 0,
 ///        "budget": {"steps":n}|{"epochs":x}|{"tokens":n}|{"seconds":s},
@@ -41,7 +41,7 @@ struct StageContext {
 ///        "checkpoint_seconds": 30, "checkpoint_steps": 0}
 /// Makes model.safetensors (path -> f32), state.safetensors ("NAME.PATH"), the tokenizer's files,
 /// steps.jsonl and tensorboard/. Result: {"steps", "loss", "targets", "seconds", "data":
-/// PackedData::shape()}.
+/// PackedData::shape()}, and of interleaved rows "sources": {NAME: {"rows", "taken", "share"}}.
 struct TrainJob {
   const r1_module *module = nullptr;
   nlohmann::json spec;
@@ -86,7 +86,7 @@ struct GenerateJob {
 Result<nlohmann::json> runGenerate(const GenerateJob &job, StageContext &ctx);
 
 /// Makes a corpus: corpus/Engine.h. spec: {"stage": NAME, "data": tree}. The ranks share the work.
-/// Result: {"rows", "text_bytes", "rows_in"}; the rest is in the artifact's account.json.
+/// Result: {"rows", "text_bytes", "rows_in", "hashes"}; the rest is in the artifact's account.json.
 struct CorpusJob {
   nlohmann::json spec;
   std::string dir;

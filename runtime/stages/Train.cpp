@@ -2,6 +2,7 @@
 #include "runtime/stages/Checkpoint.h"
 #include "runtime/stages/Likelihood.h"
 #include "runtime/stages/Signals.h"
+#include "runtime/stages/SourceOrder.h"
 #include "runtime/stages/Stages.h"
 #include "runtime/state/Draws.h"
 #include <algorithm>
@@ -29,7 +30,8 @@ struct Budget {
   uint64_t steps = 0;
   double seconds = 0;
 
-  static Result<Budget> of(const json &j, const PackedData &data, int64_t batch) {
+  /// `shares` of data.sources, if it has any, tell how many tokens a batch has on average.
+  static Result<Budget> of(const json &j, const PackedData &data, const std::vector<double> &shares, int64_t batch) {
     if (!j.is_object() || j.size() != 1 || !j.begin()->is_number())
       return badSpec("\"budget\" is not one of steps, epochs, tokens, seconds with a number");
     double v = j.begin()->get<double>();
@@ -45,9 +47,16 @@ struct Budget {
     }
     double perRow = 0;
     if (unit == "tokens") {
-      for (uint32_t r = 0; r < data.rows(); ++r)
-        perRow += double(data.targets(r));
-      perRow /= data.rows();
+      auto mean = [&](uint32_t first, uint32_t rows) {
+        double sum = 0;
+        for (uint32_t r = first; r < first + rows; ++r)
+          sum += double(data.targets(r));
+        return sum / rows;
+      };
+      if (data.sources.empty())
+        perRow = mean(0, data.rows());
+      for (size_t i = 0; i < data.sources.size(); ++i)
+        perRow += shares[i] * mean(data.sources[i].first, data.sources[i].rows);
       if (perRow == 0)
         return Status::error("the data has no token to predict");
     }
@@ -82,6 +91,7 @@ private:
   bool writes() const { return !ctx.ranks || ctx.ranks->rank() == 0; }
   Status startWeights();
   Status failedIn(uint64_t stepNumber, const Status &st) const;
+  Status adaptShares(uint64_t first);
   Status startStep();
   Status finishStep(StepLog *log);
   Status finishSteps(StepLog *log, size_t but);
@@ -101,6 +111,7 @@ private:
   PackedPtr data, valid;
   std::unique_ptr<Batcher> batcher;
   std::unique_ptr<RowOrder> order;
+  std::unique_ptr<SourceOrder> sources; // in place of `order`, of interleaved rows
   Budget budget;
   Progress at; // of what is finished
   /// Steps that have been started and are not finished: a device computes one while the host reads the
@@ -165,8 +176,15 @@ Status Training::prepare() {
     if (!exec->program("eval"))
       return Status::error("the compiled module has no program `eval` to measure `valid` with");
   }
-  R1RT_ASSIGN(budget, Budget::of(spec.value("budget", json()), *data, batcher->batch()));
-  order = std::make_unique<RowOrder>(data->rows(), seed, stage);
+  if (const json *node = SourceOrder::find(spec["data"])) {
+    R1RT_ASSIGN(sources, SourceOrder::create(data, *node, seed, stage));
+    if (sources->adapts() && !exec->program("eval"))
+      return Status::error("the compiled module has no program `eval` to measure sources with");
+  } else {
+    order = std::make_unique<RowOrder>(data->rows(), seed, stage);
+  }
+  R1RT_ASSIGN(budget, Budget::of(spec.value("budget", json()), *data,
+                                 sources ? sources->shares() : std::vector<double>(), batcher->batch()));
 
   R1RT_ASSIGN(std::vector<TensorView> states, stateViews(*exec));
   uint64_t bytes = 0;
@@ -184,10 +202,19 @@ Status Training::prepare() {
                                  [&](const std::string &m) { ctx.report.warning(stage, m); }));
   R1RT_TRY(leavesWritten(*exec));
   lastSaved = began = at.step;
+  if (sources && at.step)
+    R1RT_TRY(sources->restore(at.order));
   if (std::string op = spec["data"].value("op", ""); op == "pad" || op == "label")
     ctx.report.note(stage + "  " + data->shapeText());
   if (at.step) {
     ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));
+  }
+  if (sources) {
+    std::string rows;
+    for (const PackedData::Source &s : data->sources)
+      rows += (rows.empty() ? "" : ", ") + s.name + " " + std::to_string(s.rows);
+    ctx.report.event("shares", {{"stage", stage}, {"step", at.step}, {"shares", sources->named(sources->shares())}});
+    ctx.report.note(stage + "  shares " + sources->text() + "; rows " + rows);
   }
   return Status::ok();
 }
@@ -203,6 +230,31 @@ Status Training::failedIn(uint64_t stepNumber, const Status &st) const {
                        st.getExitClass());
 }
 
+/// At an epoch's end, before the batch that begins with the place `first`: asks the rule of `interleave` for
+/// new shares. The losses it sees are those of the weights after the last step. All ranks measure alike and
+/// take what rank 0 has found.
+Status Training::adaptShares(uint64_t first) {
+  R1RT_ASSIGN(std::vector<double> losses, sources->losses(*exec, batcher->batch()));
+  R1RT_ASSIGN(std::vector<double> shares, sources->adapted(losses, ctx.data));
+  if (ctx.ranks)
+    R1RT_TRY(ctx.ranks->fromFirst(shares.data(), shares.size() * sizeof(double)));
+  R1RT_TRY(sources->setShares(first, shares));
+  uint64_t epoch = (first + uint64_t(batcher->batch()) - 1) / data->rows(); // of its last row
+  ctx.report.event("shares", {{"stage", stage},
+                              {"step", at.step},
+                              {"epoch", epoch},
+                              {"shares", sources->named(sources->shares())},
+                              {"loss", sources->named(losses)}});
+  std::string seen;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    char loss[32];
+    std::snprintf(loss, sizeof loss, " %.4f", losses[i]);
+    seen += (seen.empty() ? "" : ", ") + data->sources[i].name + loss;
+  }
+  ctx.report.note(stage + "  step " + std::to_string(at.step) + "  loss " + seen + "; shares " + sources->text());
+  return Status::ok();
+}
+
 Status Training::startStep() {
   Started s;
   s.begin = Clock::now();
@@ -212,8 +264,10 @@ Status Training::startStep() {
   double progress = budget.steps ? double(r.step) / double(budget.steps) : at.seconds / budget.seconds;
   progress = std::min(progress, 1.0);
   r.lr = job.lr ? job.lr(progress) : 0;
-  s.targets =
-      batcher->fill(exec->arena(), [&](int64_t b) { return order->row(first + uint64_t(b)); }, first);
+  auto rowAt = [&](int64_t b) {
+    return sources ? sources->row(first + uint64_t(b)) : order->row(first + uint64_t(b));
+  };
+  s.targets = batcher->fill(exec->arena(), rowAt, first);
   for (uint32_t i = 0; i < step->n_scalars; ++i) {
     std::string_view name = step->scalars[i].name;
     double v = name == "lr"         ? r.lr
@@ -281,6 +335,8 @@ Status Training::checkpoint(StepLog *log) {
     return Status::ok();
   R1RT_TRY(log->flush()); // the series must not lag behind the checkpoint
   R1RT_TRY(exec->pull());
+  if (sources)
+    at.order = sources->state();
   R1RT_TRY(saveCheckpoint(*exec, job.dir, at));
   lastSaved = at.step;
   return Status::ok();
@@ -289,6 +345,9 @@ Status Training::checkpoint(StepLog *log) {
 Result<json> Training::finish(double loss) {
   json result = {{"steps", at.step}, {"targets", at.targets}, {"seconds", at.seconds}};
   result["data"] = data->shape();
+  for (size_t i = 0; i < data->sources.size(); ++i)
+    result["sources"][data->sources[i].name] = {
+        {"rows", data->sources[i].rows}, {"taken", sources->taken()[i]}, {"share", sources->shares()[i]}};
   if (std::isfinite(loss))
     result["loss"] = loss;
   if (!writes())
@@ -345,6 +404,11 @@ Result<json> Training::run() {
     if (job.clocks && newest() == began + 1) { // the first step touches memory for the first time
       R1RT_TRY(finishSteps(log.get(), 0));
       exec->startClocks();
+    }
+    if (uint64_t first = newest() * uint64_t(batcher->batch());
+        sources && sources->adapts() && sources->beginsEpoch(first, batcher->batch())) {
+      R1RT_TRY(finishSteps(log.get(), 0));
+      R1RT_TRY(adaptShares(first));
     }
     R1RT_TRY(startStep());
     at.seconds = before + since(begin);

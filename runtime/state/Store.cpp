@@ -214,8 +214,13 @@ Status Store::finish(const ArtifactLease &lease, const json &result) {
   for (const fs::path &t : temps)
     fs::remove(t, ec);
   m["files"] = files;
+  json known = m.value("hashes", json::object()); // of files that were hashed as they were made
   m["hashes"] = json::object();
   for (auto &[name, size] : files.items()) {
+    if (known.contains(name)) {
+      m["hashes"][name] = known[name];
+      continue;
+    }
     R1RT_ASSIGN(dvc::FileHashes h, dvc::hashFile(lease.dir() + "/" + name));
     m["hashes"][name] = {{"md5", h.md5}, {"sha256", h.sha256}};
   }

@@ -78,7 +78,8 @@ public:
                               const std::function<void(const std::string &)> &waiting = {},
                               bool anew = false);
   /// Declares the artifact finished: lists the files now in its directory (temporary ones are
-  /// removed) with their sizes, MD5 and SHA-256, and adds `result` to the manifest.
+  /// removed) with their sizes, MD5 and SHA-256, and adds `result` to the manifest. What result["hashes"] has,
+  /// {FILE: {"md5", "sha256"}}, is not computed again.
   Status finish(const ArtifactLease &lease, const nlohmann::json &result = {});
 
   /// SHA-256 of a file's content; read again only if its size, time or inode changed.

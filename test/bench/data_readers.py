@@ -5,9 +5,8 @@ Prints MB/s, of the bytes before compression, for JSON lines (plain, gzip, zstd)
 (Snappy, Zstandard): synthetic documents of about 2 KB, a tenth of them Chinese, with an id, a URL
 and a score beside the text, which come out as JSON. Parquet is read once whole and once with the
 text only, and so it is by pyarrow (PyPI: pip install pyarrow), which makes columns of it, on one
-thread as well; JSON lines by Python's json, too. Writing is that of the rows into a shard of zstd,
-with its hashes. Each number is the best of three, all tools in turn. Exit 1 if JSON lines are read
-at less than 400 MB/s plain or 250 MB/s from zstd. Build `source-bench` first. Needs three times N
+thread as well; JSON lines by Python's json, too. Each number is the best of three, all tools in turn.
+Exit 1 if JSON lines are read at less than 400 MB/s plain or 250 MB/s from zstd. Build `source-bench` first. Needs three times N
 MB of disk in the temporary folder.
 """
 import argparse
@@ -125,8 +124,6 @@ def main():
         run("JSON lines, gzip", "jsonl", "a.jsonl.gz", size)
         run("JSON lines, zstd", "jsonl", "a.jsonl.zst", size, least=250)
         run("CSV", "csv", "a.csv", os.path.getsize(at("a.csv")))
-        shard = min(ours(args, "write", at("a.jsonl"), at("shard"))["write_s"] for _ in range(3))
-        print(f"{'writing a shard':26}{size / shard / 1e6:8.0f} MB/s")
         for codec in ["snappy", "zstd"]:
             run(f"Parquet, {codec}", "parquet", f"{codec}.parquet", size, arrow(f"{codec}.parquet"),
                 "pyarrow")

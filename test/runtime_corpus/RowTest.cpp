@@ -1,5 +1,4 @@
 #include "runtime/corpus/Row.h"
-#include "runtime/source/ShardWriter.h"
 #include <gtest/gtest.h>
 
 using namespace r1rt::corpus;

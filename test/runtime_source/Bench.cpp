@@ -1,8 +1,6 @@
 // source-bench FORMAT PATH [COLUMN...]: reads a file on one thread and prints, as JSON, the rows,
-// the bytes of texts and of other fields, the seconds that blocks and parsing took. source-bench
-// write PATH SHARD: rows of JSON lines into a shard, the seconds that writing took.
+// the bytes of texts and of other fields, the seconds that blocks and parsing took.
 #include "runtime/source/Records.h"
-#include "runtime/source/ShardWriter.h"
 #include <chrono>
 #include <cstdio>
 #include <cstring>
@@ -17,11 +15,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < 6; ++i)
     if (!std::strcmp(argv[1], names[i]))
       options.format = Format(i);
-  bool write = !std::strcmp(argv[1], "write") && argc == 4;
-  if (write)
-    options.format = Format::jsonl;
-  else
-    options.columns.assign(argv + 3, argv + argc);
+  options.columns.assign(argv + 3, argv + argc);
   using Clock = std::chrono::steady_clock;
   auto seconds = [](Clock::time_point a, Clock::time_point b) {
     return std::chrono::duration<double>(b - a).count();
@@ -32,12 +26,8 @@ int main(int argc, char **argv) {
     std::fprintf(stderr, "%s\n", reader.status().message().c_str());
     return 1;
   }
-  std::unique_ptr<ShardWriter> shard;
-  if (write)
-    if (auto made = ShardWriter::create(argv[3]))
-      shard = made.take();
   RecordParser parser(options);
-  double parsing = 0, writing = 0;
+  double parsing = 0;
   unsigned long rows = 0, text = 0, more = 0, bad = 0;
   for (Block block;;) {
     auto n = (*reader)->next(block);
@@ -48,12 +38,6 @@ int main(int argc, char **argv) {
                                  block,
                                  [&](const Record &r) {
                                    ++rows, text += r.text.size(), more += r.more.size();
-                                   if (!shard)
-                                     return;
-                                   Clock::time_point begin = Clock::now();
-                                   if (!shard->add(r.text, r.more))
-                                     ++bad;
-                                   writing += seconds(begin, Clock::now());
                                  },
                                  [&](const BadRow &) { ++bad; });
     if (!s) {
@@ -65,11 +49,7 @@ int main(int argc, char **argv) {
     parsing += seconds(from, Clock::now());
   }
   double all = seconds(begin, Clock::now());
-  Clock::time_point last = Clock::now();
-  if (shard && !shard->finish())
-    ++bad;
-  writing += seconds(last, Clock::now());
   std::printf("{\"rows\": %lu, \"bad\": %lu, \"text\": %lu, \"more\": %lu, \"blocks_s\": %.4f, "
-              "\"parse_s\": %.4f, \"write_s\": %.4f}\n",
-              rows, bad, text, more, all - parsing, parsing - writing, writing);
+              "\"parse_s\": %.4f}\n",
+              rows, bad, text, more, all - parsing, parsing);
 }

@@ -8,6 +8,7 @@ int r1::tool::checkCommand(const Options &o) {
     // Never freed: the process ends, and freeing many small objects one by one takes a while.
     static std::vector<Session *> sessions;
     Session &session = *sessions.emplace_back(new Session(o));
+    session.plansMemory = false;
     if (!session.load(file)) {
       exit = session.exit;
       continue;

@@ -102,7 +102,7 @@ std::vector<std::string> entriesFor(const Stage &stage) {
       names.push_back(e->name);
     return names;
   }
-  if (stage.spec.contains("valid") && !stage.spec["valid"].is_null())
+  if (stage.measures)
     names.push_back("eval");
   return names;
 }

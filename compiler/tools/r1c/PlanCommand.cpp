@@ -141,8 +141,9 @@ int planCommand(const Options &o) {
                       amount(limit).c_str());
         long long batch = s.spec.value("batch", int64_t(0)), micro = (*compiled)->micro, shards = co.shards;
         std::string parts = shards > 1 ? " x shards " + std::to_string(shards) : "";
-        std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld;  %d launches of %d kernels\n",
-                    batch / micro / shards, micro, parts.c_str(), batch, (*compiled)->launches,
+        std::string asked = s.fit.to ? " (fit " + std::to_string(s.fit.from) + ".." + std::to_string(s.fit.to) + ")" : "";
+        std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld%s;  %d launches of %d kernels\n",
+                    batch / micro / shards, micro, parts.c_str(), batch, asked.c_str(), (*compiled)->launches,
                     (*compiled)->distinctKernels);
         if (co.target == TargetKind::cuda)
           std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n",

@@ -1,5 +1,6 @@
 #include "compiler/tools/r1c/Session.h"
 #include "compiler/tools/r1c/Files.h"
+#include "compiler/tools/r1c/Fit.h"
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -74,6 +75,10 @@ Elaboration *Session::elaborate(const std::string &pipeline, long seed) {
     eo.sets = options.sets;
     eo.seed = std::max(seed, 0l);
     elaboration = analysis->elaborate(name, eo);
+    printDiags();
+    // What the elaborations for other batches say has been said.
+    if (elaboration && plansMemory && chooseBatches(*this, name, eo))
+      printed = diags.all().size();
   }
   printDiags();
   // A wrong --set is a wrong command line, not a wrong program.
