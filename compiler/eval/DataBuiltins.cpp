@@ -279,8 +279,12 @@ Value augment(Evaluator &ev, BuiltinCall &c) {
                    "a share is above 0% and at most 100%, this is " + ev.text(arg(c, "share")));
   auto h = pass(c, "augment", arg(c, "data"),
                 Json{{"share", share}, {"how", how}, {"seed", toJson(ev, arg(c, "seed"))}});
-  if (how.contains("lexicon") && how["lexicon"].is_string() && how["lexicon"] != "wordnet")
-    h->files.push_back(how["lexicon"]);
+  // The lexicon is an input like any other file.
+  if (how.contains("lexicon") && how["lexicon"].is_string()) {
+    std::string lexicon = how["lexicon"] == "wordnet" ? "/usr/share/wordnet" : how["lexicon"].get<std::string>();
+    h->files.push_back(lexicon);
+    h->files.push_back(lexicon + "/*");
+  }
   return Value::of(Value::Handle, h);
 }
 
