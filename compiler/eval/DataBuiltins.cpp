@@ -73,6 +73,9 @@ Value mix(Evaluator &ev, BuiltinCall &c) {
   if (!arg(c, "repeat").asFloat(repeat) || repeat < 1 || repeat > 1000)
     return ev.fail("E0213", spanOf(c, "repeat"),
                    "a document is taken 1 to 1000 times, this is " + ev.text(arg(c, "repeat")));
+  int64_t total = 1;
+  if (!arg(c, "total").is(Value::None) && (!arg(c, "total").asInt(total) || total < 1))
+    return ev.fail("E0213", spanOf(c, "total"), "a total is at least 1, this is " + ev.text(arg(c, "total")));
   for (const char *name : {"by", "temper", "repeat", "total", "seed"})
     h->spec[name] = toJson(ev, arg(c, name));
   return Value::of(Value::Handle, h);
@@ -114,6 +117,11 @@ Value split(Evaluator &ev, BuiltinCall &c) {
     return ev.fail("E0206", spanOf(c, "by"),
                    "`by` is a function of a row, this is " + kindName(arg(c, "by")));
   }
+  if (arg(c, "contiguous").b)
+    for (const char *name : {"by", "seed"})
+      if (c.has((size_t)index(c, name)))
+        return ev.fail("E0206", spanOf(c, name),
+                       "`" + std::string(name) + "` does nothing with `contiguous = true`, which cuts in the order of the files");
   Fields f;
   for (auto &part : parts) {
     auto h = pass(c, "split", in,
@@ -194,8 +202,27 @@ Value dedup(Evaluator &ev, BuiltinCall &c) {
     if (hashes < 1 || hashes > 4096)
       return ev.fail("E0213", spanOf(c, "how"),
                      "a signature has 1 to 4096 hashes, this is " + std::to_string(hashes));
+    if (how["bands"] != 14 || how["rows"] != 8)
+      return ev.fail("E0206", spanOf(c, "how"), "minhash(…) takes `hashes`, or `bands` and `rows`");
     std::tie(how["bands"], how["rows"]) = bandsFor(hashes, above);
   }
+  // Nothing is given in vain.
+  std::string kind = how["dedup"];
+  bool verify = arg(c, "verify").b, sizes = how.value("hashes", Json()).is_number_integer();
+  if (c.has((size_t)index(c, "above")) && !verify && !(kind == "minhash" && sizes))
+    return ev.fail("E0206", spanOf(c, "above"),
+                   kind == "exact" ? "`above` does nothing for exact(): its documents are equal"
+                   : kind == "minhash"
+                       ? "`above` does nothing here: it counts with `verify = true`, and for minhash(hashes = N)"
+                       : "`above` does nothing here: it counts with `verify = true`");
+  if (kind == "exact" && verify)
+    return ev.fail("E0206", spanOf(c, "verify"), "exact() leaves nothing to verify");
+  for (const char *name : {"shingle", "bands", "rows"})
+    if (how.contains(name) && !(how[name].is_number_integer() && how[name] >= 1 && how[name] <= 1000))
+      return ev.fail("E0213", spanOf(c, "how"),
+                     "`" + std::string(name) + "` is from 1 to 1000, this is " + how[name].dump());
+  if (kind == "simhash" && !(how["distance"].is_number_integer() && how["distance"] >= 0 && how["distance"] <= 7))
+    return ev.fail("E0213", spanOf(c, "how"), "`distance` is from 0 to 7 bits, this is " + how["distance"].dump());
   how.erase("hashes");
   return Value::of(Value::Handle, pass(c, "dedup", arg(c, "data"),
                                        Json{{"how", how},

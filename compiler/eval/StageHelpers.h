@@ -152,10 +152,13 @@ inline bool comesInOrder(Evaluator &ev, const BuiltinCall &c, std::string_view n
   std::string found;
   auto look = [&](auto &self, const Json &t) -> void {
     if (t.is_object()) {
-      std::string op = t.value("op", "");
+      std::string op = t.contains("op") && t["op"].is_string() ? t["op"].get<std::string>() : "";
       bool shares = op == "mix" && (!t["weight"].empty() || !t["cap"].empty() || !t["floor"].empty() ||
                                     t["temper"] != 1 || t["repeat"] != 1 || !t["total"].is_null());
-      bool model = op == "extend" && t["fields"].dump().find("\"score\":") != std::string::npos;
+      bool model = false;
+      if (op == "extend")
+        for (auto &[name, how] : t["fields"].items())
+          model = model || (how.is_object() && how.contains("score"));
       if (op == "dedup" || op == "repeats" || shares || model)
         found = op == "repeats" ? "drop_repeats" : op;
     }

@@ -16,11 +16,6 @@ Result<json> readAccount(const std::string &dir) {
   return j;
 }
 
-Result<bool> holdsDerived(const std::string &dir) {
-  R1RT_ASSIGN(json account, readAccount(dir));
-  return account.value("derived", false);
-}
-
 static Result<std::vector<std::string>> filesOf(const std::string &dir, std::string_view kind) {
   R1RT_ASSIGN(json account, readAccount(dir));
   std::vector<std::string> out;

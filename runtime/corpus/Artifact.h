@@ -2,7 +2,7 @@
 //
 //   rows-00000.jsonl.zst …    the rows, as JSON lines: {"text", "_id", "_domain", fields}
 //   ledger-00000.jsonl.zst …  what became of the others: Ledger.h
-//   account.json              {"passes": [{"op", "node", counts, "decided", "sha256", "md5"}], "rows", "text_bytes", "derived",
+//   account.json              {"passes": [{"op", "node", counts, "decided", "sha256", "md5"}], "rows", "text_bytes", "splits", "generation",
 //                              "domains": {…}, "files": [{"file", "bytes", "sha256", "md5", "rows"}]}
 //
 // The hashes of a pass are those of the digests (XXH3-128 of ids, texts and fields) of what left it, chunk
@@ -21,8 +21,6 @@ namespace r1rt::corpus {
 Result<std::vector<std::string>> shardFiles(const std::string &dir);
 Result<std::vector<std::string>> ledgerFiles(const std::string &dir);
 Result<nlohmann::json> readAccount(const std::string &dir);
-/// Were some of its rows made from others?
-Result<bool> holdsDerived(const std::string &dir);
 
 /// Calls take(line) for each JSON line of a compressed file; false ends it early.
 Status eachLine(const std::string &path, const std::function<Result<bool>(std::string_view)> &take);

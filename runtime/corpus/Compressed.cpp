@@ -10,23 +10,31 @@
 
 namespace r1rt::corpus {
 
-Status writeCompressed(const std::string &path, std::string_view text) {
+static Status compress(std::string_view text, std::string &out) {
   static thread_local std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
                                                                                    ZSTD_freeCCtx);
-  std::string out(ZSTD_compressBound(text.size()), '\0');
+  out.resize(ZSTD_compressBound(text.size()));
   ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_and_parameters);
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, 1);
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
   size_t n = ZSTD_compress2(context.get(), out.data(), out.size(), text.data(), text.size());
   if (ZSTD_isError(n))
-    return Status::error("`" + path + "`: zstd: " + ZSTD_getErrorName(n));
-  return writeFileAtomic(path, std::string_view(out.data(), n));
+    return Status::error(std::string("zstd: ") + ZSTD_getErrorName(n));
+  out.resize(n);
+  return Status::ok();
+}
+
+Status writeCompressed(const std::string &path, std::string_view text) {
+  std::string out;
+  R1RT_TRY(compress(text, out).withContext("`" + path + "`"));
+  return writeFileAtomic(path, out);
 }
 
 namespace {
 
 Status failed(const std::string &what, const std::string &path) {
-  return Status::error("cannot " + what + " `" + path + "`: " + std::strerror(errno));
+  return Status::error("cannot " + what + " `" + path + "`: " +
+                       (errno == ENOSPC ? "the disk is full" : std::strerror(errno)));
 }
 
 /// take(part) for each MiB of a file.
@@ -52,45 +60,53 @@ template <class F> Status eachPart(const std::string &path, F take) {
 
 } // namespace
 
-struct JoinedFile::State {
+struct OutFile::State {
   std::string path;
   int fd = -1;
   uint64_t bytes = 0;
 };
 
-JoinedFile::JoinedFile() : s(std::make_unique<State>()) {}
+OutFile::OutFile() : s(std::make_unique<State>()) {}
 
-JoinedFile::~JoinedFile() {
+OutFile::~OutFile() {
   if (s->fd >= 0) {
     ::close(s->fd);
     ::unlink((s->path + ".tmp").c_str());
   }
 }
 
-uint64_t JoinedFile::bytes() const { return s->bytes; }
+uint64_t OutFile::bytes() const { return s->bytes; }
 
-Status JoinedFile::open(const std::string &path) {
+Status OutFile::open(const std::string &path) {
   s->path = path;
   s->fd = ::open((path + ".tmp").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   return s->fd < 0 ? failed("write", path) : Status::ok();
 }
 
-Status JoinedFile::append(const std::string &part) {
-  return eachPart(part, [&](std::string_view text) {
-    s->bytes += text.size();
-    while (!text.empty()) {
-      ssize_t n = ::write(s->fd, text.data(), text.size());
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n < 0)
-        return failed("write", s->path);
-      text.remove_prefix(size_t(n));
-    }
-    return Status::ok();
-  });
+Status OutFile::append(std::string_view text) {
+  s->bytes += text.size();
+  while (!text.empty()) {
+    ssize_t n = ::write(s->fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return failed("write", s->path);
+    text.remove_prefix(size_t(n));
+  }
+  return Status::ok();
 }
 
-Status JoinedFile::finish() {
+Status OutFile::appendFrame(std::string_view text) {
+  std::string frame;
+  R1RT_TRY(compress(text, frame).withContext("`" + s->path + "`"));
+  return append(frame);
+}
+
+Status OutFile::appendFile(const std::string &path) {
+  return eachPart(path, [&](std::string_view text) { return append(text); });
+}
+
+Status OutFile::finish() {
   int fd = s->fd;
   s->fd = -1;
   bool ok = ::fsync(fd) == 0;

@@ -1,4 +1,4 @@
-//===- Compressed.h - whole files of zstd ------------------------------------===//
+//===- Compressed.h - files that appear whole, compressed or not ---------------===//
 #ifndef R1RT_CORPUS_COMPRESSED_H
 #define R1RT_CORPUS_COMPRESSED_H
 #include "runtime/Status.h"
@@ -13,13 +13,17 @@ namespace r1rt::corpus {
 /// take longer than all rules together; archives may be packed again.
 Status writeCompressed(const std::string &path, std::string_view text);
 
-/// A file put together from others; it appears whole or not at all.
-class JoinedFile {
+/// A file that is written piece by piece; it appears whole or not at all.
+class OutFile {
 public:
-  JoinedFile();
-  ~JoinedFile();
+  OutFile();
+  ~OutFile();
   Status open(const std::string &path);
-  Status append(const std::string &part);
+  Status append(std::string_view text);
+  /// One frame of zstd.
+  Status appendFrame(std::string_view text);
+  /// All of another file.
+  Status appendFile(const std::string &path);
   uint64_t bytes() const;
   Status finish();
 

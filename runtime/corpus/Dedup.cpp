@@ -3,6 +3,7 @@
 #include "runtime/dedup/Near.h"
 #include "runtime/dedup/Repeats.h"
 #include "runtime/dedup/Signature.h"
+#include <algorithm>
 #include <optional>
 
 namespace r1rt::corpus {
@@ -64,7 +65,7 @@ public:
     }
     if (kind == simhash) { // its candidates are only what the blocks say
       R1RT_ASSIGN(o.similarity, dedup::hammingSimilarity(filesOf(w.chunks, ".hashes")));
-      o.least = 1 - double(blocks->distance()) / 64;
+      o.least = std::max(1 - double(blocks->distance()) / 64, verify ? above : 0.0);
     }
     if (longest) {
       R1RT_ASSIGN(sizes, Strings::open(w.chunks, ".sizes"));

@@ -20,6 +20,7 @@ struct Progress {
   std::string step;              // what is being done: "reading", "dedup", "writing"
   uint64_t rows = 0, kept = 0;   // of this phase, that came in and went out
   uint64_t textBytes = 0;        // that came in
+  uint64_t rowsFound = 0, bytesFound = 0; // of these, those that an earlier run has made
   double done = 0;               // share of the input of this phase, 0..1
   unsigned phase = 1, phases = 1;
 };
@@ -42,7 +43,8 @@ struct EngineOptions {
 Result<nlohmann::json> makeCorpus(const nlohmann::json &tree, const Context &ctx,
                                   const EngineOptions &options);
 
-/// The rows of a tree that has no barrier but `sample`, one after the other, without files.
+/// The rows of a tree, one after the other, without files. Barriers that need files are refused (isSmall in
+/// Barrier.h); rows wait for others in memory.
 Status eachRow(const nlohmann::json &tree, const Context &ctx,
                const std::function<Status(Row &&)> &take);
 

@@ -1,5 +1,4 @@
 #include "runtime/corpus/Ledger.h"
-#include "runtime/corpus/Row.h"
 #include "runtime/source/JsonText.h"
 
 namespace r1rt::corpus {
@@ -37,10 +36,14 @@ PassCount PassCount::fromJson(const json &j) {
   return c;
 }
 
-void Ledger::line(size_t pass, std::string_view id, const char *outcome, const char *key,
+void Ledger::line(size_t pass, const Row &row, const char *outcome, const char *key,
                   std::string_view value, std::string_view evidence) {
   text += "{\"id\":";
-  appendJsonString(id, text);
+  appendJsonString(row.id, text);
+  if (!row.domain.empty()) {
+    text += ",\"domain\":";
+    appendJsonString(row.domain, text);
+  }
   text += ",\"pass\":" + std::to_string(pass) + ",\"op\":";
   appendJsonString(ops[pass], text);
   text += ",\"outcome\":\"";
@@ -59,27 +62,33 @@ void Ledger::line(size_t pass, std::string_view id, const char *outcome, const c
   text += "}\n";
 }
 
-void Ledger::changed(size_t pass, std::string_view id, std::string_view reason,
+void Ledger::changed(size_t pass, const Row &row, std::string_view reason,
                      std::string_view evidence) {
   ++counts[pass].changed;
-  line(pass, id, "changed", "reason", reason, evidence);
+  line(pass, row, "changed", "reason", reason, evidence);
 }
 
-void Ledger::dropped(size_t pass, std::string_view id, std::string_view reason,
+void Ledger::dropped(size_t pass, const Row &row, std::string_view reason,
                      std::string_view evidence) {
   ++counts[pass].dropped[std::string(reason)];
-  line(pass, id, "dropped", "reason", reason, evidence);
+  line(pass, row, "dropped", "reason", reason, evidence);
 }
 
-void Ledger::duplicate(size_t pass, std::string_view id, std::string_view of,
+void Ledger::duplicate(size_t pass, const Row &row, std::string_view of,
                        std::string_view evidence) {
   ++counts[pass].duplicates;
-  line(pass, id, "duplicate", "of", of, evidence);
+  line(pass, row, "duplicate", "of", of, evidence);
 }
 
-void Ledger::added(size_t pass, std::string_view id, std::string_view evidence) {
+void Ledger::added(size_t pass, const Row &row, std::string_view evidence) {
   ++counts[pass].added;
-  line(pass, id, "added", "parent", parentOf(id), evidence);
+  line(pass, row, "added", "parent", parentOf(row.id), evidence);
+}
+
+std::string Ledger::nameOfAdded(std::string_view parent, size_t pass, size_t n) const {
+  std::string id(parent);
+  id += "~" + std::to_string(generation) + "." + std::to_string(pass);
+  return n == 1 ? id : id + "." + std::to_string(n);
 }
 
 } // namespace r1rt::corpus

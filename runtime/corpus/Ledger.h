@@ -6,12 +6,12 @@
 //
 //   {"id":"a.txt@0","pass":2,"op":"apply_rules","outcome":"dropped","reason":"gopher_short_doc","evidence":{…}}
 //   {"id":"a.txt@9","pass":3,"op":"dedup","outcome":"duplicate","of":"a.txt@0","evidence":{…}}
-//   {"id":"a.txt@0~1","pass":4,"op":"augment","outcome":"added","evidence":{…}}
+//   {"id":"a.txt@0~1.4","domain":"law","pass":4,"op":"augment","outcome":"added","evidence":{…}}
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_CORPUS_LEDGER_H
 #define R1RT_CORPUS_LEDGER_H
-#include "runtime/Status.h"
+#include "runtime/corpus/Row.h"
 #include <cstdint>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -39,15 +39,22 @@ struct PassCount {
 /// The ledger of one chunk: lines and counts, in the order of the rows.
 class Ledger {
 public:
-  explicit Ledger(std::span<const std::string> ops) : ops(ops), counts(ops.size()) {}
+  /// `generation`: see nameOfAdded.
+  explicit Ledger(std::span<const std::string> ops, unsigned generation = 1)
+      : ops(ops), counts(ops.size()), generation(generation) {}
 
   void entered(size_t pass, uint64_t rows) { counts[pass].in += rows; }
   void left(size_t pass, uint64_t rows) { counts[pass].out += rows; }
   // `evidence` is a compact JSON object, or empty.
-  void changed(size_t pass, std::string_view id, std::string_view reason, std::string_view evidence);
-  void dropped(size_t pass, std::string_view id, std::string_view reason, std::string_view evidence);
-  void duplicate(size_t pass, std::string_view id, std::string_view of, std::string_view evidence);
-  void added(size_t pass, std::string_view id, std::string_view evidence);
+  void changed(size_t pass, const Row &row, std::string_view reason, std::string_view evidence);
+  void dropped(size_t pass, const Row &row, std::string_view reason, std::string_view evidence);
+  void duplicate(size_t pass, const Row &row, std::string_view of, std::string_view evidence);
+  void added(size_t pass, const Row &row, std::string_view evidence);
+
+  /// The id of the n-th row, from 1, that a pass makes out of the row `parent`: PARENT~GENERATION.PASS, or
+  /// PARENT~GENERATION.PASS.N from the second on. The generation is one more than that of the artifacts
+  /// that are read, so no two passes give the same.
+  std::string nameOfAdded(std::string_view parent, size_t pass, size_t n) const;
 
   const std::vector<PassCount> &passes() const { return counts; }
   const std::string &lines() const { return text; }
@@ -55,10 +62,11 @@ public:
   void forget() { text.clear(); }
 
 private:
-  void line(size_t pass, std::string_view id, const char *outcome, const char *key,
+  void line(size_t pass, const Row &row, const char *outcome, const char *key,
             std::string_view value, std::string_view evidence);
   std::span<const std::string> ops; // names of the passes
   std::vector<PassCount> counts;
+  unsigned generation;
   std::string text;
 };
 

@@ -20,6 +20,7 @@ namespace {
 class Mix final : public Barrier {
 public:
   enum By { documents, bytes, tokens } by = tokens;
+  std::vector<std::string> names;
   json weight, cap, floor;
   double temper = 1, repeat = 1;
   std::optional<uint64_t> total;
@@ -34,6 +35,8 @@ public:
   Status decide(const Waiting &w) override {
     std::map<std::string, mixture::Domain> found;
     std::map<std::string, uint64_t> counts;
+    for (const std::string &name : names)
+      found[name]; // also if it has no rows
     for (const ChunkFile &c : w.chunks) {
       if (!c.rows)
         continue;
@@ -146,6 +149,7 @@ Result<std::unique_ptr<Barrier>> mixBarrier(const json &t) {
   if (by != "tokens" && by != "bytes" && by != "documents")
     return badTree("`mix` counts by tokens, bytes or documents, not by \"" + by + "\"");
   m->by = by == "tokens" ? Mix::tokens : by == "bytes" ? Mix::bytes : Mix::documents;
+  m->names = t.value("domains", m->names);
   m->weight = t.value("weight", json::object());
   m->cap = t.value("cap", json::object());
   m->floor = t.value("floor", json::object());

@@ -32,13 +32,13 @@ Status RowPass::apply(std::vector<Row> &rows, uint64_t first, size_t number, Led
     R1RT_ASSIGN(Fate fate, look(row, at++, more));
     switch (fate.kind) {
     case Fate::drop:
-      ledger.dropped(number, row.id, fate.reason, fate.evidence);
+      ledger.dropped(number, row, fate.reason, fate.evidence);
       continue;
     case Fate::duplicate:
-      ledger.duplicate(number, row.id, fate.reason, fate.evidence);
+      ledger.duplicate(number, row, fate.reason, fate.evidence);
       continue;
     case Fate::change:
-      ledger.changed(number, row.id, fate.reason, fate.evidence);
+      ledger.changed(number, row, fate.reason, fate.evidence);
       break;
     case Fate::keep:
       break;
@@ -47,8 +47,8 @@ Status RowPass::apply(std::vector<Row> &rows, uint64_t first, size_t number, Led
     out.push_back(std::move(row));
     for (size_t i = 0; i < more.size(); ++i) {
       Row &r = more[i].row;
-      r.id = parent + "~" + std::to_string(i + 1);
-      ledger.added(number, r.id, more[i].evidence);
+      r.id = ledger.nameOfAdded(parent, number, i + 1);
+      ledger.added(number, r, more[i].evidence);
       out.push_back(std::move(r));
     }
   }
@@ -119,6 +119,20 @@ public:
 private:
   std::vector<Field> fields;
 
+  /// An empty text has the score 0: there is nothing to judge.
+  static Status scoreAll(const ScoreFn &score, const std::vector<std::string_view> &texts, std::vector<float> &out) {
+    std::vector<std::string_view> some;
+    for (std::string_view t : texts)
+      if (!t.empty())
+        some.push_back(t);
+    std::vector<float> scores(some.size());
+    if (!some.empty())
+      R1RT_TRY(score(some, scores));
+    for (size_t i = 0, k = 0; i < texts.size(); ++i)
+      out[i] = texts[i].empty() ? 0 : scores[k++];
+    return Status::ok();
+  }
+
   Status apply(std::vector<Row> &rows, uint64_t, size_t, Ledger &) override {
     std::vector<std::vector<float>> scores(fields.size());
     std::vector<std::string_view> texts(rows.begin() == rows.end() ? 0 : rows.size());
@@ -127,7 +141,7 @@ private:
     for (size_t f = 0; f < fields.size(); ++f)
       if (fields[f].score) {
         scores[f].resize(rows.size());
-        R1RT_TRY((*fields[f].score)(texts, scores[f]));
+        R1RT_TRY(scoreAll(*fields[f].score, texts, scores[f]));
       }
     for (size_t i = 0; i < rows.size(); ++i) {
       R1RT_ASSIGN(json record, rows[i].toJson());
@@ -151,14 +165,12 @@ private:
 
 class Split final : public RowPass {
 public:
-  Split(SplitRange range, uint64_t seed, const RowFn *by, bool byRoot)
-      : range(range), seed(seed), by(by), byRoot(byRoot) {}
+  Split(SplitRange range, uint64_t seed, const RowFn *by) : range(range), seed(seed), by(by) {}
 
 private:
   SplitRange range;
   uint64_t seed;
   const RowFn *by;
-  bool byRoot;
   std::string lastRoot; // with `by`: rows made from one another stand side by side
   double lastDraw = 0;
 
@@ -170,24 +182,17 @@ private:
       if (!k)
         return inRow(k.status(), row);
       key = dumped(*k);
-    } else if (byRoot) {
-      key = rootOf(row.id);
-    } else if (row.more.empty()) {
-      key = row.text;
     } else {
-      R1RT_ASSIGN(json record, row.toJson());
-      record.erase("_id");
-      record.erase("_domain");
-      key = dumped(record);
+      key = row.key.empty() ? keyOf(row) : row.key;
     }
     return double(XXH64(key.data(), key.size(), seed) >> 11) * 0x1p-53;
   }
 
   Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
     R1RT_ASSIGN(double u, draw(row));
-    if (by && byRoot) {
+    if (by) {
       std::string root(rootOf(row.id));
-      if (root == lastRoot && u != lastDraw)
+      if (root == lastRoot && u != lastDraw && !parentOf(row.id).empty())
         return Status::error("row " + row.id + " was made from " + root +
                                  ", and `by` puts the two in different places of the split: a test "
                                  "would see what training has seen; help: let `by` read a field that "
@@ -212,6 +217,12 @@ private:
 
   Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
     text::Verdict v = rules->apply(row.text, scratch);
+    // A conversation whose text was changed would still have what was taken out.
+    if (v.kind == text::Verdict::changed && row.more.find("\"messages\":") != row.more.npos) {
+      json fields = json::parse(row.more, nullptr, false);
+      if (fields.is_object() && fields.erase("messages"))
+        row.more = fields.empty() ? "" : dumped(fields);
+    }
     return Fate{v.kind == text::Verdict::keep      ? Fate::keep
                 : v.kind == text::Verdict::changed ? Fate::change
                                                    : Fate::drop,
@@ -239,6 +250,8 @@ private:
     if (!text)
       return inRow(text.status(), row);
     if (*text) {
+      if (row.key.empty()) // a split keeps the two together, whatever becomes of their texts
+        row.key = keyOf(row);
       a.row = row;
       a.row.text = std::move(**text);
       more.push_back(std::move(a));
@@ -360,7 +373,7 @@ Result<PassMaker> makerOf(const json &t, const Context &ctx) {
     }));
     if (inert && ctx.warn)
       ctx.warn(std::to_string(inert) + " of " + std::to_string(ids->size()) + " rows of `against` have fewer than " +
-               std::to_string(t.value("ngram", 13u)) + " words and find nothing");
+               std::to_string(t.value("ngram", 13u)) + " " + t.value("units", "words") + " and find nothing");
     return PassMaker([seen, ids]() -> Made { return std::unique_ptr<Pass>(new Decontaminate(seen, ids)); });
   }
   if (op == "split") {
@@ -370,10 +383,9 @@ Result<PassMaker> makerOf(const json &t, const Context &ctx) {
       R1RT_ASSIGN(by, rowFunction(t["by"], ctx));
     }
     uint64_t seed = t.value("seed", uint64_t(0));
-    bool byRoot = t.value("by_root", false);
-    return PassMaker([=]() -> Made {
-      return std::unique_ptr<Pass>(new Split(range, seed, by, byRoot));
-    });
+    if (uint64_t depth = t.value("depth", uint64_t(0))) // what is split again is not split alike
+      seed = drawKey(seed, depth);
+    return PassMaker([=]() -> Made { return std::unique_ptr<Pass>(new Split(range, seed, by)); });
   }
   return Status::error("the data pass `" + op + "` is not supported yet", ExitClass::program);
 }

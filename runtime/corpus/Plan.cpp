@@ -5,6 +5,7 @@
 #include "runtime/corpus/Source.h"
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace r1rt::corpus {
 
@@ -53,8 +54,9 @@ private:
       Branch b;
       b.origin.kind = Origin::artifact;
       R1RT_ASSIGN(b.origin.files, shardFiles(dir));
-      R1RT_ASSIGN(bool derived, holdsDerived(dir));
-      plan.derived |= derived;
+      R1RT_ASSIGN(json account, readAccount(dir));
+      plan.generation = std::max(plan.generation, account.value("generation", 1u) + 1);
+      plan.splits = std::max(plan.splits, account.value("splits", 0u));
       b.pass = addPass(t, stage);
       return std::vector<Branch>{std::move(b)};
     }
@@ -70,7 +72,9 @@ private:
     }
     if (op == "mix") {
       std::vector<Branch> all;
+      json node = t; // domains that have no rows count, too
       for (const json sources = t.value("sources", json::object()); auto &[domain, tree] : sources.items()) {
+        node["domains"].push_back(domain);
         R1RT_ASSIGN(std::vector<Branch> some, build(tree));
         for (Branch &b : some) {
           b.domains.emplace_back(b.passes.size(), domain);
@@ -81,7 +85,7 @@ private:
         return badTree("`mix` has no sources");
       if (!isBarrier(t))
         return all;
-      return barrier(std::move(all), addPass(t, op));
+      return barrier(std::move(all), addPass(node, op));
     }
     if (op == "pack" || op == "pad" || op == "label")
       return badTree("rows of text are needed here, but `" + op + "` makes rows of tokens");
@@ -89,11 +93,12 @@ private:
       return Status::error("the data pass `" + op + "` is not supported yet", ExitClass::program);
     if (!t.contains("in"))
       return badTree("`" + op + "` has no \"in\"");
+    unsigned others = std::exchange(plan.splits, 0); // of branches beside this one
     R1RT_ASSIGN(std::vector<Branch> branches, build(t["in"]));
-    plan.derived |= op == "augment";
     size_t pass = addPass(t, op);
-    if (op == "split" && !isBarrier(t))
-      plan.passes[pass]["by_root"] = plan.derived;
+    if (op == "split")
+      plan.passes[pass]["depth"] = plan.splits++;
+    plan.splits = std::max(plan.splits, others);
     if (isBarrier(t))
       return barrier(std::move(branches), pass);
     for (Branch &b : branches)
@@ -120,7 +125,8 @@ Result<std::vector<std::string>> treeFiles(const json &tree, const Context &ctx)
   while (!todo.empty()) {
     const json &t = *todo.back();
     todo.pop_back();
-    if (t.is_object() && t.contains("path") && isSource(t.value("op", ""))) {
+    if (t.is_object() && t.contains("path") && t.contains("op") && t["op"].is_string() &&
+        isSource(t["op"].get<std::string>())) {
       R1RT_ASSIGN(std::vector<std::string> some, sourceFiles(t, ctx));
       files.insert(some.begin(), some.end());
     }

@@ -39,7 +39,8 @@ struct Plan {
   std::vector<nlohmann::json> passes; // their nodes, without "in" and "sources"; in order of the data
   std::vector<std::string> ops;       // their names
   std::vector<Phase> phases;
-  bool derived = false; // some pass makes rows from rows
+  unsigned generation = 1; // one more than that of the artifacts that are read
+  unsigned splits = 0;     // that rows have gone through at most, those of the artifacts included
 };
 
 bool isSource(const std::string &op);

@@ -1,6 +1,7 @@
 #include "runtime/corpus/Row.h"
 #include "runtime/source/JsonText.h"
 #include <cstring>
+#include <xxhash.h>
 
 namespace r1rt::corpus {
 
@@ -25,9 +26,17 @@ void Row::assign(json &&record) {
   text.clear();
   if (auto it = record.find("text"); it != record.end() && it->is_string())
     text = it->get<std::string>();
-  for (const char *name : {"text", "_id", "_domain"})
+  for (const char *name : {"text", "_id", "_domain", "_key"})
     record.erase(name);
   more = record.empty() ? "" : record.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string keyOf(const Row &row) {
+  std::string_view what = row.text.empty() ? row.more : row.text;
+  XXH128_hash_t h = XXH3_128bits(what.data(), what.size());
+  char out[40];
+  std::snprintf(out, sizeof out, "%016llx%016llx", (unsigned long long)h.high64, (unsigned long long)h.low64);
+  return out;
 }
 
 // A file's name may hold a ~, so only what stands behind the last @ counts.
@@ -63,6 +72,10 @@ void appendShardLine(const Row &row, std::string &out) {
     out += ",\"_domain\":";
     appendJsonString(row.domain, out);
   }
+  if (!row.key.empty()) {
+    out += ",\"_key\":";
+    appendJsonString(row.key, out);
+  }
   if (!row.more.empty()) {
     out += ',';
     out.append(row.more, 1, row.more.size() - 1); // without its {
@@ -73,20 +86,21 @@ void appendShardLine(const Row &row, std::string &out) {
 }
 
 void appendWaiting(const Row &row, std::string &out) {
-  uint64_t lengths[] = {row.text.size(), row.more.size(), row.id.size(), row.domain.size()};
+  uint64_t lengths[] = {row.text.size(), row.more.size(), row.id.size(), row.domain.size(),
+                        row.key.size()};
   out.append(reinterpret_cast<const char *>(lengths), sizeof lengths);
-  for (const std::string *part : {&row.text, &row.more, &row.id, &row.domain})
+  for (const std::string *part : {&row.text, &row.more, &row.id, &row.domain, &row.key})
     out += *part;
 }
 
 bool takeWaiting(std::string_view &rows, Row &row) {
-  uint64_t lengths[4];
+  uint64_t lengths[5];
   if (rows.size() < sizeof lengths)
     return false;
   std::memcpy(lengths, rows.data(), sizeof lengths);
   std::string_view rest = rows.substr(sizeof lengths);
-  std::string *parts[] = {&row.text, &row.more, &row.id, &row.domain};
-  for (int i = 0; i < 4; ++i) {
+  std::string *parts[] = {&row.text, &row.more, &row.id, &row.domain, &row.key};
+  for (int i = 0; i < 5; ++i) {
     if (rest.size() < lengths[i])
       return false;
     *parts[i] = rest.substr(0, lengths[i]);
@@ -129,8 +143,10 @@ Row rowOfShard(std::string_view text, std::string_view more) {
   if (more.size() < 2)
     return row;
   std::string_view inside = more.substr(1, more.size() - 2);
-  if (takeField(inside, "_id", row.id))
+  if (takeField(inside, "_id", row.id)) {
     takeField(inside, "_domain", row.domain);
+    takeField(inside, "_key", row.key);
+  }
   if (!inside.empty())
     row.more = "{" + std::string(inside) + "}";
   return row;

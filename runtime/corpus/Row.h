@@ -8,13 +8,14 @@
 
 namespace r1rt::corpus {
 
-/// Fields whose names begin with an underscore are ours: `_id` and `_domain` stand beside the user's
-/// fields in shards and in what functions of rows see.
+/// `_id`, `_domain` and `_key` are ours and stand beside the user's fields in shards; the first two in what
+/// functions of rows see, too.
 struct Row {
   std::string text;   // UTF-8
   std::string more;   // the user's other fields: empty, or a JSON object of at least one field
-  std::string id;     // "FILE@OFFSET" of the source; of rows made from it "FILE@OFFSET~1", ...
+  std::string id;     // "FILE@OFFSET" of the source; of rows made from it: Ledger::nameOfAdded
   std::string domain; // its name in `mix`; may be empty
+  std::string key;    // what a split goes by (keyOf), once another row was made from it; else empty
 
   /// {"text", the fields, "_id", "_domain"}; an error if `more` is not a JSON object.
   Result<nlohmann::json> toJson() const;
@@ -23,19 +24,22 @@ struct Row {
   void assign(nlohmann::json &&record);
 };
 
+/// What a split goes by: a hash of the text, or of the fields where there is none.
+std::string keyOf(const Row &row);
+
 /// Of a row that was made from another one: the id of that; else empty.
 std::string_view parentOf(std::string_view id);
 /// The id of the source row that a row was made from, or its own.
 std::string_view rootOf(std::string_view id);
 
-/// Appends one line of a shard: {"text":…,"_id":…,"_domain":…,fields}\n.
+/// Appends one line of a shard: {"text":…,"_id":…,"_domain":…,"_key":…,fields}\n.
 void appendShardLine(const Row &row, std::string &out);
 /// A row from what a JSONL reader makes of such a line.
 Row rowOfShard(std::string_view text, std::string_view more);
 
 /// The first UTF-8 boundary at or after `at`.
 size_t utf8Boundary(std::string_view text, size_t at);
-/// Rows that wait between phases, one after the other: four lengths (u64), then text, fields, id, domain.
+/// Rows that wait between phases, one after the other: five lengths (u64), then text, fields, id, domain, key.
 void appendWaiting(const Row &row, std::string &out);
 /// Takes the next row off the front; false if what is there is no whole row.
 bool takeWaiting(std::string_view &rows, Row &row);

@@ -2,6 +2,7 @@
 #include "runtime/corpus/Pass.h"
 #include "runtime/corpus/Plan.h"
 #include "runtime/source/Globs.h"
+#include "runtime/text/Utf8.h"
 
 namespace r1rt::corpus {
 
@@ -16,9 +17,11 @@ Result<std::vector<std::string>> sourceFiles(const json &node, const Context &ct
 }
 
 std::string idOfFile(const std::string &file, const Context &ctx) {
-  return !ctx.baseDir.empty() && file.starts_with(ctx.baseDir + "/")
-             ? file.substr(ctx.baseDir.size() + 1)
-             : file;
+  std::string name = !ctx.baseDir.empty() && file.starts_with(ctx.baseDir + "/")
+                         ? file.substr(ctx.baseDir.size() + 1)
+                         : file;
+  text::repairUtf8(name); // the ledger is JSON, whatever files are called
+  return name;
 }
 
 Result<source::SourceOptions> sourceOptions(const json &node) {

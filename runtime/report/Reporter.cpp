@@ -47,6 +47,7 @@ void Reporter::line(FILE *to, const std::string &text) {
 }
 
 void Reporter::event(const std::string &kind, json fields) {
+  std::lock_guard lock(one);
   if (!opt.json)
     return;
   if (!fields.is_object())
@@ -60,6 +61,7 @@ void Reporter::event(const std::string &kind, json fields) {
 }
 
 void Reporter::stage(const std::string &name, const std::string &state, const json &more) {
+  std::lock_guard lock(one);
   json e = more.is_object() ? more : json::object();
   e["stage"] = name;
   e["state"] = state;
@@ -76,6 +78,7 @@ void Reporter::stage(const std::string &name, const std::string &state, const js
 
 void Reporter::step(const std::string &stage, const StepRecord &r, double progress,
                     uint64_t total) {
+  std::lock_guard lock(one);
   if (opt.json) {
     json e = r.more.is_object() ? r.more : json::object();
     e.update({{"stage", stage},
@@ -131,6 +134,7 @@ void Reporter::show(const std::string &text, bool last) {
 
 void Reporter::progress(const std::string &stage, const std::string &text, double done,
                         const json &fields) {
+  std::lock_guard lock(one);
   if (!isTimeToShow(stage, done >= 1))
     return;
   json e = fields.is_object() ? fields : json::object();
@@ -145,26 +149,31 @@ void Reporter::progress(const std::string &stage, const std::string &text, doubl
 }
 
 void Reporter::metric(const std::string &stage, const std::string &name, double value) {
+  std::lock_guard lock(one);
   event("metric", {{"stage", stage}, {"name", name}, {"value", value}});
   line(human(), stage + "  " + name + " = " + number("%.6g", value));
 }
 
 void Reporter::artifact(const std::string &stage, const std::string &fingerprint,
                         const std::string &dir) {
+  std::lock_guard lock(one);
   event("artifact", {{"stage", stage}, {"fingerprint", fingerprint}, {"dir", dir}});
 }
 
 void Reporter::warning(const std::string &stage, const std::string &message) {
+  std::lock_guard lock(one);
   event("diagnostic", {{"severity", "warning"}, {"stage", stage}, {"message", message}});
   line(opt.err, "warning: " + (stage.empty() ? "" : stage + ": ") + message);
 }
 
 void Reporter::note(const std::string &message) {
+  std::lock_guard lock(one);
   if (!opt.quiet)
     line(human(), message);
 }
 
 void Reporter::text(const std::string &piece) {
+  std::lock_guard lock(one);
   event("text", {{"text", piece}});
   if (opt.json)
     return;

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -51,6 +52,7 @@ public:
   void event(const std::string &kind, nlohmann::json fields);
 
 private:
+  std::recursive_mutex one; // rows are worked on by many threads, each of which may warn
   void line(FILE *to, const std::string &text);
   void clearLive();
   /// A line of progress; what is `last` stays.

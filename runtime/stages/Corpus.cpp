@@ -31,9 +31,10 @@ Result<json> runCorpus(const CorpusJob &job, StageContext &ctx) {
   o.progress = [&](const corpus::Progress &p) {
     double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() + 1e-9;
     double kept = p.rows ? 100 * double(p.kept) / double(p.rows) : 100;
+    double rows = double(p.rows - p.rowsFound), bytes = double(p.textBytes - p.bytesFound);
     std::string text = p.phases > 1 ? std::to_string(p.phase) + "/" + std::to_string(p.phases) + "  " : "";
-    text += std::to_string(p.rows) + " documents  " + format("%.0f/s", double(p.rows) / s) +
-            format("  %.1f MB/s", double(p.textBytes) / s / 1e6) + format("  kept %.1f %%", kept);
+    text += std::to_string(p.rows) + " documents  " + format("%.0f/s", rows / s) +
+            format("  %.1f MB/s", bytes / s / 1e6) + format("  kept %.1f %%", kept);
     ctx.report.progress(stage, text, (p.phase - 1 + p.done) / p.phases,
                         {{"documents", p.rows}, {"kept", p.kept}, {"bytes", p.textBytes}, {"seconds", s}});
   };

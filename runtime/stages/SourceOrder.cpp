@@ -52,17 +52,22 @@ Status SourceOrder::setShares(uint64_t first, const std::vector<double> &shares)
   for (mixture::Domain &d : wholes)
     d.size = whole;
   R1RT_ASSIGN(mixture::Takes t, mixture::takes(wholes, shares, whole));
+  advance(first); // what was not asked for since a checkpoint is taken all the same
   R1RT_ASSIGN(schedule, mixture::Interleave::create(t.units));
   units = std::move(t.units);
   usedAtStart = used;
-  start = next = first;
+  start = first;
   return Status::ok();
+}
+
+void SourceOrder::advance(uint64_t place) {
+  for (; next < place; ++next)
+    ++used[last = schedule->next()];
 }
 
 uint32_t SourceOrder::row(uint64_t place) {
   assert(place + 1 >= next && place >= start);
-  for (; next <= place; ++next)
-    ++used[last = schedule->next()];
+  advance(place + 1);
   return data->sources[last].first + orders[last].row(used[last] - 1);
 }
 

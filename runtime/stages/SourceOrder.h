@@ -34,7 +34,7 @@ public:
 
   /// Of the sources, in the order of data->sources; they add up to 1.
   std::vector<double> shares() const;
-  /// From the place `first` on, where every place before it has been asked for: shares that add up to 1.
+  /// From the place `first` on, none of which has been asked for: shares that add up to 1.
   Status setShares(uint64_t first, const std::vector<double> &shares);
   /// Rows taken of each source so far.
   const std::vector<uint64_t> &taken() const { return used; }
@@ -62,6 +62,7 @@ public:
 
 private:
   SourceOrder() = default;
+  void advance(uint64_t place); // counts the places before it
 
   PackedPtr data;
   std::vector<mixture::Domain> domains; // weights, floors, caps; of the sources

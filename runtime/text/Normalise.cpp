@@ -107,9 +107,11 @@ private:
   uint64_t clean(std::string_view text, std::string &out) const {
     uint64_t removed = 0;
     Collapser collapser(out);
+    auto plainAt = [&](size_t i) { return i < text.size() && isPlain[static_cast<unsigned char>(text[i])]; };
     for (size_t at = 0; at < text.size();) {
       size_t from = at;
-      while (at < text.size() && isPlain[static_cast<unsigned char>(text[at])])
+      // A single space between two such bytes stays as well.
+      while (plainAt(at) || (at > from && at < text.size() && text[at] == ' ' && plainAt(at + 1)))
         ++at;
       if (at > from) {
         whitespace ? collapser.add(text.substr(from, at - from)) : void(out += text.substr(from, at - from));

@@ -313,12 +313,136 @@ TEST_F(Engine, RowsMadeFromOthersStayOnTheirSideOfASplit) {
   EXPECT_EQ(parts[0].size() + parts[1].size(), 300u);
   for (const std::string &id : parts[0])
     EXPECT_FALSE(parts[1].count(id)) << id;
+  // Nor does what becomes of the texts later: here all get the same.
+  json split2 = split;
+  ctx.rowFns.push_back([](const json &) -> Result<json> { return json{{"text", "the same"}}; });
+  make(pass({{"op", "map_rows"}, {"to", {{"row_fn", ctx.rowFns.size() - 1}}}}, {{"stage", "more"}}), "same");
+  std::set<std::string> again[2];
+  for (int i = 0; i < 2; ++i) {
+    split2["part"] = i ? "test" : "train";
+    (void)eachRow(pass(split2, {{"stage", "same"}}), ctx, [&](Row &&row) {
+      if (!row.key.empty())
+        again[i].insert(std::string(rootOf(row.id)));
+      return Status::ok();
+    });
+  }
+  EXPECT_GT(again[0].size(), 30u);
+  EXPECT_GT(again[1].size(), 30u);
+  for (const std::string &id : again[0])
+    EXPECT_FALSE(again[1].count(id)) << id;
   // A key that reads the changed text would tear them apart.
   ctx.rowFns.push_back([](const json &row) -> Result<json> { return row["text"]; });
-  split["by"] = {{"row_fn", 0}};
+  split["by"] = {{"row_fn", ctx.rowFns.size() - 1}};
   Status st = eachRow(pass(split, {{"stage", "more"}}), ctx, [](Row &&) { return Status::ok(); });
   ASSERT_FALSE(st);
   EXPECT_NE(st.message().find("was made from"), std::string::npos);
+}
+
+TEST_F(Engine, PartsThatAreSplitAgainAreNotSplitAlike) {
+  std::string text;
+  for (int i = 0; i < 400; ++i)
+    text += "number " + std::to_string(i) + " of the lines\n";
+  write("a.txt", text);
+  auto split = [](const char *part, const json &in) {
+    return pass({{"op", "split"}, {"part", part}, {"fractions", {{"train", 0.5}, {"test", 0.5}}}}, in);
+  };
+  auto count = [&](const json &tree) {
+    size_t n = 0;
+    EXPECT_TRUE(eachRow(tree, ctx, [&](Row &&) {
+      ++n;
+      return Status::ok();
+    }));
+    return n;
+  };
+  json train = split("train", lines("a.txt"));
+  size_t half = count(train), quarter = count(split("train", train));
+  EXPECT_NEAR(double(half), 200, 40);
+  EXPECT_NEAR(double(quarter), 100, 35);
+  EXPECT_EQ(quarter + count(split("test", train)), half);
+  // Also when a stage lies between.
+  make(train, "half");
+  EXPECT_EQ(count(split("train", {{"stage", "half"}})), quarter);
+}
+
+TEST_F(Engine, BranchesMayHaveBarriersOfTheirOwn) {
+  write("a.txt", "one\none\ntwo\nthree\n");
+  write("b.txt", "four\nfive\nfive\n");
+  json exact = {{"op", "dedup"}, {"how", {{"dedup", "exact"}}}};
+  json tree = {{"op", "mix"},
+               {"sources", {{"a", pass(exact, lines("a.txt"))}, {"b", pass(exact, lines("b.txt"))}, {"c", lines("a.txt")}}}};
+  json account = make(tree, "out");
+  EXPECT_EQ(account["rows"], 3 + 2 + 4);
+  EXPECT_EQ(account["domains"]["a"]["rows"], 3);
+  EXPECT_EQ(account["domains"]["b"]["rows"], 2);
+  expectVerified("out");
+  // Without files, too.
+  json sample = {{"op", "sample"}, {"n", 1}};
+  json two = {{"op", "mix"}, {"sources", {{"a", pass(sample, lines("a.txt"))}, {"b", pass(sample, lines("b.txt"))}}}};
+  std::vector<std::string> files;
+  ASSERT_TRUE(eachRow(two, ctx, [&](Row &&row) {
+    files.push_back(row.domain + " " + row.id.substr(0, 5));
+    return Status::ok();
+  }));
+  EXPECT_EQ(files, (std::vector<std::string>{"a a.txt", "b b.txt"}));
+}
+
+TEST_F(Engine, AddedRowsHaveNamesOfTheirOwn) {
+  write("a.txt", "the small house is near the river\nthe large garden behind the old wall\n");
+  json typos = {{"op", "augment"}, {"share", 1.0}, {"how", {{"augment", "typos"}, {"rate", 0.5}}}};
+  json twice = pass(typos, pass(typos, lines("a.txt")));
+  make(twice, "one");
+  make(pass(typos, {{"stage", "one"}}), "two");
+  std::set<std::string> ids;
+  auto all = rows("two");
+  for (const json &r : all)
+    ids.insert(r["_id"].get<std::string>());
+  EXPECT_EQ(ids.size(), all.size());
+  EXPECT_EQ(all.size(), 16u);
+  expectVerified("two");
+}
+
+TEST_F(Engine, DomainsWithoutRowsCount) {
+  write("a.txt", "one\n");
+  write("b.txt", "\n");
+  json tree = {{"op", "mix"}, {"sources", {{"a", lines("a.txt")}, {"b", lines("b.txt")}}}, {"by", "documents"},
+               {"floor", {{"b", 0.2}}}};
+  auto wrong = makeCorpus(tree, ctx, options("wrong"));
+  ASSERT_FALSE(wrong);
+  EXPECT_NE(wrong.status().message().find("`b`"), std::string::npos) << wrong.status().message();
+}
+
+TEST_F(Engine, OurNamesInASourceAreItsOwnStill) {
+  write("a.jsonl", "{\"text\":\"x\",\"_id\":{\"$oid\":\"5\"},\"_domain\":7}\n");
+  make({{"op", "jsonl"}, {"path", "a.jsonl"}}, "out");
+  EXPECT_EQ(rows("out")[0].dump(), R"({"__domain":7,"__id":{"$oid":"5"},"_id":"a.jsonl@0","text":"x"})");
+}
+
+TEST_F(Engine, ADamagedShardIsMadeAgain) {
+  writeMany(1);
+  make(lines("many0.txt"), "out");
+  auto expected = bytes("out");
+  std::string shard = (dir / "out/rows-00000.jsonl.zst").string();
+  fs::resize_file(shard, 10);
+  fs::create_directories(dir / "out/scratch/0"); // as after a kill behind the account
+  make(lines("many0.txt"), "out");
+  EXPECT_EQ(bytes("out"), expected);
+}
+
+TEST_F(Engine, BadRowsAreCountedForEachSourceAndOverInterruptions) {
+  write("a.jsonl", "{\"text\":\"good\"}\n{\"text\": broken\n");
+  write("b.jsonl", "{\"text\": broken\n{\"text\":\"good\"}\n");
+  auto source = [](const char *path) { return json{{"op", "jsonl"}, {"path", path}, {"bad_rows", 1}}; };
+  make({{"op", "mix"}, {"sources", {{"a", source("a.jsonl")}, {"b", source("b.jsonl")}}}}, "out");
+  EXPECT_EQ(rows("out").size(), 2u);
+  expectVerified("out");
+  // Small chunks: the first bad row is in one that is finished.
+  std::string text;
+  for (int i = 0; i < 100; ++i)
+    text += "{\"text\":\"a line of text that is good, number " + std::to_string(i) + "\"}\n" +
+            (i == 10 || i == 90 ? "{broken\n" : "");
+  write("c.jsonl", text);
+  for (int runs = 0; runs < 2; ++runs)
+    EXPECT_FALSE(makeCorpus(source("c.jsonl"), ctx, options("again", 500)));
 }
 
 TEST_F(Engine, BadRowsAreCountedAndLocated) {
@@ -354,6 +478,17 @@ TEST_F(Engine, UnreadableFilesStopOrAreLeftOut) {
   EXPECT_EQ(dropped("out")["b.txt"]["reason"], "unreadable");
   EXPECT_EQ(warned.size(), 1u);
   expectVerified("out");
+  // Found while it was looked for the end of a chunk, and counted once for all that.
+  EngineOptions o = options("stopped", 4);
+  for (int runs = 0; runs < 20; ++runs) {
+    int asked = 0;
+    o.stopAsked = [&] { return ++asked > 1; };
+    if (auto made = makeCorpus(tree, ctx, o)) {
+      EXPECT_EQ((*made)["passes"][0]["dropped"], json({{"unreadable", 1}}));
+      return;
+    }
+  }
+  FAIL() << "never finished";
 }
 
 TEST_F(Engine, DamageIsFound) {

@@ -25,18 +25,29 @@ static Row roundTrip(const Row &row) {
 }
 
 TEST(Row, ShardsKeepAllOfIt) {
-  for (const Row &row : {Row{"a \"b\"\n\\\x01 é", "", "x@0", ""}, Row{"t", "{\"n\":1,\"s\":\"}\"}", "x@0", "law"},
-                         Row{"", "{\"n\":{\"_id\":\"no\"}}", "quo\"te\\@7", "d\n"}}) {
+  for (const Row &row : {Row{"a \"b\"\n\\\x01 é", "", "x@0", "", ""}, Row{"t", "{\"n\":1,\"s\":\"}\"}", "x@0", "law", "0f"},
+                         Row{"", "{\"n\":{\"_id\":\"no\"}}", "quo\"te\\@7", "d\n", ""}}) {
     Row back = roundTrip(row);
     EXPECT_EQ(back.text, row.text);
     EXPECT_EQ(back.more, row.more);
     EXPECT_EQ(back.id, row.id);
     EXPECT_EQ(back.domain, row.domain);
+    EXPECT_EQ(back.key, row.key);
+    std::string waiting;
+    appendWaiting(row, waiting);
+    std::string_view rest = waiting;
+    Row again;
+    ASSERT_TRUE(takeWaiting(rest, again));
+    EXPECT_TRUE(rest.empty());
+    EXPECT_EQ(again.text + again.more + again.id + again.domain + again.key,
+              row.text + row.more + row.id + row.domain + row.key);
+    rest = std::string_view(waiting).substr(0, waiting.size() - 1);
+    EXPECT_FALSE(takeWaiting(rest, again));
   }
 }
 
 TEST(Row, RecordsReplaceTextAndFieldsButNotTheRow) {
-  Row row{"old", "{\"a\":1}", "x@0", "law"};
+  Row row{"old", "{\"a\":1}", "x@0", "law", ""};
   auto j = row.toJson();
   ASSERT_TRUE(j);
   EXPECT_EQ(j->dump(), R"({"_domain":"law","_id":"x@0","a":1,"text":"old"})");

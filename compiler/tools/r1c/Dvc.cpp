@@ -10,6 +10,16 @@ namespace r1::tool {
 namespace dvc = r1rt::dvc;
 namespace fs = std::filesystem;
 
+/// As a shell reads it as one word.
+static std::string quoted(const std::string &text) {
+  if (text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=./:,@%") == text.npos)
+    return text;
+  std::string out = "'";
+  for (char c : text)
+    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 static const char head[] = "# Written by `r1c run --dvc`.\n";
 
 r1rt::Status writeDvc(const std::vector<PlannedStage> &plan, const r1rt::Store &store, const Options &o) {
@@ -35,12 +45,8 @@ r1rt::Status writeDvc(const std::vector<PlannedStage> &plan, const r1rt::Store &
     return it->second;
   };
   std::string sets;
-  for (const std::string &set : o.sets) {
-    sets += " --set '";
-    for (char c : set)
-      sets += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    sets += "'";
-  }
+  for (const std::string &set : o.sets)
+    sets += " --set " + quoted(set);
   std::vector<dvc::Stage> stages;
   for (const PlannedStage &p : plan) {
     if (!isFinished(p))
@@ -48,7 +54,8 @@ r1rt::Status writeDvc(const std::vector<PlannedStage> &plan, const r1rt::Store &
     dvc::Stage s;
     s.name = p.stage->name;
     std::replace(s.name.begin(), s.name.end(), '.', '-');
-    s.cmd = "r1c run " + o.file + " --only " + p.stage->name + sets + (o.store == Options().store ? "" : " --store " + o.store);
+    s.cmd = "r1c run " + quoted(o.file) + " --only " + p.stage->name + sets +
+            (o.store == Options().store ? "" : " --store " + quoted(o.store));
     std::set<std::string> deps;
     for (const std::string &pattern : p.stage->files) {
       R1RT_ASSIGN(std::vector<std::string> files, r1rt::source::expandGlobs({pattern}));

@@ -29,11 +29,14 @@ std::vector<std::string> expand(const std::string &pattern) {
   return files ? *files : std::vector<std::string>();
 }
 
+/// Names of files may be no UTF-8.
+std::string dumped(const json &j) { return j.dump(-1, ' ', false, json::error_handler_t::replace); }
+
 /// Stages are called as the pipeline that has them calls them, so that the same stage of a pipeline that
 /// others call has one fingerprint.
 std::string localName(const Stage &s, const std::string &read) {
   std::string own = s.name.substr(0, s.name.rfind('.') + 1);
-  return read.starts_with(own) ? read.substr(own.size()) : read;
+  return read.starts_with(own) ? read.substr(own.size()) : "^" + read; // of the one that calls it
 }
 
 void localiseStages(const Stage &s, json &j) {
@@ -54,9 +57,15 @@ r1rt::Result<json> componentsOf(const Stage &s, const std::map<std::string, std:
     auto it = done.find(r);
     c["stage " + localName(s, r)] = it == done.end() ? "" : it->second;
   }
+  // A source that may leave files out says so.
+  bool leavesOut = dumped(s.spec).find("\"unreadable\":\"skip\"") != std::string::npos;
   for (const std::string &pattern : s.files)
     for (const std::string &path : expand(pattern)) {
       auto hash = store ? store->fileHash(path) : r1rt::sha256File(path);
+      if (!hash && leavesOut) {
+        c["file " + path] = "unreadable";
+        continue;
+      }
       if (!hash)
         return hash.status().withContext("stage `" + s.name + "`");
       c["file " + path] = *hash;
@@ -317,7 +326,7 @@ r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r
     if (!c)
       return c.status();
     p.components = *c;
-    p.fingerprint = r1rt::sha256(p.components.dump()).substr(0, 32);
+    p.fingerprint = r1rt::sha256(dumped(p.components)).substr(0, 32);
     done[s.name] = p.fingerprint;
     if (store)
       p.state = store->state(p.fingerprint);
