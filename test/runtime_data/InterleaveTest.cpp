@@ -56,9 +56,12 @@ struct Filled {
 };
 
 TEST_F(Interleaved, HoldsTheRowsOfAllSources) {
-  for (auto make : {+[](Interleaved *t, const char *f) { return t->pack(f); },
-                    +[](Interleaved *t, const char *f) { return t->label(f); }}) {
-    json sources = {{"a", make(this, "a.jsonl")}, {"b", make(this, "b.jsonl")}, {"c", make(this, "c.jsonl")}};
+  for (bool labelled : {false, true}) {
+    json sources;
+    for (const char *name : {"a", "b", "c"}) {
+      std::string file = std::string(name) + ".jsonl";
+      sources[name] = labelled ? label(file.c_str()) : pack(file.c_str());
+    }
     auto whole = openPacked(of(sources), ctx);
     ASSERT_TRUE(whole) << whole.status().message();
     const PackedData &w = **whole;

@@ -146,7 +146,7 @@ TEST(SourceOrder, AnEpochIsAsManyRowsAsThereAre) {
   };
   using S = std::vector<uint64_t>;
   EXPECT_EQ(begins(48, 16), (S{3, 6, 9}));          // the first batch of an epoch
-  EXPECT_EQ(begins(40, 16), (S{2, 4 + 1, 7, 9 + 0})); // a batch that reaches into it: 32..47, 80.., 112.., 144..
+  EXPECT_EQ(begins(40, 16), (S{2, 5, 7})); // those that reach into it: places 32 to 47, 80 to 95, 112 to 127
   EXPECT_EQ(begins(10, 16), (S{1, 2, 3, 4, 5, 6, 7, 8, 9}));
   EXPECT_EQ(begins(1000, 16), S{});
 }

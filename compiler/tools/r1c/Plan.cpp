@@ -35,6 +35,8 @@ std::string dumped(const json &j) { return j.dump(-1, ' ', false, json::error_ha
 /// Stages are called as the pipeline that has them calls them, so that the same stage of a pipeline that
 /// others call has one fingerprint.
 std::string localName(const Stage &s, const std::string &read) {
+  if (read.empty())
+    return read;
   std::string own = s.name.substr(0, s.name.rfind('.') + 1);
   return read.starts_with(own) ? read.substr(own.size()) : "^" + read; // of the one that calls it
 }
