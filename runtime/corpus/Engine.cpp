@@ -57,7 +57,7 @@ DomainSize &DomainSize::operator+=(const DomainSize &o) {
   return *this;
 }
 
-Result<json> makeCorpus(const json &tree, const Context &ctx, const EngineOptions &options) {
+static Result<json> make(const json &tree, const Context &ctx, const EngineOptions &options) {
   EngineOptions o = options;
   if (!o.meet)
     o.meet = [](const Status &st) { return st; };
@@ -162,6 +162,14 @@ Result<json> makeCorpus(const json &tree, const Context &ctx, const EngineOption
   R1RT_TRY(writeFileAtomic(o.dir + "/account.json", account.dump(1, ' ', false, json::error_handler_t::replace)));
   removeScratch(o);
   return account;
+}
+
+Result<json> makeCorpus(const json &tree, const Context &ctx, const EngineOptions &options) {
+  try {
+    return make(tree, ctx, options);
+  } catch (const json::exception &e) { // an argument of another type than described
+    return badTree(e.what());
+  }
 }
 
 } // namespace r1rt::corpus

@@ -1,5 +1,6 @@
 #include "runtime/corpus/Barrier.h"
 #include "runtime/corpus/Engine.h"
+#include "runtime/corpus/Pass.h"
 #include "runtime/corpus/Plan.h"
 #include "runtime/corpus/Reading.h"
 
@@ -19,7 +20,7 @@ static Status keptSome(const Plan &plan, const std::vector<PassCount> &counts) {
   return Status::ok();
 }
 
-Status eachRow(const json &tree, const Context &ctx, const std::function<Status(Row &&)> &take) {
+static Status rowsOf(const json &tree, const Context &ctx, const std::function<Status(Row &&)> &take) {
   R1RT_ASSIGN(Plan plan, planCorpus(tree, ctx));
   std::vector<std::vector<Row>> waiting; // of each phase; one branch takes them
   std::vector<std::unique_ptr<Barrier>> barriers;
@@ -98,6 +99,14 @@ Status eachRow(const json &tree, const Context &ctx, const std::function<Status(
     waiting.push_back(std::move(out));
   }
   return keptSome(plan, ledger.passes());
+}
+
+Status eachRow(const json &tree, const Context &ctx, const std::function<Status(Row &&)> &take) {
+  try {
+    return rowsOf(tree, ctx, take);
+  } catch (const json::exception &e) { // an argument of another type than described
+    return badTree(e.what());
+  }
 }
 
 } // namespace r1rt::corpus

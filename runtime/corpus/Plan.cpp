@@ -66,6 +66,7 @@ private:
     if (isSource(op)) {
       Branch b;
       b.origin.node = t;
+      R1RT_TRY(sourceOptions(t).status());
       R1RT_ASSIGN(b.origin.files, sourceFiles(t, ctx));
       b.pass = addPass(t, op);
       return std::vector<Branch>{std::move(b)};

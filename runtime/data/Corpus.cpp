@@ -54,28 +54,4 @@ Result<std::vector<std::string>> corpusFiles(const json &tree, const DataContext
   return corpus::treeFiles(tree, ctx);
 }
 
-size_t findBadUtf8(std::string_view s) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(s[i]); };
-  for (size_t i = 0; i < s.size();) {
-    unsigned char c = byte(i);
-    if (c < 0x80) {
-      ++i;
-      continue;
-    }
-    int n = c >= 0xC2 && c <= 0xDF ? 1 : (c & 0xF0) == 0xE0 ? 2 : c >= 0xF0 && c <= 0xF4 ? 3 : 0;
-    if (!n || i + n >= s.size())
-      return i;
-    unsigned char d = byte(i + 1);
-    // Overlong forms, surrogates and what lies beyond U+10FFFF show in the second byte.
-    if ((c == 0xE0 && d < 0xA0) || (c == 0xED && d > 0x9F) || (c == 0xF0 && d < 0x90) ||
-        (c == 0xF4 && d > 0x8F))
-      return i;
-    for (int k = 1; k <= n; ++k)
-      if ((byte(i + k) & 0xC0) != 0x80)
-        return i;
-    i += n + 1;
-  }
-  return std::string_view::npos;
-}
-
 } // namespace r1rt

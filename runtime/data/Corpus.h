@@ -45,8 +45,6 @@ Result<CorpusPtr> openCorpus(const nlohmann::json &tree, DataContext &ctx);
 /// The files that a tree reads, sorted, without duplicates (for fingerprints).
 Result<std::vector<std::string>> corpusFiles(const nlohmann::json &tree, const DataContext &ctx);
 
-/// The offset of the first byte that is not UTF-8, or npos.
-size_t findBadUtf8(std::string_view text);
 
 } // namespace r1rt
 #endif

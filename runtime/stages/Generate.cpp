@@ -3,6 +3,7 @@
 #include "runtime/stages/Stages.h"
 #include "runtime/stages/Weights.h"
 #include "runtime/state/Philox.h"
+#include "runtime/text/Utf8.h"
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -70,7 +71,7 @@ std::string Utf8Stream::finish() {
 std::string Utf8Stream::clean(std::string_view s) {
   std::string out;
   while (!s.empty()) {
-    size_t bad = std::min(findBadUtf8(s), s.size());
+    size_t bad = std::min(text::findBadUtf8(s), s.size());
     out += s.substr(0, bad);
     s.remove_prefix(bad);
     if (!s.empty()) {
@@ -178,7 +179,7 @@ Result<json> Generation::run() {
     return Status::error(
         "sampling needs temperature >= 0, top_k >= 0, 0 < top_p <= 1 and tokens >= 0",
         ExitClass::commandLine);
-  if (size_t bad = findBadUtf8(job.prompt); bad != std::string::npos)
+  if (size_t bad = text::findBadUtf8(job.prompt); bad != std::string::npos)
     return Status::error("the prompt is not UTF-8: byte " + std::to_string(bad),
                          ExitClass::commandLine);
   std::vector<int32_t> context;

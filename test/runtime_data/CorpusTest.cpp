@@ -50,7 +50,8 @@ TEST_F(CorpusTest, LinesParagraphsFiles) {
   EXPECT_EQ(texts(lines("b*.txt", "file")), (Texts{"B\n"}));
   EXPECT_EQ(texts(lines("?.txt", "file")).size(), 2u);
   auto files = corpusFiles({{"op", "sample"}, {"n", 1}, {"in", lines("*.txt", "line")}}, ctx);
-  EXPECT_EQ(*files, (Texts{dir + "/a.txt", dir + "/b.txt"}));
+  ASSERT_EQ(files->size(), 2u);
+  EXPECT_TRUE(files->at(0).ends_with("/a.txt") && files->at(1).ends_with("/b.txt"));
 }
 
 TEST_F(CorpusTest, ReaderErrorsNameTheFile) {
@@ -60,20 +61,11 @@ TEST_F(CorpusTest, ReaderErrorsNameTheFile) {
   fails(lines("empty.txt", "line"), "empty.txt` is empty");
   fails(lines(".", "line"), "is a directory");
   put("bad.txt", "ok\nab\xff\n");
-  fails(lines("bad.txt", "line"), "not UTF-8: byte 5 (line 2) is 0xff");
+  fails(lines("bad.txt", "line"), "line 2 (byte 3): wrong UTF-8 at byte 2 of the row: 0xFF");
   put("blank.txt", "\n \n");
-  fails(lines("blank.txt", "line"), "only empty rows");
+  fails(lines("blank.txt", "line"), "only blank lines");
   put("x.txt", "x");
   fails(lines("x.txt", "word"), "it can be");
-}
-
-TEST(Utf8, FindsTheFirstBadByte) {
-  EXPECT_EQ(findBadUtf8("a\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80"), std::string_view::npos);
-  EXPECT_EQ(findBadUtf8("a\xC3"), 1u);
-  EXPECT_EQ(findBadUtf8("\xC0\x80"), 0u);
-  EXPECT_EQ(findBadUtf8("ab\xED\xA0\x80"), 2u);
-  EXPECT_EQ(findBadUtf8("\xF4\x90\x80\x80"), 0u);
-  EXPECT_EQ(findBadUtf8("x\xE2\x82"), 1u);
 }
 
 TEST_F(CorpusTest, SplitByHashIsAPartition) {
@@ -133,10 +125,11 @@ TEST_F(CorpusTest, FilterMapSample) {
   EXPECT_EQ(texts({{"op", "map_rows"}, {"to", {{"row_fn", 1}}}, {"in", filtered}}),
             (Texts{"bb!", "ccc!", "dddd!"}));
   fails({{"op", "filter"}, {"keep", {{"row_fn", 2}}}, {"in", lines("a.txt", "line")}},
-        "row 0: division by zero");
+        "row a.txt@0: division by zero");
   EXPECT_EQ(texts({{"op", "sample"}, {"n", 2}, {"in", lines("a.txt", "line")}}).size(), 2u);
   fails({{"op", "sample"}, {"n", 5}, {"in", lines("a.txt", "line")}}, "there are 4");
-  fails({{"op", "dedup"}, {"in", lines("a.txt", "line")}}, "not supported yet");
+  fails({{"op", "dedup"}, {"in", lines("a.txt", "line")}}, "needs a stage of its own");
+  fails({{"op", "rotate"}, {"in", lines("a.txt", "line")}}, "not supported yet");
   fails({{"op", "sample"}, {"n", "x"}, {"in", lines("a.txt", "line")}}, "not right");
 }
 

@@ -360,3 +360,72 @@ TEST_F(StagesTest, BpeThenTrainOnIt) {
   ASSERT_TRUE(p) << p.status().message();
   EXPECT_EQ((*p)->tokenizer->vocab(), 300);
 }
+
+TEST_F(StagesTest, SharesFollowTheLossOfEachSource) {
+  std::ofstream(root + "/b.txt") << "what another source says\nand says\nand says again, at some length\n";
+  json other = data();
+  other["in"]["path"] = root + "/b.txt";
+  const json sources = {{"a", data()}, {"b", other}};
+  json s = spec(1);
+  s["data"] = {{"op", "interleave"}, {"sources", sources}, {"weight", {{"a", 0.9}}}, {"adapt", {{"row_fn", 0}}}};
+  s["budget"] = {{"epochs", 3}};
+  std::vector<json> seen;
+  json answer = {{"a", 1}, {"b", 3}};
+  auto run = [&](const char *name) {
+    return with(2, [&](StageContext &ctx) {
+      ctx.data.rowFns.push_back([&](const json &x) -> Result<json> {
+        seen.push_back(x);
+        return answer;
+      });
+      return runTrain({&fake::module, s, [](double) { return 0.0; }, dir(name)}, ctx); // weights stay
+    });
+  };
+  auto r = run("mixed");
+  ASSERT_TRUE(r) << r.status().message();
+  const json &a = (*r)["sources"]["a"], &b = (*r)["sources"]["b"];
+  const uint64_t rows = a["rows"].get<uint64_t>() + b["rows"].get<uint64_t>(), steps = (*r)["steps"];
+  EXPECT_EQ(steps, (3 * rows + fake::B - 1) / fake::B);
+  EXPECT_EQ(a["taken"].get<uint64_t>() + b["taken"].get<uint64_t>(), steps * fake::B);
+  ASSERT_EQ(seen.size(), (steps * fake::B - 1) / rows);
+  EXPECT_EQ(b["share"], 0.75);
+  // 10 % of the first epoch and 75 % of the others, epochs being cut where batches are.
+  EXPECT_NEAR(b["taken"].get<double>(), 0.1 * double(rows) + 0.75 * double(steps * fake::B - rows), fake::B);
+  EXPECT_NEAR(seen[0]["a"]["share"], 0.9, 1e-9);
+  EXPECT_NEAR(seen[1]["a"]["share"], 0.25, 1e-9);
+  EXPECT_NE(log().find("shares a 25.0 %, b 75.0 %"), std::string::npos);
+  // What the rule has seen is what `evaluate` says of the same weights, of `a` over a sample of 128 rows.
+  ASSERT_GT(a["rows"], 32 * fake::B);
+  ASSERT_LT(b["rows"], 32 * fake::B);
+  json e = {{"stage", "eval"}, {"metrics", json::object()}};
+  for (auto &[name, tree] : sources.items())
+    e["metrics"][name] = {{"metric", "loss"}, {"data", tree}};
+  auto m = with(1, [&](StageContext &ctx) {
+    return runEvaluate({&fake::module, e, root + "/mixed", ""}, ctx);
+  });
+  ASSERT_TRUE(m) << m.status().message();
+  for (auto &[name, tree] : sources.items())
+    EXPECT_NEAR(seen[0][name]["loss"], (*m)["metrics"][name].get<double>(), name == "a" ? 0.05 : 1e-5) << name;
+  EXPECT_EQ(seen[0]["a"]["loss"], seen[1]["a"]["loss"]) << "the same rows each time";
+  answer = {{"a", 1}};
+  r = run("wrong");
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.status().exitCode(), 1);
+  EXPECT_NE(r.status().message().find("`adapt` gives a number of at least 0 for each source; `b` has none"),
+            std::string::npos)
+      << r.status().message();
+  // Tokens are counted by the shares at the beginning.
+  answer = {{"a", 1}, {"b", 3}};
+  s["budget"] = {{"tokens", 1000}};
+  r = run("tokens");
+  ASSERT_TRUE(r);
+  DataContext dc;
+  double perRow = 0;
+  for (auto &[name, share] : {std::pair{"a", 0.9}, {"b", 0.1}}) {
+    auto p = openPacked(sources[name], dc);
+    uint64_t targets = 0;
+    for (uint32_t row = 0; row < (*p)->rows(); ++row)
+      targets += (*p)->targets(row);
+    perRow += share * double(targets) / (*p)->rows();
+  }
+  EXPECT_EQ((*r)["steps"], int(std::ceil(1000 / (perRow * fake::B))));
+}

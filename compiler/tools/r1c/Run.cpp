@@ -4,6 +4,7 @@
 #include "compiler/tools/r1c/Files.h"
 #include "runtime/nccl/Nccl.h"
 #include "runtime/stages/Checkpoint.h"
+#include "runtime/text/Utf8.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <chrono>
@@ -375,7 +376,7 @@ int generateCommand(const Options &o) {
     if (p.state == ArtifactState::finished)
       runner.finished(p.stage->name, (*store)->dir(p.fingerprint));
   auto answer = [&](const std::string &prompt, bool echo) -> int {
-    if (size_t bad = r1rt::findBadUtf8(prompt); bad != std::string::npos) {
+    if (size_t bad = r1rt::text::findBadUtf8(prompt); bad != std::string::npos) {
       char byte[8];
       std::snprintf(byte, sizeof byte, "0x%02x", unsigned(static_cast<unsigned char>(prompt[bad])));
       return fail("the prompt is not UTF-8: byte " + std::to_string(bad) + " is " + byte, CommandWrong);
