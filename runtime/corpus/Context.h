@@ -24,6 +24,7 @@ using ScoreFn = std::function<Status(std::span<const std::string_view> texts, st
 struct Context {
   std::string baseDir;       // relative paths start here; empty: the working directory
   std::vector<RowFn> rowFns; // {"row_fn": i}
+  unsigned threads = 1;      // to tokenise with; they show in no result
   /// The directory of a finished stage's artifact, for {"stage": NAME}.
   std::function<Result<std::string>(const std::string &stage)> artifactDir;
   std::function<void(const std::string &)> warn;

@@ -3,9 +3,11 @@
 #include "runtime/data/Label.h"
 #include "runtime/device/Executor.h"
 #include "runtime/state/Philox.h"
+#include <atomic>
 #include <algorithm>
 #include <numeric>
 #include <set>
+#include <thread>
 
 namespace r1rt {
 
@@ -104,8 +106,33 @@ void PackedData::fill(uint32_t row, int32_t *id, int32_t *pos, int32_t *seg, int
     put(pad, 0, -1, pad, false);
 }
 
+/// Calls take(row, ids) for each row in order; the ids are found by all threads.
+template <class F>
+static void encodeAll(const Corpus &corpus, const Tokenizer &tok, unsigned threads, F take) {
+  constexpr size_t most = 4096; // rows whose ids wait at a time
+  std::vector<std::vector<int32_t>> ids(std::min(most, corpus.rows.size()));
+  for (size_t from = 0; from < corpus.rows.size(); from += most) {
+    size_t n = std::min(most, corpus.rows.size() - from);
+    std::atomic<size_t> next{0};
+    auto work = [&] {
+      for (size_t i; (i = next++) < n;) {
+        ids[i].clear();
+        tok.encode(corpus.rows[from + i].text, ids[i]);
+      }
+    };
+    std::vector<std::thread> others;
+    for (unsigned t = 1; t < threads && n > 64; ++t)
+      others.emplace_back(work);
+    work();
+    for (std::thread &t : others)
+      t.join();
+    for (size_t i = 0; i < n; ++i)
+      take(corpus.rows[from + i], ids[i]);
+  }
+}
+
 static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, TokenizerPtr tok, int32_t seq,
-                                                  bool separate) {
+                                                  bool separate, unsigned threads) {
   if (seq < 1)
     return Status::error("pack needs rows of at least one token; `seq` is " + std::to_string(seq),
                          ExitClass::program);
@@ -118,16 +145,16 @@ static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, Tokenize
   std::vector<std::pair<uint64_t, uint64_t>> documents; // inputs [begin, end) in ids
   if (marked)
     out->ids.push_back(tok->endOfText());
-  for (const Row &r : corpus.rows) {
+  encodeAll(corpus, *tok, threads, [&](const Row &r, const std::vector<int32_t> &ids) {
+    if (ids.empty())
+      return;
     uint64_t begin = out->ids.size();
-    tok->encode(r.text, out->ids);
-    if (out->ids.size() == begin)
-      continue;
+    out->ids.insert(out->ids.end(), ids.begin(), ids.end());
     out->textBytes += r.text.size();
     documents.push_back({begin - marked, out->ids.size()});
     if (marked)
       out->ids.push_back(tok->endOfText());
-  }
+  });
   if (documents.empty())
     return Status::error("there is no text to pack");
   out->documents = documents.size();
@@ -183,7 +210,7 @@ static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, Tokenize
 }
 
 Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t seq, bool separate) {
-  R1RT_ASSIGN(std::shared_ptr<PackedData> data, packed(corpus, std::move(tok), seq, separate));
+  R1RT_ASSIGN(std::shared_ptr<PackedData> data, packed(corpus, std::move(tok), seq, separate, 1));
   return PackedPtr(std::move(data));
 }
 
@@ -215,7 +242,7 @@ static Result<std::shared_ptr<PackedData>> readPacked(const json &tree, DataCont
                          ExitClass::program);
   R1RT_ASSIGN(TokenizerPtr tok, openTokenizer(tree["tok"], ctx));
   R1RT_ASSIGN(CorpusPtr corpus, openCorpus(tree["in"], ctx));
-  return packed(*corpus, tok, tree.value("seq", 0), tree.value("separate", true));
+  return packed(*corpus, tok, tree.value("seq", 0), tree.value("separate", true), ctx.threads);
 }
 
 Result<PackedPtr> openPacked(const json &tree, DataContext &ctx) {

@@ -1,6 +1,7 @@
 #include "runtime/data/Tokenizer.h"
 #include "runtime/corpus/Row.h"
 #include "runtime/state/Files.h"
+#include <atomic>
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -129,11 +130,47 @@ public:
   }
 
 private:
+  // No piece has a blank behind its first character, so no merge crosses one: what stands from a blank to
+  // the next is encoded alone, and mostly has been met before.
   void encodeUnmarked(std::string_view text, std::vector<int32_t> &ids) const {
-    std::vector<int> out;
-    (void)sp.Encode(absl::string_view(text.data(), text.size()), &out);
-    ids.insert(ids.end(), out.begin(), out.end());
+    thread_local Met met;
+    if (met.owner != serial || met.ids.size() > (1 << 22))
+      met = {serial, {}, {}};
+    for (size_t from = 0; from < text.size();) {
+      size_t to = std::min(text.find(' ', from + 1), text.size());
+      std::string_view word = text.substr(from, to - from);
+      from = to;
+      auto it = word.size() <= 64 ? met.words.find(word) : met.words.end();
+      if (it == met.words.end()) {
+        met.out.clear();
+        (void)sp.Encode(absl::string_view(word.data(), word.size()), &met.out);
+        ids.insert(ids.end(), met.out.begin(), met.out.end());
+        if (word.size() <= 64) {
+          met.words.emplace(word, std::pair{uint32_t(met.ids.size()), uint32_t(met.out.size())});
+          met.ids.insert(met.ids.end(), met.out.begin(), met.out.end());
+        }
+        continue;
+      }
+      auto [begin, n] = it->second;
+      ids.insert(ids.end(), met.ids.begin() + begin, met.ids.begin() + begin + n);
+    }
   }
+
+  /// Words that a thread has met, of one tokenizer.
+  struct Hash : std::hash<std::string_view> {
+    using is_transparent = void;
+  };
+  struct Met {
+    uint64_t owner = 0;
+    std::unordered_map<std::string, std::pair<uint32_t, uint32_t>, Hash, std::equal_to<>> words; // in ids
+    std::vector<int32_t> ids;
+    std::vector<int> out = {};
+  };
+  static uint64_t nextSerial() {
+    static std::atomic<uint64_t> last{0};
+    return ++last;
+  }
+  const uint64_t serial = nextSerial();
 
   sentencepiece::SentencePieceProcessor sp;
   std::array<int32_t, blankMark.size()> spelt; // the pieces of the bytes of U+2581

@@ -94,12 +94,13 @@ bool SourceOrder::beginsEpoch(uint64_t first, int64_t rows) const {
   return first >= uint64_t(rows) && lastEpoch(first) > lastEpoch(first - uint64_t(rows));
 }
 
-Result<std::vector<double>> SourceOrder::losses(Executor &e, int64_t batch) const {
+Result<std::vector<double>> SourceOrder::losses(Executor &e, int64_t batch,
+                                                const std::function<bool(double)> &goOn) const {
   std::vector<double> found;
   for (size_t i = 0; i < domains.size(); ++i) {
     const PackedData::Source &s = data->sources[i];
     auto l = measureRows(e, data, std::min<uint64_t>(s.rows, uint64_t(batches * batch)),
-                         [&](uint64_t n) { return s.first + uint32_t(samples[i].rank(n)); });
+                         [&](uint64_t n) { return s.first + uint32_t(samples[i].rank(n)); }, goOn);
     if (!l)
       return l.status().withContext("the loss of source `" + s.name + "`");
     found.push_back(l->loss());

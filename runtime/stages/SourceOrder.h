@@ -50,7 +50,8 @@ public:
   bool adapts() const { return rule >= 0; }
   /// The mean loss (nats for each target) of each source by the program "eval": over `batches` batches of
   /// rows at most, drawn once for the whole training, so that epochs can be compared.
-  Result<std::vector<double>> losses(Executor &e, int64_t batch) const;
+  Result<std::vector<double>> losses(Executor &e, int64_t batch,
+                                     const std::function<bool(double progress)> &goOn = {}) const;
   /// The shares that the rule gives for these losses, within floors and caps.
   Result<std::vector<double>> adapted(const std::vector<double> &losses, const DataContext &ctx) const;
   static constexpr int64_t batches = 32;

@@ -91,7 +91,7 @@ private:
   bool writes() const { return !ctx.ranks || ctx.ranks->rank() == 0; }
   Status startWeights();
   Status failedIn(uint64_t stepNumber, const Status &st) const;
-  Status adaptShares(uint64_t first);
+  Status adaptShares(uint64_t first, const SignalGuard &signals);
   Status startStep();
   Status finishStep(StepLog *log);
   Status finishSteps(StepLog *log, size_t but);
@@ -204,7 +204,8 @@ Status Training::prepare() {
   lastSaved = began = at.step;
   if (sources && at.step)
     R1RT_TRY(sources->restore(at.order));
-  if (std::string op = spec["data"].value("op", ""); op == "pad" || op == "label")
+  const json *node = SourceOrder::find(spec["data"]), &part = node ? *node->at("sources").begin() : spec["data"];
+  if (std::string op = part.value("op", ""); op == "pad" || op == "label")
     ctx.report.note(stage + "  " + data->shapeText());
   if (at.step) {
     ctx.report.note(stage + "  goes on after step " + std::to_string(at.step));
@@ -233,8 +234,10 @@ Status Training::failedIn(uint64_t stepNumber, const Status &st) const {
 /// At an epoch's end, before the batch that begins with the place `first`: asks the rule of `interleave` for
 /// new shares. The losses it sees are those of the weights after the last step. All ranks measure alike and
 /// take what rank 0 has found.
-Status Training::adaptShares(uint64_t first) {
-  R1RT_ASSIGN(std::vector<double> losses, sources->losses(*exec, batcher->batch()));
+Status Training::adaptShares(uint64_t first, const SignalGuard &signals) {
+  // Alone it may be interrupted, and is then done again; ranks have to agree on that, so they go on.
+  auto goOn = [&](double) { return ctx.ranks || !signals.stopAsked(); };
+  R1RT_ASSIGN(std::vector<double> losses, sources->losses(*exec, batcher->batch(), goOn));
   R1RT_ASSIGN(std::vector<double> shares, sources->adapted(losses, ctx.data));
   if (ctx.ranks)
     R1RT_TRY(ctx.ranks->fromFirst(shares.data(), shares.size() * sizeof(double)));
@@ -408,7 +411,10 @@ Result<json> Training::run() {
     if (uint64_t first = newest() * uint64_t(batcher->batch());
         sources && sources->adapts() && sources->beginsEpoch(first, batcher->batch())) {
       R1RT_TRY(finishSteps(log.get(), 0));
-      R1RT_TRY(adaptShares(first));
+      Status st = adaptShares(first, signals);
+      if (!st && st.getExitClass() == ExitClass::interrupted)
+        continue; // and stop
+      R1RT_TRY(st);
     }
     R1RT_TRY(startStep());
     at.seconds = before + since(begin);

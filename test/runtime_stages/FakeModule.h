@@ -8,6 +8,7 @@
 #define R1_TEST_FAKE_MODULE_H
 #include "runtime/r1rt.h"
 #include <cmath>
+#include <csignal>
 #include <unistd.h>
 
 namespace fake {
@@ -37,6 +38,7 @@ enum : uint64_t {
 
 inline int stepMicroseconds = 0;
 inline bool poison = false;
+inline int evalsToSignal = 0; // the evaluation in which the process is asked to stop; 0: none
 
 // args: id target mask lr w m loss norm b
 inline void step(void *const *a, void *, int64_t tid, int64_t) {
@@ -73,6 +75,8 @@ inline void eval(void *const *a, void *, int64_t tid, int64_t) {
   auto *id = static_cast<const int32_t *>(a[0]), *target = static_cast<const int32_t *>(a[1]);
   auto *mask = static_cast<const uint8_t *>(a[2]);
   auto *w = static_cast<const float *>(a[3]);
+  if (evalsToSignal && --evalsToSignal == 0)
+    raise(SIGTERM);
   float sum = 0, count = 0;
   for (int i = 0; i < N; ++i)
     if (mask[i]) {

@@ -25,6 +25,7 @@ protected:
       f << "line " << i * 37 % 101 << (i % 3 ? " of some text" : "") << "\n";
     fake::stepMicroseconds = 0;
     fake::poison = false;
+    fake::evalsToSignal = 0;
   }
   void TearDown() override {
     fs::remove_all(root);
@@ -428,4 +429,32 @@ TEST_F(StagesTest, SharesFollowTheLossOfEachSource) {
     perRow += share * double(targets) / (*p)->rows();
   }
   EXPECT_EQ((*r)["steps"], int(std::ceil(1000 / (perRow * fake::B))));
+}
+
+TEST_F(StagesTest, InterruptedWhileSourcesAreMeasured) {
+  json s = spec(200);
+  s["checkpoint_steps"] = 0;
+  s["data"] = {{"op", "interleave"}, {"sources", {{"a", data()}, {"b", data()}}}, {"adapt", {{"row_fn", 0}}}};
+  auto run = [&](const std::string &d) {
+    return with(1, [&](StageContext &ctx) {
+      ctx.data.rowFns.push_back([](const json &x) -> Result<json> { // depends on losses and shares
+        double gap = x["a"]["loss"].get<double>() - x["b"]["loss"].get<double>();
+        return json{{"a", 1 + 50 * std::abs(gap)}, {"b", x["a"]["share"]}};
+      });
+      return runTrain({&fake::module, s, [](double p) { return 0.05 * (1 - p); }, d}, ctx);
+    });
+  };
+  auto whole = run(dir("whole"));
+  ASSERT_TRUE(whole) << whole.status().message();
+  for (int in : {1, 40, 64}) { // the first batch, in the second source, the last: all of the first epoch's end
+    fake::evalsToSignal = in;
+    auto r = run(dir("stopped"));
+    ASSERT_FALSE(r);
+    EXPECT_EQ(r.status().exitCode(), 130);
+  }
+  EXPECT_TRUE(fs::exists(root + "/stopped/checkpoint.safetensors"));
+  auto r = run(dir("stopped"));
+  ASSERT_TRUE(r) << r.status().message();
+  EXPECT_EQ(bytes(root + "/whole/model.safetensors"), bytes(root + "/stopped/model.safetensors"));
+  EXPECT_EQ((*r)["sources"], (*whole)["sources"]);
 }

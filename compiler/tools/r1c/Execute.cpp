@@ -199,6 +199,8 @@ r1rt::DataContext &Runner::data(const Stage &stage) {
         }
       });
   }
+  if (auto dev = device(stage))
+    c->threads = unsigned((*dev)->threads());
   c->artifactDir = [this](const std::string &name) { return dirOf(name); };
   c->scorer = [this, &stage](const json &spec) { return scorer(stage, spec); };
   c->warn = [this, name = stage.name](const std::string &text) { report.warning(name, text); };
