@@ -203,6 +203,11 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
   if (v.is(Value::Handle)) {
     auto &h = v.as<HandleObj>();
     call = h.call;
+    if (!call && h.type == "corpus" && !h.batch.is_null()) {
+      ev.err("E0206", d.value->span, "a stage keeps rows of text; rows of tokens are made where they are read")
+          .help("let " + std::string(d.name) + " = …");
+      return {};
+    }
     if (!call && h.type == "corpus") {
       auto c = std::make_shared<StageCall>();
       c->kind = c->result = "corpus";
