@@ -1,6 +1,7 @@
 // The @builtin function `interleave` of stdlib/stages.r1: rows of tokens of several sources, in shares.
 #include "compiler/eval/Builtins.h"
 #include "compiler/eval/StageHelpers.h"
+#include <cstdio>
 
 namespace r1 {
 

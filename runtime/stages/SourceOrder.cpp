@@ -3,7 +3,7 @@
 #include "runtime/state/Philox.h"
 #include <cassert>
 #include <cmath>
-#include <numeric>
+#include <cstdio>
 
 namespace r1rt {
 

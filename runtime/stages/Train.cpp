@@ -271,6 +271,8 @@ Status Training::startStep() {
     return sources ? sources->row(first + uint64_t(b)) : order->row(first + uint64_t(b));
   };
   s.targets = batcher->fill(exec->arena(), rowAt, first);
+  for (size_t i = 0; sources && sources->adapts() && i < data->sources.size(); ++i)
+    r.more["share." + data->sources[i].name] = sources->shares()[i]; // a curve for each source
   for (uint32_t i = 0; i < step->n_scalars; ++i) {
     std::string_view name = step->scalars[i].name;
     double v = name == "lr"         ? r.lr

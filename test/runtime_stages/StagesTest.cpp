@@ -394,6 +394,13 @@ TEST_F(StagesTest, SharesFollowTheLossOfEachSource) {
   EXPECT_NEAR(seen[0]["a"]["share"], 0.9, 1e-9);
   EXPECT_NEAR(seen[1]["a"]["share"], 0.25, 1e-9);
   EXPECT_NE(log().find("shares a 25.0 %, b 75.0 %"), std::string::npos);
+  std::ifstream lines(root + "/mixed/steps.jsonl");
+  std::vector<double> curve;
+  for (std::string line; std::getline(lines, line);)
+    curve.push_back(json::parse(line)["share.b"]);
+  ASSERT_EQ(curve.size(), steps);
+  EXPECT_NEAR(curve.front(), 0.1, 1e-9);
+  EXPECT_EQ(curve.back(), 0.75);
   // What the rule has seen is what `evaluate` says of the same weights, of `a` over a sample of 128 rows.
   ASSERT_GT(a["rows"], 32 * fake::B);
   ASSERT_LT(b["rows"], 32 * fake::B);
