@@ -56,6 +56,21 @@ def files(store):
     return found
 
 
+def kill_newest(store):
+    """Of the r1c processes that work on the store."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if words[0].endswith("r1c") and store in words:
+            found.append(int(pid))
+    if found:
+        os.kill(max(found), signal.SIGKILL)
+
+
 def main(directory, ranks):
     seed = int(os.environ.get("R1_SEED") or random.randrange(10**6))
     rng = random.Random(seed)
@@ -96,6 +111,16 @@ def main(directory, ranks):
         subprocess.run([launcher, str(n), *command(f"ranks{n}", 1)], check=True)
         assert files(f"ranks{n}") == expected, f"{n} ranks: {files(f'ranks{n}')}, alone {expected}"
         print(f"the same bytes with {n} ranks")
+    if ranks:  # one of two is killed; three go on
+        store = f"lost-{os.getpid()}"
+        process = subprocess.Popen([launcher, "2", *command(store, 1)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(whole * (0.4 + 0.4 * rng.random()))
+        kill_newest(store)
+        process.wait()
+        subprocess.run([launcher, "3", *command(store, 1)], check=True)
+        assert files(store) == expected, f"a lost rank: {files(store)}, alone {expected}"
+        print("the same bytes after a rank was killed")
 
 
 main(sys.argv[1], [2, 3] if "ranks" in sys.argv[2:] else [])
