@@ -209,26 +209,64 @@ private:
 
 class ApplyRules final : public RowPass {
 public:
-  explicit ApplyRules(std::shared_ptr<const text::RuleSet> rules) : rules(std::move(rules)) {}
+  /// `changing`: those of the rules that change texts, if each message can be changed alone; else null.
+  ApplyRules(std::shared_ptr<const text::RuleSet> rules, std::shared_ptr<const text::RuleSet> changing)
+      : rules(std::move(rules)), changing(std::move(changing)) {}
 
 private:
-  std::shared_ptr<const text::RuleSet> rules;
+  std::shared_ptr<const text::RuleSet> rules, changing;
   text::Scratch scratch;
 
   Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
     text::Verdict v = rules->apply(row.text, scratch);
-    // A conversation whose text was changed would still have what was taken out.
-    if (v.kind == text::Verdict::changed && row.more.find("\"messages\":") != row.more.npos) {
-      json fields = json::parse(row.more, nullptr, false);
-      if (fields.is_object() && fields.erase("messages"))
-        row.more = fields.empty() ? "" : dumped(fields);
-    }
+    if (v.kind == text::Verdict::changed && row.more.find("\"messages\":") != row.more.npos)
+      changeMessages(row);
     return Fate{v.kind == text::Verdict::keep      ? Fate::keep
                 : v.kind == text::Verdict::changed ? Fate::change
                                                    : Fate::drop,
                 v.reason.empty() ? v.rule : std::move(v.reason), std::move(v.evidence)};
   }
+
+  /// The text of a conversation is that of its messages: what was taken out of one leaves the other, too.
+  void changeMessages(Row &row) {
+    json fields = json::parse(row.more, nullptr, false);
+    auto messages = fields.is_object() ? fields.find("messages") : fields.end();
+    if (!fields.is_object() || messages == fields.end())
+      return;
+    if (changing && messages->is_array()) {
+      std::string text;
+      for (json &m : *messages) {
+        std::string content = m.is_object() && m.contains("content") && m["content"].is_string()
+                                  ? m["content"].get<std::string>()
+                                  : "";
+        changing->apply(content, scratch);
+        text += (text.empty() ? "" : "\n") + content;
+        if (m.is_object())
+          m["content"] = std::move(content);
+      }
+      row.text = std::move(text);
+    } else {
+      fields.erase("messages");
+    }
+    row.more = fields.empty() ? "" : dumped(fields);
+  }
 };
+
+/// Do the rules that change texts change each line, or word, alone? Only these, as a list.
+json changingRules(const json &rules, bool &alone) {
+  json some = json::array();
+  alone = true;
+  for (const json &r : rules) {
+    std::string rule = r.value("rule", ""), action = r.contains("action") && r["action"].is_string()
+                                                         ? r["action"].get<std::string>()
+                                                         : "";
+    if (rule == "normalise" || action == "mask")
+      some.push_back(r);
+    else if (rule == "c4" || action == "cut") // what is left of a text depends on all of it
+      alone = false;
+  }
+  return some;
+}
 
 class Augment final : public RowPass {
 public:
@@ -348,7 +386,13 @@ Result<PassMaker> makerOf(const json &t, const Context &ctx) {
   if (op == "apply_rules") {
     R1RT_ASSIGN(text::RuleSet made, text::RuleSet::create(t.value("rules", json::array()), ctx.baseDir));
     auto rules = std::make_shared<const text::RuleSet>(std::move(made));
-    return PassMaker([rules]() -> Made { return std::unique_ptr<Pass>(new ApplyRules(rules)); });
+    std::shared_ptr<const text::RuleSet> changing;
+    bool alone = false;
+    if (json some = changingRules(t.value("rules", json::array()), alone); alone && !some.empty()) {
+      R1RT_ASSIGN(text::RuleSet each, text::RuleSet::create(some, ctx.baseDir));
+      changing = std::make_shared<const text::RuleSet>(std::move(each));
+    }
+    return PassMaker([=]() -> Made { return std::unique_ptr<Pass>(new ApplyRules(rules, changing)); });
   }
   if (op == "augment") {
     json how = t.value("how", json::object());

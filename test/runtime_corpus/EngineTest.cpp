@@ -417,6 +417,24 @@ TEST_F(Engine, OurNamesInASourceAreItsOwnStill) {
   EXPECT_EQ(rows("out")[0].dump(), R"({"__domain":7,"__id":{"$oid":"5"},"_id":"a.jsonl@0","text":"x"})");
 }
 
+TEST_F(Engine, RulesReachTheMessagesOfConversations) {
+  write("a.jsonl", R"({"messages":[{"role":"user","content":"write to a@b.org"},{"role":"assistant","content":"done\nsee http://x.org/"}]})"
+                   "\n");
+  json mail = {{"rule", "pattern"}, {"name", "email"}, {"expression", nullptr}, {"action", "mask"}, {"with", nullptr}};
+  json link = {{"rule", "pattern"}, {"name", "url"}, {"expression", nullptr}, {"action", "cut"}, {"with", nullptr}};
+  json in = {{"op", "jsonl"}, {"path", "a.jsonl"}};
+  make(pass({{"op", "apply_rules"}, {"rules", {mail}}}, in), "masked");
+  json row = rows("masked")[0];
+  EXPECT_EQ(row["text"], "write to <email>\ndone\nsee http://x.org/");
+  EXPECT_EQ(row["messages"][0]["content"], "write to <email>");
+  EXPECT_EQ(row["messages"][1]["content"], "done\nsee http://x.org/");
+  make(pass({{"op", "apply_rules"}, {"rules", {mail, link}}}, in), "cut");
+  row = rows("cut")[0];
+  EXPECT_EQ(row["text"], "write to <email>\ndone");
+  EXPECT_FALSE(row.contains("messages"));
+  expectVerified("cut");
+}
+
 TEST_F(Engine, ADamagedShardIsMadeAgain) {
   writeMany(1);
   make(lines("many0.txt"), "out");
