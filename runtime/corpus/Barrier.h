@@ -33,7 +33,6 @@ struct Waiting {
   std::string dir; // for the barrier's own files
   std::vector<ChunkFile> chunks;
   uint64_t rows = 0;
-  DomainSizes domains;
   uint64_t memory = 0;
   unsigned threads = 1;
   int rank = 0, ranks = 1;

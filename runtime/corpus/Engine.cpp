@@ -94,7 +94,6 @@ static Result<json> make(const json &tree, const Context &ctx, const EngineOptio
       w.dir = run.folder();
       w.chunks = done.chunks;
       w.rows = w.chunks.empty() ? 0 : w.chunks.back().first + w.chunks.back().rows;
-      w.domains = sizesOf(w.chunks);
       w.memory = o.memory, w.threads = o.threads, w.rank = o.rank, w.ranks = o.ranks, w.meet = o.meet;
       R1RT_TRY(done.barrier->decide(w));
       decided[phase.barrier] = done.barrier->report();

@@ -17,7 +17,6 @@
 namespace r1rt::corpus {
 
 struct Progress {
-  std::string step;              // what is being done: "reading", "dedup", "writing"
   uint64_t rows = 0, kept = 0;   // of this phase, that came in and went out
   uint64_t textBytes = 0;        // that came in
   uint64_t rowsFound = 0, bytesFound = 0; // of these, those that an earlier run has made

@@ -38,7 +38,7 @@ static Status rowsOf(const json &tree, const Context &ctx, const std::function<S
       std::vector<std::unique_ptr<Pass>> passes;
       for (size_t i : b.passes) {
         if (b.origin.kind == Origin::phase && i == b.passes.front()) {
-          R1RT_ASSIGN(std::unique_ptr<Pass> pass, barriers[b.origin.phase_]->pass());
+          R1RT_ASSIGN(std::unique_ptr<Pass> pass, barriers[b.origin.from]->pass());
           passes.push_back(std::move(pass));
         } else {
           R1RT_ASSIGN(PassMaker maker, makerOf(plan.passes[i], ctx));
@@ -69,13 +69,13 @@ static Status rowsOf(const json &tree, const Context &ctx, const std::function<S
         return Status::ok();
       };
       if (b.origin.kind == Origin::phase) {
-        for (Row &row : waiting[b.origin.phase_]) {
+        for (Row &row : waiting[b.origin.from]) {
           rows.push_back(std::move(row));
           if (rows.size() >= batchRows)
             R1RT_TRY(flush());
         }
         R1RT_TRY(flush());
-        waiting[b.origin.phase_] = {};
+        waiting[b.origin.from] = {};
         continue;
       }
       R1RT_TRY(eachSourceRow(b, ctx, [&](Row &&row) -> Status {

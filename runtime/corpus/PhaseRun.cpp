@@ -88,7 +88,7 @@ void PhaseRun::makeUnits() {
   for (const Branch &b : phase.branches) {
     badRows[&b] = 0;
     if (b.origin.kind == Origin::phase)
-      for (const ChunkFile &c : before[b.origin.phase_].chunks)
+      for (const ChunkFile &c : before[b.origin.from].chunks)
         units.push_back({&b, {c.path + ".rows"}, sizeOf(c.path + ".rows"), &c});
     Unit u{&b, {}};
     auto close = [&] {
@@ -260,7 +260,7 @@ Status PhaseRun::work(Worker &w, Chunk &c) {
   for (size_t p : b.passes)
     if (auto &pass = w.passes[p]; !pass) {
       if (isDecided(b, p)) {
-        R1RT_ASSIGN(pass, before[b.origin.phase_].barrier->pass());
+        R1RT_ASSIGN(pass, before[b.origin.from].barrier->pass());
       } else {
         R1RT_ASSIGN(pass, makers.at(p)());
       }
@@ -377,7 +377,6 @@ void PhaseRun::report(bool atEnd) {
     return;
   reported = now;
   Progress p;
-  p.step = "rows";
   p.rows = rowsIn, p.kept = rowsOut, p.textBytes = bytesIn;
   p.rowsFound = rowsFound, p.bytesFound = bytesFound;
   {

@@ -40,7 +40,7 @@ private:
   std::vector<Branch> barrier(std::vector<Branch> branches, size_t pass) {
     Branch next;
     next.origin.kind = Origin::phase;
-    next.origin.phase_ = plan.phases.size();
+    next.origin.from = plan.phases.size();
     next.pass = SIZE_MAX; // counted where they left the phase
     next.passes = {pass};
     plan.phases.push_back({std::move(branches), pass});

@@ -19,7 +19,7 @@ struct Origin {
   enum Kind { source, artifact, phase } kind = source;
   nlohmann::json node;            // of a source
   std::vector<std::string> files; // of a source or an artifact
-  size_t phase_ = 0;              // whose rows they are
+  size_t from = 0;                // the phase whose rows they are
 };
 
 struct Branch {
@@ -48,7 +48,7 @@ bool isSource(const std::string &op);
 /// Expands globs and finds artifacts; reads no rows.
 Result<Plan> planCorpus(const nlohmann::json &tree, const Context &ctx);
 
-/// The files that a tree reads, sorted, without duplicates (for fingerprints).
+/// The files that a tree reads, sorted, without duplicates.
 Result<std::vector<std::string>> treeFiles(const nlohmann::json &tree, const Context &ctx);
 
 } // namespace r1rt::corpus

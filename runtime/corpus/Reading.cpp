@@ -52,45 +52,45 @@ RowReader::RowReader(const Branch &b, const Context &ctx, uint64_t chunkBytes)
 
 Status RowReader::read(const std::string &file, const source::Block &block, Ledger &ledger,
                        std::atomic<uint64_t> &bad, const std::function<Status(Row &&)> &take) {
-    bool isSource = branch.origin.kind == Origin::source;
-    std::string name = isSource ? idOfFile(file, ctx) : "";
-    uint64_t came = 0, lost = 0;
-    Status st; // the first error; nothing is looked at after it
-    auto onRow = [&](const source::Record &r) {
-      if (!st.isOk())
-        return;
-      ++came;
-      Row row;
-      if (isSource) {
-        row.text = r.text;
-        row.more = ourNamesFree(r.more);
-        row.id = name + "@" + std::to_string(r.offset);
-      } else {
-        row = rowOfShard(r.text, r.more);
-      }
-      st = take(std::move(row));
-    };
-    auto onBad = [&](const source::BadRow &r) {
-      if (!st.isOk())
-        return;
-      ++lost;
-      std::string id = name + "@" + std::to_string(r.offset);
-      if (branch.pass != SIZE_MAX)
-        ledger.dropped(branch.pass, Row{"", "", id, "", ""}, "bad_row",
-                       "{\"line\":" + std::to_string(r.line) + ",\"what\":" + jsonString(r.what) + "}");
-      uint64_t most = isSource ? branch.origin.node.value("bad_rows", uint64_t(0)) : 0;
-      if (bad.fetch_add(1) >= most)
-        st = Status::error("line " + std::to_string(r.line) + " (byte " + std::to_string(r.offset) +
-                           "): " + r.what +
-                           (most ? "; more than " + std::to_string(most) + " rows are bad" : "") +
-                           "; help: bad_rows = N lets N of them pass and notes them in the ledger");
-    };
-    R1RT_TRY(parser.parse(block, onRow, onBad));
-    if (branch.pass != SIZE_MAX) {
-      ledger.entered(branch.pass, came + lost);
-      ledger.left(branch.pass, came);
+  bool isSource = branch.origin.kind == Origin::source;
+  std::string name = isSource ? idOfFile(file, ctx) : "";
+  uint64_t came = 0, lost = 0;
+  Status st; // the first error; nothing is looked at after it
+  auto onRow = [&](const source::Record &r) {
+    if (!st.isOk())
+      return;
+    ++came;
+    Row row;
+    if (isSource) {
+      row.text = r.text;
+      row.more = ourNamesFree(r.more);
+      row.id = name + "@" + std::to_string(r.offset);
+    } else {
+      row = rowOfShard(r.text, r.more);
     }
-    return st.withContext("`" + file + "`");
+    st = take(std::move(row));
+  };
+  auto onBad = [&](const source::BadRow &r) {
+    if (!st.isOk())
+      return;
+    ++lost;
+    std::string id = name + "@" + std::to_string(r.offset);
+    if (branch.pass != SIZE_MAX)
+      ledger.dropped(branch.pass, Row{"", "", id, "", ""}, "bad_row",
+                     "{\"line\":" + std::to_string(r.line) + ",\"what\":" + jsonString(r.what) + "}");
+    uint64_t most = isSource ? branch.origin.node.value("bad_rows", uint64_t(0)) : 0;
+    if (bad.fetch_add(1) >= most)
+      st = Status::error("line " + std::to_string(r.line) + " (byte " + std::to_string(r.offset) +
+                         "): " + r.what +
+                         (most ? "; more than " + std::to_string(most) + " rows are bad" : "") +
+                         "; help: bad_rows = N lets N of them pass and notes them in the ledger");
+  };
+  R1RT_TRY(parser.parse(block, onRow, onBad));
+  if (branch.pass != SIZE_MAX) {
+    ledger.entered(branch.pass, came + lost);
+    ledger.left(branch.pass, came);
+  }
+  return st.withContext("`" + file + "`");
 }
 
 Status tooManyBad(const Branch &b, uint64_t bad) {

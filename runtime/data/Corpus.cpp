@@ -36,7 +36,7 @@ Result<CorpusPtr> openCorpus(const json &tree, DataContext &ctx) {
     return Status::ok();
   }));
   if (out->rows.empty()) {
-    R1RT_ASSIGN(std::vector<std::string> files, corpusFiles(tree, ctx));
+    R1RT_ASSIGN(std::vector<std::string> files, corpus::treeFiles(tree, ctx));
     std::error_code ec;
     if (files.size() == 1)
       return Status::error("`" + files[0] + "` " +
@@ -48,10 +48,6 @@ Result<CorpusPtr> openCorpus(const json &tree, DataContext &ctx) {
   CorpusPtr done = out;
   ctx.opened.emplace(std::move(key), done);
   return done;
-}
-
-Result<std::vector<std::string>> corpusFiles(const json &tree, const DataContext &ctx) {
-  return corpus::treeFiles(tree, ctx);
 }
 
 } // namespace r1rt

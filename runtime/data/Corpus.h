@@ -42,9 +42,6 @@ struct DataContext : corpus::Context {
 /// Rows of text; an error for a tree with "pack" at its root.
 Result<CorpusPtr> openCorpus(const nlohmann::json &tree, DataContext &ctx);
 
-/// The files that a tree reads, sorted, without duplicates (for fingerprints).
-Result<std::vector<std::string>> corpusFiles(const nlohmann::json &tree, const DataContext &ctx);
-
 
 } // namespace r1rt
 #endif

@@ -1,3 +1,4 @@
+#include "runtime/corpus/Plan.h"
 #include "runtime/data/Corpus.h"
 #include <filesystem>
 #include <fstream>
@@ -49,7 +50,7 @@ TEST_F(CorpusTest, LinesParagraphsFiles) {
   put("b.txt", "B\n");
   EXPECT_EQ(texts(lines("b*.txt", "file")), (Texts{"B\n"}));
   EXPECT_EQ(texts(lines("?.txt", "file")).size(), 2u);
-  auto files = corpusFiles({{"op", "sample"}, {"n", 1}, {"in", lines("*.txt", "line")}}, ctx);
+  auto files = corpus::treeFiles({{"op", "sample"}, {"n", 1}, {"in", lines("*.txt", "line")}}, ctx);
   ASSERT_EQ(files->size(), 2u);
   EXPECT_TRUE(files->at(0).ends_with("/a.txt") && files->at(1).ends_with("/b.txt"));
 }

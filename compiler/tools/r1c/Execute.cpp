@@ -343,30 +343,22 @@ Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
     return evaluate(p, dir);
   if (s.kind == "annotate")
     return annotate(p, dir);
-  if (s.kind == "corpus") {
+  // What runs no program of its own; `together`: the ranks that share the work.
+  auto onHost = [&]<class Job>(Result<json> (*run)(const Job &, r1rt::StageContext &),
+                               r1rt::Ranks *together) -> Result<json> {
     R1RT_ASSIGN(r1rt::Device * dev, device(s));
-    r1rt::StageContext ctx{*dev, data(s), report, nullptr, ranks};
-    r1rt::CorpusJob job{s.spec, dir};
+    r1rt::StageContext ctx{*dev, data(s), report, nullptr, together};
+    Job job{s.spec, dir};
     job.spec["stage"] = s.name;
-    return r1rt::runCorpus(job, ctx);
-  }
-  if (s.kind == "statistics") {
-    R1RT_ASSIGN(r1rt::Device * dev, device(s));
-    r1rt::StageContext ctx{*dev, data(s), report};
-    r1rt::StatisticsJob job{s.spec, dir};
-    job.spec["stage"] = s.name;
-    return r1rt::runStatistics(job, ctx);
-  }
-  if (s.kind == "bpe") {
-    R1RT_ASSIGN(r1rt::Device * dev, device(s));
-    r1rt::StageContext ctx{*dev, data(s), report};
-    r1rt::BpeJob job{s.spec, dir};
-    job.spec["stage"] = s.name;
-    return r1rt::runBpe(job, ctx);
-  }
-  return Status::error("stages of kind `" + s.kind +
-                           "` are not supported yet",
-                       ExitClass::program);
+    return run(job, ctx);
+  };
+  if (s.kind == "corpus")
+    return onHost(r1rt::runCorpus, ranks);
+  if (s.kind == "statistics")
+    return onHost(r1rt::runStatistics, nullptr);
+  if (s.kind == "bpe")
+    return onHost(r1rt::runBpe, nullptr);
+  return Status::error("stages of kind `" + s.kind + "` are not supported yet", ExitClass::program);
 }
 
 Result<json> Runner::generate(const PlannedStage &p, const std::string &prompt,

@@ -82,7 +82,7 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
   for (auto &[file, size] : listed.items())
     std::printf("  file      %-24s %s bytes\n", file.c_str(), size.dump().c_str());
   if (holdsRows(*manifest) && store.state(fingerprint) == r1rt::ArtifactState::finished)
-    if (r1rt::Status st = showAccount(dir, o); !st)
+    if (r1rt::Status st = showAccount(dir); !st)
       return fail(o, st);
   if (std::string damage = store.damage(fingerprint); !damage.empty())
     std::printf("  damaged   %s; the next run makes it again\n", damage.c_str());

@@ -108,7 +108,7 @@ Result<std::map<std::string, Reason>> reasonsFor(const std::vector<uint64_t> &id
 
 } // namespace
 
-Status showAccount(const std::string &dir, const Options &) {
+Status showAccount(const std::string &dir) {
   R1RT_ASSIGN(json account, corpus::readAccount(dir));
   std::printf("  %-16s %10s %10s %10s %10s %10s %10s %10s\n", "pass", "in", "kept", "changed", "dropped",
               "duplicate", "added", "out");

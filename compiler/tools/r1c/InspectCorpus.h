@@ -8,7 +8,7 @@ namespace r1::tool {
 bool holdsRows(const nlohmann::json &manifest);
 
 /// The table of passes of the corpus in `dir`.
-r1rt::Status showAccount(const std::string &dir, const Options &o);
+r1rt::Status showAccount(const std::string &dir);
 /// The history of row o.row in a corpus and in those that it was made from.
 r1rt::Status showRow(const std::string &fingerprint, r1rt::Store &store, const Options &o);
 /// The rows that others are duplicates of, with those.
