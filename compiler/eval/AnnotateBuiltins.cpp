@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t mostScores = 1000, mostPeople = 100;
 
-/// One field of a form as JSON: ["a", "b"] of a choice, [low, high] of a score. Null after an error.
+/// One field of a form as JSON: ["a", "b"] of a choice, [low, high] of a score, "rank". Null after an error.
 Json fieldOf(Evaluator &ev, const BuiltinCall &c, const std::string &name, const Value &v) {
   auto wrong = [&](const std::string &why, const char *code = "E0206") -> Json {
     ev.err(code, spanOf(c, "form"), "the field `" + name + "` of `form` " + why);
@@ -19,8 +19,7 @@ Json fieldOf(Evaluator &ev, const BuiltinCall &c, const std::string &name, const
   if (name == "text" || name.starts_with("_"))
     return wrong("has a name that rows have of their own");
   if (v.is(Value::Str) && v.string() == "rank")
-    return wrong("asks for a ranking, which is not supported yet; a choice [\"a\", \"b\"] and a score 1..6 are",
-                 "E0299");
+    return "rank";
   if (v.is(Value::Range)) {
     int64_t low = 0, high = 0;
     auto &r = v.as<RangeObj>();
@@ -32,7 +31,7 @@ Json fieldOf(Evaluator &ev, const BuiltinCall &c, const std::string &name, const
   }
   if (!v.is(Value::List) || v.as<ListObj>().items.size() < 2)
     return wrong("is " + toJson(ev, v).dump() +
-                 "; it can be a list of at least two texts to choose from, or a range of scores");
+                 "; it can be a list of at least two texts to choose from, a range of scores, or \"rank\"");
   std::set<std::string> seen;
   for (auto &x : v.as<ListObj>().items) {
     if (!x.is(Value::Str) || x.string().empty())

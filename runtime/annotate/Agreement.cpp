@@ -23,6 +23,15 @@ double cohenKappa(std::span<const size_t> a, std::span<const size_t> b, size_t v
   return expected > 0 ? 1 - observed / expected : NAN;
 }
 
+namespace {
+/// For every two candidates: 0 the first is better, 1 the second, 2 neither.
+void addPreferences(const nlohmann::json &ranks, std::vector<size_t> &out) {
+  for (size_t i = 0; i < ranks.size(); ++i)
+    for (size_t j = i + 1; j < ranks.size(); ++j)
+      out.push_back(ranks[i] < ranks[j] ? 0 : ranks[j] < ranks[i] ? 1 : 2);
+}
+} // namespace
+
 std::vector<Agreement> agreement(const Form &form, const Answers &answers, size_t questions) {
   std::vector<Agreement> out;
   const std::vector<std::string> people = answers.people();
@@ -32,18 +41,26 @@ std::vector<Agreement> agreement(const Form &form, const Answers &answers, size_
     for (size_t x = 0; x < people.size(); ++x)
       for (size_t y = x + 1; y < people.size(); ++y) {
         std::vector<size_t> a, b;
+        size_t together = 0;
         for (size_t q = 0; q < questions; ++q) {
           auto &all = answers.of(q);
           auto p = all.find(people[x]), r = all.find(people[y]);
           if (p == all.end() || r == all.end())
             continue;
-          a.push_back(f.indexOf(p->second[f.name]));
-          b.push_back(f.indexOf(r->second[f.name]));
+          ++together;
+          if (f.kind == Field::rank) {
+            addPreferences(p->second[f.name], a);
+            addPreferences(r->second[f.name], b);
+          } else {
+            a.push_back(f.indexOf(p->second[f.name]));
+            b.push_back(f.indexOf(r->second[f.name]));
+          }
         }
         if (a.empty())
           continue;
-        sum += double(a.size()) * cohenKappa(a, b, f.values(), f.isScore());
-        shared += a.size();
+        const size_t values = f.kind == Field::rank ? 3 : f.values();
+        sum += double(together) * cohenKappa(a, b, values, f.kind == Field::score);
+        shared += together;
       }
     if (shared)
       out.push_back({f.name, sum / double(shared), shared});

@@ -15,7 +15,8 @@ struct Agreement {
   double kappa;     // the mean over pairs of people, each weighing as many questions as it shares; may be NaN
   size_t questions; // that two people answered, counted for each pair
 };
-/// For each field of the form; scores by quadratic kappa. Empty if no two people share a question.
+/// For each field of the form; scores by quadratic kappa; rankings by which of two candidates is the better one, or
+/// neither, for every two. Empty if no two people share a question.
 std::vector<Agreement> agreement(const Form &form, const Answers &answers, size_t questions);
 /// "keep 0.71, logic 0.62"
 std::string agreementText(const std::vector<Agreement> &all);

@@ -17,6 +17,13 @@ namespace {
 
 std::string lineOf(const json &j) { return j.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
+json jsonOf(const Question &q) {
+  json j = {{"id", q.id}, {"text", q.text}};
+  if (!q.candidates.empty())
+    j["candidates"] = q.candidates;
+  return j;
+}
+
 std::string place(const std::string &path, size_t line) { return path + ":" + std::to_string(line); }
 
 /// A file that nobody else appends to while this lives.
@@ -46,7 +53,7 @@ Status systemError(const std::string &path, const char *what) {
 Status writeQuestions(const std::string &path, std::span<const Question> questions) {
   std::string content;
   for (const Question &q : questions)
-    content += lineOf({{"id", q.id}, {"text", q.text}});
+    content += lineOf(jsonOf(q));
   return writeFileAtomic(path, content);
 }
 
@@ -59,7 +66,13 @@ Result<std::vector<Question>> readQuestions(const std::string &path) {
     if (!q.is_object() || !q.contains("id") || !q["id"].is_string() || !q.contains("text") ||
         !q["text"].is_string())
       return Status::error(place(path, line) + ": not a question {\"id\", \"text\"}; --fresh writes them anew");
-    out.push_back({q["id"], q["text"]});
+    Question one{q["id"], q["text"], {}};
+    for (const json &c : q.value("candidates", json::array())) {
+      if (!c.is_string())
+        return Status::error(place(path, line) + ": a candidate is not a text; --fresh writes them anew");
+      one.candidates.push_back(c);
+    }
+    out.push_back(std::move(one));
     at = end + 1;
   }
   return out;
@@ -68,7 +81,7 @@ Result<std::vector<Question>> readQuestions(const std::string &path) {
 std::string keyOf(const json &form, std::span<const Question> questions) {
   std::string all = form.dump() + "\n";
   for (const Question &q : questions)
-    all += lineOf({{"id", q.id}, {"text", q.text}});
+    all += lineOf(jsonOf(q));
   return sha256(all).substr(0, 32);
 }
 
@@ -82,6 +95,7 @@ Result<Answers> Answers::open(const std::string &path, const Form &form,
     if (!a.numbers.emplace(q.id, a.ids.size()).second)
       return Status::error("two questions have the id " + q.id + "; a row is asked about once");
     a.ids.push_back(q.id);
+    a.candidates.push_back(q.candidates.size());
   }
   a.given.resize(a.ids.size());
   R1RT_TRY(a.refresh());
@@ -129,7 +143,7 @@ Status Answers::take(std::string_view line, size_t number) {
     given[it->second].erase(who);
     return Status::ok();
   }
-  if (Status st = form.check(j.value("answer", json())); !st)
+  if (Status st = form.check(j.value("answer", json()), candidates[it->second]); !st)
     return bad(st.message());
   given[it->second][who] = j["answer"];
   return Status::ok();
@@ -170,7 +184,7 @@ Status Answers::append(size_t question, const std::string &who, const char *key,
 }
 
 Status Answers::give(size_t question, const std::string &who, const json &answer) {
-  R1RT_TRY(form.check(answer));
+  R1RT_TRY(form.check(answer, candidates[question]));
   return append(question, who, "answer", answer);
 }
 

@@ -1,6 +1,6 @@
 //===- Answers.h - questions, and the log of what people answered ---------------===//
 //
-//   questions.jsonl   {"id", "text"}                              fixed when the stage first runs
+//   questions.jsonl   {"id", "text", "candidates": [...]}         fixed when the stage first runs
 //   answers.jsonl     {"id", "who", "answer": {…}, "time"}        appended to
 //                     {"id", "who", "undo": true, "time"}
 //
@@ -19,6 +19,7 @@ namespace r1rt::annotate {
 
 struct Question {
   std::string id, text;
+  std::vector<std::string> candidates; // to be ranked; none unless the form asks for it
 };
 
 Status writeQuestions(const std::string &path, std::span<const Question> questions);
@@ -51,6 +52,7 @@ private:
   std::string path;
   Form form;
   std::vector<std::string> ids;
+  std::vector<size_t> candidates;                  // how many each question has
   std::unordered_map<std::string, size_t> numbers; // by id
   std::vector<std::map<std::string, nlohmann::json>> given;
   size_t readBytes = 0, readLines = 0;

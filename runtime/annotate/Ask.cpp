@@ -1,4 +1,5 @@
 #include "runtime/annotate/Ask.h"
+#include "runtime/state/Files.h"
 #include <algorithm>
 #include <deque>
 #include <unicode/uchar.h>
@@ -101,13 +102,33 @@ private:
     out << "\n";
   }
 
+  /// The candidates of a question in the order in which this person sees them.
+  std::vector<size_t> shownOrder(const Question &question) const {
+    std::vector<std::pair<std::string, size_t>> keys;
+    for (size_t i = 0; i < question.candidates.size(); ++i)
+      keys.emplace_back(sha256(o.who + "\n" + question.id + "\n" + std::to_string(i)), i);
+    std::sort(keys.begin(), keys.end());
+    std::vector<size_t> order;
+    for (auto &[key, i] : keys)
+      order.push_back(i);
+    return order;
+  }
+
   Result<Turn> askOne(size_t q, json &answer) {
-    const std::vector<std::string> lines = wrapText(questions[q].text, o.terminal ? o.columns : ~0u);
+    const unsigned columns = o.terminal ? o.columns : ~0u;
+    const std::vector<size_t> order = shownOrder(questions[q]);
+    std::vector<std::string> lines = wrapText(questions[q].text, columns);
+    for (size_t i = 0; i < order.size(); ++i) {
+      lines.push_back("");
+      const std::string letter = std::string(1, char('A' + i)) + ": ";
+      for (const std::string &line : wrapText(letter + questions[q].candidates[order[i]], columns))
+        lines.push_back(line);
+    }
     size_t from = 0;
     show(q, lines, from);
     for (const Field &f : form.fields())
       for (std::string line;;) {
-        out << f.name << " [" << f.help() << "; s skip, u undo, q quit]: " << std::flush;
+        out << f.name << " [" << f.help(order.size()) << "; s skip, u undo, q quit]: " << std::flush;
         if (!std::getline(in, line))
           return quit;
         if (!o.terminal)
@@ -124,9 +145,14 @@ private:
           show(q, lines, from);
           continue;
         }
-        Result<json> value = f.read(typed);
+        Result<json> value = f.read(typed, order.size());
         if (value) {
-          answer[f.name] = value.take();
+          json &to = answer[f.name] = value.take();
+          if (f.kind == Field::rank) {
+            const json shown = to;
+            for (size_t i = 0; i < order.size(); ++i)
+              to[order[i]] = shown[i];
+          }
           break;
         }
         if (!o.terminal)

@@ -1,7 +1,8 @@
 //===- Ask.h - asks a person, question by question -----------------------------===//
 //
 // On a terminal each question has the screen to itself, and long texts come in pages. From a pipe an
-// answer is a line; a form with several fields takes a line for each.
+// answer is a line; a form with several fields takes a line for each. Candidates stand under their letters in an
+// order of each person's and question's own, so that none is favoured by its place.
 //
 //   s  skip: the question comes again after the others      u  undo the last answer and ask it again
 //   m, or an empty line: more of the text                   q  quit; the answers are kept

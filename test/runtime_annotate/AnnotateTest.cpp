@@ -30,7 +30,7 @@ std::string whyNot(const char *text) { return Form::create(json::parse(text)).st
 std::vector<Question> questions(size_t n) {
   std::vector<Question> out;
   for (size_t i = 0; i < n; ++i)
-    out.push_back({"a.txt@" + std::to_string(10 * i), "text " + std::to_string(i)});
+    out.push_back({"a.txt@" + std::to_string(10 * i), "text " + std::to_string(i), {}});
   return out;
 }
 
@@ -45,26 +45,54 @@ TEST(Form, ReadsChoicesAndScores) {
   ASSERT_EQ(f.fields().size(), 2u);
   const Field &keep = f.fields()[0], &logic = f.fields()[1];
   for (const char *typed : {"keep", "k", "1"})
-    EXPECT_EQ(keep.read(typed).take(), "keep") << typed;
-  EXPECT_EQ(keep.read("drop").take(), "drop"); // whole, though another choice begins so
-  EXPECT_EQ(keep.read("drop l").take(), "drop later");
-  EXPECT_EQ(keep.read("d").status().message(),
+    EXPECT_EQ(keep.read(typed, 0).take(), "keep") << typed;
+  EXPECT_EQ(keep.read("drop", 0).take(), "drop"); // whole, though another choice begins so
+  EXPECT_EQ(keep.read("drop l", 0).take(), "drop later");
+  EXPECT_EQ(keep.read("d", 0).status().message(),
             "`d` is more than one choice of `keep`: it is 1 keep  2 drop  3 drop later");
   for (const char *typed : {"", "0", "4", "x", "keeper"})
-    EXPECT_FALSE(keep.read(typed)) << typed;
-  EXPECT_EQ(logic.read("5").take(), 5);
-  EXPECT_EQ(logic.read("6").status().message(), "`6` is no score of `logic`: it is 1 … 5");
+    EXPECT_FALSE(keep.read(typed, 0)) << typed;
+  EXPECT_EQ(logic.read("5", 0).take(), 5);
+  EXPECT_EQ(logic.read("6", 0).status().message(), "`6` is no score of `logic`: it is 1 … 5");
   for (const char *typed : {"", "0", "2.5", "two", "3 "})
-    EXPECT_FALSE(logic.read(typed)) << typed;
-  EXPECT_TRUE(f.check({{"keep", "drop"}, {"logic", 1}}));
-  EXPECT_FALSE(f.check({{"keep", "drop"}}));
-  EXPECT_FALSE(f.check({{"keep", "drop"}, {"logic", 9}}));
-  EXPECT_FALSE(f.check({{"keep", "drop"}, {"logic", 1}, {"more", 1}}));
+    EXPECT_FALSE(logic.read(typed, 0)) << typed;
+  EXPECT_TRUE(f.check({{"keep", "drop"}, {"logic", 1}}, 0));
+  EXPECT_FALSE(f.check({{"keep", "drop"}}, 0));
+  EXPECT_FALSE(f.check({{"keep", "drop"}, {"logic", 9}}, 0));
+  EXPECT_FALSE(f.check({{"keep", "drop"}, {"logic", 1}, {"more", 1}}, 0));
+}
+
+TEST(Form, ReadsOrders) {
+  Form f = form(R"({"order": "rank"})");
+  EXPECT_TRUE(f.ranks());
+  const Field &order = f.fields()[0];
+  for (const char *typed : {"b a c", "B > A > C", "bac", "b,a,c"})
+    EXPECT_EQ(order.read(typed, 3).take(), json({2, 1, 3})) << typed;
+  EXPECT_EQ(order.read("b = c > a", 3).take(), json({3, 1, 1}));
+  EXPECT_EQ(order.read("b a=c", 3).take(), json({2, 1, 2}));
+  EXPECT_EQ(order.read("a=b", 2).take(), json({1, 1}));
+  for (const char *typed : {"", "a", "a b", "a b d", "a b c d", "a a b", "a b c c", "= a b c", "a b c =", "a b == c", "1 2 3", "a-b-c"})
+    EXPECT_FALSE(order.read(typed, 3)) << typed;
+  EXPECT_EQ(order.read("b", 3).status().message(),
+            "`b` does not order `order`: it is A … C from best to worst, such as B > A = C");
+  EXPECT_TRUE(f.check({{"order", {1, 3, 1}}}, 3));
+  for (const json &bad : {json({1, 2}), json({1, 2, 1}), json({2, 3, 4}), json({1, -2, 3}), json({1, 2.5, 3}), json("a")})
+    EXPECT_FALSE(f.check({{"order", bad}}, 3)) << bad;
+}
+
+TEST(Form, DecidesOrdersByTheSumOfRanks) {
+  Form f = form(R"({"order": "rank"})");
+  std::map<std::string, json> a;
+  a["ann"] = {{"order", {1, 2, 3}}};
+  EXPECT_EQ(f.decide(a), a["ann"]);
+  a["bob"] = {{"order", {3, 1, 2}}}; // 4, 3, 5
+  EXPECT_EQ(f.decide(a), json({{"order", {2, 1, 3}}}));
+  a["cid"] = {{"order", {1, 2, 2}}}; // 5, 5, 7
+  EXPECT_EQ(f.decide(a), json({{"order", {1, 1, 3}}}));
 }
 
 TEST(Form, SaysWhatIsWrong) {
   expectIn(whyNot("{}"), "at least one field");
-  expectIn(whyNot(R"({"order": "rank"})"), "`order` asks for a ranking, which is not supported yet");
   expectIn(whyNot(R"({"a": "keep"})"), "`a` is \"keep\"; a choice is a list");
   expectIn(whyNot(R"({"a": ["keep"]})"), "at least two texts");
   expectIn(whyNot(R"({"a": ["keep", ""]})"), "not empty");
@@ -218,12 +246,13 @@ TEST(Answers, KilledAtAnyMoment) {
 TEST(Answers, QuestionsAndTheirKey) {
   Dir d;
   fs::create_directories(d.path);
-  std::vector<Question> qs = {{"a@0", "one\ntwo"}, {"a@9", "\"三\"\x01"}};
+  std::vector<Question> qs = {{"a@0", "one\ntwo", {}}, {"a@9", "\"三\"\x01", {"x", "y\n"}}};
   ASSERT_TRUE(writeQuestions(d.path + "/questions.jsonl", qs));
   auto again = readQuestions(d.path + "/questions.jsonl");
   ASSERT_TRUE(again) << again.status().message();
   ASSERT_EQ(again->size(), 2u);
   EXPECT_EQ(again->at(1).text, qs[1].text);
+  EXPECT_EQ(again->at(1).candidates, qs[1].candidates);
   json one = {{"a", {1, 2}}}, two = {{"a", {1, 3}}};
   EXPECT_EQ(keyOf(one, qs), keyOf(one, *again));
   EXPECT_NE(keyOf(one, qs), keyOf(two, qs));
@@ -316,6 +345,53 @@ TEST(Ask, SkipUndoQuitAndResume) {
   EXPECT_EQ(t.out, "");
 }
 
+/// People see the candidates in orders of their own; the answers count them as the question does.
+TEST(Ask, Candidates) {
+  Dir d;
+  Form f = form(R"({"order": "rank"})");
+  std::vector<Question> qs;
+  for (int i = 0; i < 20; ++i)
+    qs.push_back({"a@" + std::to_string(i), "Which?", {"two", "one", "three"}});
+  std::string first; // of what each question shows as A, B, C
+  for (const char *who : {"ann", "bob"}) {
+    std::string shown;
+    for (size_t q = 0; q < qs.size(); ++q) {
+      Talk t = talk(d, f, qs, "q\n", {.who = who, .people = 2});
+      std::map<std::string, char> letter;
+      for (char c : {'A', 'B', 'C'})
+        for (const char *text : {"one", "two", "three"})
+          if (t.out.find(std::string("\n") + c + ": " + text + "\n") != std::string::npos)
+            letter[text] = c, shown += text;
+      ASSERT_EQ(letter.size(), 3u) << t.out;
+      t = talk(d, f, qs, std::string() + letter["one"] + " " + letter["two"] + "=" + letter["three"] + "\nq\n",
+               {.who = who, .people = 2});
+      EXPECT_EQ(t.asked.answered, 1u) << t.error;
+    }
+    EXPECT_NE(shown, first);
+    first = shown;
+  }
+  Answers a = Answers::open(d.log(), f, qs).take();
+  EXPECT_EQ(a.answered(2), qs.size());
+  for (size_t q = 0; q < qs.size(); ++q)
+    EXPECT_EQ(a.of(q).at("bob"), json({{"order", {2, 1, 2}}}));
+  auto all = agreement(f, a, qs.size());
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].questions, qs.size());
+  EXPECT_NEAR(all[0].kappa, 1, 1e-12);
+}
+
+TEST(Agreement, OfOrdersByPairs) {
+  Dir d;
+  Form f = form(R"({"order": "rank"})");
+  std::vector<Question> qs = {{"a@0", "", {"x", "y", "z"}}};
+  Answers a = Answers::open(d.log(), f, qs).take();
+  ASSERT_TRUE(a.give(0, "ann", {{"order", {1, 2, 3}}}));
+  ASSERT_TRUE(a.give(0, "bob", {{"order", {1, 3, 2}}}));
+  ASSERT_FALSE(a.give(0, "cid", {{"order", {1, 2}}}));
+  // Pairs xy, xz, yz: ann first, first, first; bob first, first, second. Observed 2/3, by chance 2/3: 0.
+  EXPECT_NEAR(agreement(f, a, 1)[0].kappa, 0, 1e-12);
+}
+
 TEST(Ask, SeveralPeople) {
   Dir d;
   Form f = form(R"({"keep": ["keep", "drop"]})");
@@ -342,7 +418,7 @@ TEST(Ask, WrongAnswers) {
 TEST(Ask, LongTextsInPages) {
   Dir d;
   Form f = form(R"({"keep": ["keep", "drop"]})");
-  std::vector<Question> qs = {{"a@0", ""}};
+  std::vector<Question> qs = {{"a@0", "", {}}};
   for (int i = 0; i < 40; ++i)
     qs[0].text += "line " + std::to_string(i) + ".\n";
   Talk t = talk(d, f, qs, "\nm\nk\n", {.terminal = true, .rows = 25});

@@ -58,11 +58,29 @@ struct Asking {
     const auto agree = an::agreement(form, answers, questions.size());
     return agree.empty() ? out : out + " (Cohen's kappa: " + an::agreementText(agree) + ")";
   }
+  /// How often each candidate was the best, alone or with others.
+  std::string firsts(const std::string &field) const {
+    std::vector<uint64_t> best;
+    for (size_t q = 0; q < questions.size(); ++q) {
+      const json ranks = form.decide(answers.of(q))[field];
+      best.resize(std::max(best.size(), ranks.size()));
+      for (size_t i = 0; i < ranks.size(); ++i)
+        best[i] += ranks[i] == 1;
+    }
+    std::string out = "best of its row";
+    for (size_t i = 0; i < best.size(); ++i)
+      out += (i ? ",  candidate " : ": candidate ") + std::to_string(i + 1) + " " + std::to_string(best[i]);
+    return out;
+  }
   /// A line for each field: of choices how many rows have each, with the 95 % interval of their share; of
   /// scores the mean, and how many rows have each. All questions have to be answered.
   std::string shares() const {
     std::string out;
     for (const an::Field &f : form.fields()) {
+      if (f.kind == an::Field::rank) {
+        out += f.name + ":  " + firsts(f.name) + "\n";
+        continue;
+      }
       std::vector<uint64_t> count(f.values());
       for (size_t q = 0; q < questions.size(); ++q)
         ++count[f.indexOf(form.decide(answers.of(q))[f.name])];
@@ -76,12 +94,12 @@ struct Asking {
                       100 * i.high);
         sum += double(f.low + int64_t(v)) * double(count[v]);
         each += each.empty() ? "" : ",  ";
-        each += f.isScore() ? f.valueAt(v).dump() + ": " + std::to_string(count[v])
+        each += f.kind == an::Field::score ? f.valueAt(v).dump() + ": " + std::to_string(count[v])
                             : f.choices[v] + " " + std::to_string(count[v]) + text;
       }
       char mean[48];
       std::snprintf(mean, sizeof mean, "mean %.2f;  ", sum / n);
-      out += f.name + ":  " + (f.isScore() ? mean : "") + each + "\n";
+      out += f.name + ":  " + (f.kind == an::Field::score ? mean : "") + each + "\n";
     }
     return out;
   }
@@ -100,6 +118,22 @@ Result<std::vector<json>> rowsOf(const std::string &dir) {
   return rows;
 }
 
+Status takeCandidates(const json &row, an::Question &question) {
+  auto it = row.find("candidates");
+  const bool list = it != row.end() && it->is_array();
+  for (size_t i = 0; list && i < it->size(); ++i) {
+    if (!(*it)[i].is_string())
+      return Status::error("row " + question.id + ": candidate " + std::to_string(i + 1) + " is " + (*it)[i].dump() +
+                           ", not a text");
+    question.candidates.push_back((*it)[i]);
+  }
+  if (const size_t n = question.candidates.size(); n < 2 || n > an::mostCandidates)
+    return Status::error("row " + question.id + ": a ranking orders the row's field `candidates`, a list of 2 to " +
+                         std::to_string(an::mostCandidates) + " texts; " +
+                         (list ? "it has " + std::to_string(n) : "there is none"));
+  return Status::ok();
+}
+
 /// Makes dir/questions.jsonl from the rows of the stage's data.
 Status writeQuestions(const json &spec, const std::string &dir, r1rt::StageContext &ctx) {
   const std::string rowsDir = dir + "/" + rowsName;
@@ -108,6 +142,7 @@ Status writeQuestions(const json &spec, const std::string &dir, r1rt::StageConte
   R1RT_ASSIGN(std::vector<json> rows, rowsOf(rowsDir));
   if (rows.empty())
     return Status::error("there are no rows to ask about");
+  R1RT_ASSIGN(an::Form form, an::Form::create(spec["form"]));
   std::vector<an::Question> questions;
   for (const json &row : rows) {
     for (auto &[name, how] : spec["form"].items())
@@ -115,7 +150,10 @@ Status writeQuestions(const json &spec, const std::string &dir, r1rt::StageConte
         return Status::error("row " + row.value("_id", "") + " has a field `" + name +
                                  "` already; give the form's another name",
                              ExitClass::program);
-    questions.push_back({row.value("_id", ""), row.value("text", "")});
+    an::Question question{row.value("_id", ""), row.value("text", ""), {}};
+    if (form.ranks())
+      R1RT_TRY(takeCandidates(row, question));
+    questions.push_back(std::move(question));
   }
   return an::writeQuestions(dir + "/questions.jsonl", questions);
 }
