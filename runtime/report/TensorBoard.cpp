@@ -1,8 +1,10 @@
 #include "runtime/report/TensorBoard.h"
 #include "runtime/state/Files.h"
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <ctime>
 #include <unistd.h>
@@ -97,19 +99,86 @@ Status TensorBoardWriter::record(std::string_view event) {
 
 Status TensorBoardWriter::scalars(uint64_t step,
                                   const std::vector<std::pair<std::string, double>> &values) {
-  std::string summary;
+  std::string all;
   for (auto &[tag, v] : values) {
     std::string value;
     bytesField(value, 1, tag);
     varint(value, 2 << 3 | 5); // simple_value: float
     little(value, std::bit_cast<uint32_t>(float(v)), 4);
-    bytesField(summary, 1, value);
+    bytesField(all, 1, value);
   }
+  return summary(step, all);
+}
+
+Status TensorBoardWriter::summary(uint64_t step, std::string_view values) {
   std::string e = eventHead();
   varint(e, 2 << 3 | 0);
   varint(e, step);
-  bytesField(e, 5, summary);
+  bytesField(e, 5, values);
   return record(e);
+}
+
+/// A Summary with one Value: a tensor that the plugin shows.
+static std::string tensorValue(std::string_view tag, std::string_view plugin, int dtype, std::span<const uint64_t> shape,
+                               int field, std::string_view content) {
+  std::string dims, tensor, data, meta, value, all;
+  for (uint64_t n : shape) {
+    std::string dim;
+    varint(dim, 1 << 3 | 0);
+    varint(dim, n);
+    bytesField(dims, 2, dim);
+  }
+  varint(tensor, 1 << 3 | 0);
+  varint(tensor, uint64_t(dtype));
+  bytesField(tensor, 2, dims);
+  bytesField(tensor, field, content);
+  bytesField(data, 1, plugin);
+  bytesField(meta, 1, data);
+  bytesField(value, 1, tag);
+  bytesField(value, 8, tensor);
+  bytesField(value, 9, meta);
+  bytesField(all, 1, value);
+  return all;
+}
+
+Status TensorBoardWriter::histogram(uint64_t step, std::string_view tag, const Histogram &h) {
+  const double width = (h.high - h.low) / Histogram::buckets;
+  std::string rows; // left end, right end, count
+  for (size_t i = 0; i < h.counts.size(); ++i)
+    for (double v : {h.low + width * double(i), i + 1 == h.counts.size() ? h.high : h.low + width * double(i + 1),
+                     double(h.counts[i])})
+      little(rows, std::bit_cast<uint64_t>(v), 8);
+  constexpr int dtDouble = 2, tensorContent = 4;
+  const uint64_t shape[] = {h.counts.size(), 3};
+  return summary(step, tensorValue(tag, "histograms", dtDouble, shape, tensorContent, rows));
+}
+
+Status TensorBoardWriter::text(uint64_t step, std::string_view tag, std::string_view text) {
+  constexpr int dtString = 7, stringVal = 8;
+  const uint64_t shape[] = {1};
+  return summary(step, tensorValue(tag, "text", dtString, shape, stringVal, text));
+}
+
+Histogram Histogram::of(std::span<const float> values) {
+  Histogram h;
+  h.low = INFINITY, h.high = -INFINITY;
+  for (float v : values)
+    if (std::isfinite(v))
+      h.low = std::min(h.low, double(v)), h.high = std::max(h.high, double(v));
+    else
+      ++h.notFinite;
+  if (h.notFinite == values.size()) {
+    h.low = h.high = 0;
+    return h;
+  }
+  if (h.low == h.high)
+    h.low -= 0.5, h.high += 0.5;
+  h.counts.resize(buckets);
+  const double scale = buckets / (h.high - h.low);
+  for (float v : values)
+    if (std::isfinite(v))
+      ++h.counts[std::min<size_t>(buckets - 1, size_t((double(v) - h.low) * scale))];
+  return h;
 }
 
 Status TensorBoardWriter::flush() {

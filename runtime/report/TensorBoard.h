@@ -4,6 +4,7 @@
 #include "runtime/Status.h"
 #include "runtime/report/Reporter.h"
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,16 +13,30 @@ namespace r1rt {
 
 uint32_t crc32c(std::string_view data);
 
-/// An event file of scalars that TensorBoard (and W&B's importer) read.
+/// The distribution of numbers: 30 buckets of equal width from the least to the largest, what is not finite left out.
+struct Histogram {
+  static constexpr int buckets = 30;
+  double low = 0, high = 0; // of the finite values; one bucket's width apart if all are equal
+  std::vector<uint64_t> counts;
+  uint64_t notFinite = 0;
+
+  static Histogram of(std::span<const float> values);
+};
+
+/// An event file of scalars, histograms and texts that TensorBoard (and W&B's importer) read.
 class TensorBoardWriter {
 public:
   static Result<std::unique_ptr<TensorBoardWriter>> create(const std::string &dir);
   ~TensorBoardWriter();
   Status scalars(uint64_t step, const std::vector<std::pair<std::string, double>> &values);
+  Status histogram(uint64_t step, std::string_view tag, const Histogram &h);
+  /// Markdown, in UTF-8.
+  Status text(uint64_t step, std::string_view tag, std::string_view text);
   Status flush();
 
 private:
   Status record(std::string_view event);
+  Status summary(uint64_t step, std::string_view values);
   FILE *file = nullptr;
   std::string path;
 };
@@ -35,6 +50,7 @@ public:
                                                uint64_t keepUntil);
   ~StepLog();
   Status step(const StepRecord &r);
+  TensorBoardWriter &events() { return *board; }
   Status flush();
 
 private:

@@ -1,7 +1,10 @@
+#include "runtime/report/Page.h"
 #include "runtime/report/TensorBoard.h"
 #include "runtime/state/Files.h"
 #include <filesystem>
+#include <cmath>
 #include <gtest/gtest.h>
+#include <numeric>
 #include <sstream>
 #include <unistd.h>
 
@@ -107,4 +110,104 @@ TEST(Reporter, JsonEventsAndPlainLines) {
   EXPECT_EQ(human.find("step 50/"), std::string::npos);
   EXPECT_NE(human.find("eval  ppl = 12.25"), std::string::npos);
   EXPECT_NE(human.find("warning: tok: few pieces"), std::string::npos);
+}
+
+TEST(Histogram, CountsWhatIsFinite) {
+  std::vector<float> v = {-1, 2, NAN, 0.5f, INFINITY, 2, -INFINITY};
+  Histogram h = Histogram::of(v);
+  EXPECT_EQ(h.low, -1);
+  EXPECT_EQ(h.high, 2);
+  EXPECT_EQ(h.notFinite, 3u);
+  ASSERT_EQ(h.counts.size(), 30u);
+  EXPECT_EQ(h.counts[0], 1u);
+  EXPECT_EQ(h.counts[15], 1u); // 0.5 is the middle
+  EXPECT_EQ(h.counts[29], 2u);
+  EXPECT_EQ(std::accumulate(h.counts.begin(), h.counts.end(), uint64_t(0)), 4u);
+  v = {3, 3};
+  h = Histogram::of(v);
+  EXPECT_EQ(h.low, 2.5);
+  EXPECT_EQ(h.high, 3.5);
+  EXPECT_EQ(h.counts[15], 2u);
+  EXPECT_TRUE(Histogram::of({}).counts.empty());
+}
+
+namespace {
+struct TempDir {
+  std::string path = testing::TempDir() + "/r1rt_report_" + std::to_string(getpid());
+  TempDir() { fs::remove_all(path), fs::create_directories(path); }
+  ~TempDir() { fs::remove_all(path); }
+};
+Series seriesOf(std::vector<double> values) {
+  Series s{"loss", {}, std::move(values)};
+  for (size_t i = 0; i < s.values.size(); ++i)
+    s.steps.push_back(double(i + 1));
+  return s;
+}
+} // namespace
+
+TEST(Series, ReadsSteps) {
+  TempDir d;
+  std::string file = d.path + "/steps.jsonl";
+  EXPECT_TRUE(readSeries(file)->empty());
+  ASSERT_TRUE(writeFileAtomic(file, "{\"step\":1,\"lr\":0.5,\"loss\":3,\"stage\":\"a\"}\n"
+                                    "{\"step\":2,\"lr\":0.25,\"loss\":null}\n"
+                                    "{\"step\":2,\"valid_loss\":7}\n{\"step\":3,\"loss\":2}\n{\"step\":4,\"lo"));
+  auto s = readSeries(file);
+  ASSERT_TRUE(s) << s.status().message();
+  ASSERT_EQ(s->size(), 3u);
+  EXPECT_EQ((*s)[0].name, "loss");
+  EXPECT_EQ((*s)[0].steps, (std::vector<double>{1, 3}));
+  EXPECT_EQ((*s)[0].values, (std::vector<double>{3, 2}));
+  EXPECT_EQ((*s)[1].name, "lr");
+  EXPECT_EQ((*s)[2].name, "valid_loss");
+  ASSERT_TRUE(writeFileAtomic(file, "{\"step\":1,\"loss\":3}\n[1]\n"));
+  EXPECT_NE(readSeries(file).status().message().find("steps.jsonl:2: not a step"), std::string::npos);
+  ASSERT_TRUE(writeFileAtomic(file, "{\"step\":5,\"loss\":3}\n{\"step\":4,\"loss\":3}\n"));
+  EXPECT_NE(readSeries(file).status().message().find("steps.jsonl:2: step 4 after step 5"), std::string::npos);
+}
+
+TEST(Series, Numbers) {
+  EXPECT_EQ(shortNumber(0), "0");
+  EXPECT_EQ(shortNumber(3), "3");
+  EXPECT_EQ(shortNumber(0.0123451), "0.01235");
+  EXPECT_EQ(shortNumber(1.25e-7), "1.2e-07");
+  EXPECT_EQ(shortNumber(1234567.8), "1,234,568");
+  EXPECT_EQ(shortNumber(-1234), "-1,234");
+  EXPECT_EQ(shortNumber(-999), "-999");
+  EXPECT_EQ(shortNumber(999.9996), "1000");
+}
+
+TEST(Series, PlotsInDots) {
+  // A falling line from the upper left to the lower right: two dots a column, four a row.
+  auto lines = plotText(seriesOf({7, 6, 5, 4, 3, 2, 1, 0}), 4, 2);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "7 │⠑⢄⠀⠀");
+  EXPECT_EQ(lines[1], "0 │⠀⠀⠑⢄");
+  EXPECT_EQ(lines[2], "   1  8"); // steps under the ends
+  EXPECT_EQ(plotText(seriesOf({2, 2}), 2, 2)[0].substr(0, 4), "2.5 ");
+  EXPECT_TRUE(plotText({}, 4, 2).empty());
+  EXPECT_EQ(sparkline(seriesOf({0, 1, 2, 3, 4, 5, 6, 7}), 8), "▁▂▃▄▅▆▇█");
+  EXPECT_EQ(sparkline(seriesOf({1, 1}), 2), "▄▄");
+  // A spike within a column is seen, whatever the mean says.
+  std::vector<double> spike(1000, 0);
+  spike[500] = 8;
+  EXPECT_EQ(columnsOf(seriesOf(spike), 10)[5].high, 8);
+}
+
+TEST(Page, NothingFromDataIsMarkup) {
+  Page p("a <b> & \"c\"");
+  p.heading("<script>alert(1)</script>");
+  p.facts({{"file", "x'><img>"}});
+  p.table({"a", "b"}, {{"1,234", "<i>"}});
+  p.preformatted("\x1b[2J");
+  p.curve({"lo<ss", {1, 2}, {3, 4}});
+  std::string html = p.html();
+  for (const char *bad : {"<b>", "<script>alert", "<img", "<i>", "\x1b", "lo<ss"})
+    EXPECT_EQ(html.find(bad), std::string::npos) << bad;
+  EXPECT_NE(html.find("<title>a &lt;b&gt; &amp; &quot;c&quot;</title>"), std::string::npos);
+  EXPECT_NE(html.find("<td class=\"n\">1,234</td>"), std::string::npos);
+  EXPECT_NE(html.find("<polyline"), std::string::npos);
+  // Nothing is fetched from elsewhere.
+  for (const char *far : {"http://", "https://", "src=", "href=", "@import", "url("})
+    EXPECT_EQ(html.find(far), std::string::npos) << far;
 }

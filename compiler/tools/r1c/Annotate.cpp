@@ -89,7 +89,7 @@ struct Asking {
       std::string each;
       for (size_t v = 0; v < count.size(); ++v) {
         char text[96];
-        const r1rt::Interval i = r1rt::wilson(count[v], questions.size());
+        const r1rt::metrics::Interval i = r1rt::metrics::wilson(count[v], questions.size());
         std::snprintf(text, sizeof text, " = %.1f %% (%.1f … %.1f)", 100 * double(count[v]) / n, 100 * i.low,
                       100 * i.high);
         sum += double(f.low + int64_t(v)) * double(count[v]);

@@ -1,4 +1,5 @@
 #include "compiler/tools/r1c/Execute.h"
+#include "compiler/tools/r1c/KernelTable.h"
 #include "compiler/tools/r1c/Memory.h"
 #include "runtime/stages/Score.h"
 #include "runtime/state/Files.h"
@@ -28,34 +29,6 @@ std::string stageName(const json &spec) {
 
 ExitClass exitClass(int code) {
   return code == NoMemory ? ExitClass::memory : code == CommandWrong ? ExitClass::commandLine : ExitClass::program;
-}
-
-/// Kernels by the time they took, with calls per step and share, and how fast each moves and multiplies what
-/// it has to at least (r1_kernel.bytes, flops).
-std::string profileTable(const r1_module &m, const std::vector<r1rt::KernelClock> &clocks) {
-  std::vector<size_t> order;
-  double total = 0;
-  uint64_t steps = UINT64_MAX;
-  for (size_t i = 0; i < clocks.size(); ++i)
-    if (clocks[i].calls) {
-      order.push_back(i);
-      total += clocks[i].seconds;
-      steps = std::min(steps, clocks[i].calls); // some kernel runs once in a step
-    }
-  std::sort(order.begin(), order.end(),
-            [&](size_t a, size_t b) { return clocks[a].seconds > clocks[b].seconds; });
-  std::string out = "   ms/step   share   calls/step      us/call      GB/s   GFLOP/s  kernel\n";
-  for (size_t i : order) {
-    const r1rt::KernelClock &c = clocks[i];
-    char line[160];
-    double each = c.seconds / double(c.calls);
-    const r1_kernel &k = m.kernels[i];
-    std::snprintf(line, sizeof line, "%10.3f  %5.1f %%  %10.1f  %11.1f  %8.2f  %8.1f  ",
-                  c.seconds / double(steps) * 1e3, 100 * c.seconds / total, double(c.calls) / double(steps),
-                  each * 1e6, double(k.bytes) / each / 1e9, double(k.flops) / each / 1e9);
-    out += line + std::string(m.kernels[i].name) + "\n";
-  }
-  return out;
 }
 
 /// What the sums over ranks have cost since `before`, and how much of it lay behind the backward pass.
@@ -95,15 +68,13 @@ Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target,
 }
 
 std::vector<std::string> entriesFor(const Stage &stage) {
-  std::vector<std::string> names = {"loss", "update"};
-  if (stage.kind != "train") {
-    names.clear();
-    for (const auto &e : stage.entries)
+  // Of a training what its steps and measures run, for each bucket of rows: "loss", "loss@64" …
+  std::vector<std::string> names;
+  for (const auto &e : stage.entries) {
+    std::string name = e->name.substr(0, e->name.find('@'));
+    if (stage.kind != "train" || name == "loss" || name == "update" || (name == "eval" && stage.measures))
       names.push_back(e->name);
-    return names;
   }
-  if (stage.measures)
-    names.push_back("eval");
   return names;
 }
 
@@ -263,6 +234,8 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   MemoryWatch watch(*compiled->module, dev->threads());
   R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
   r1rt::StageContext ctx{*dev, data(s), report, where, ranks};
+  if (!ranks || ranks->rank() == 0)
+    R1RT_TRY(r1rt::writeFileAtomic(dir + "/kernels.json", kernelList(*compiled->module, "step").dump(1) + "\n"));
   // Held here, so that the training finds it: the peak is predicted before the first step.
   R1RT_ASSIGN(r1rt::PackedPtr rows, r1rt::openPacked(s.spec.value("data", json()), ctx.data));
   r1rt::PackedPtr validRows;
@@ -343,6 +316,8 @@ Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
     return evaluate(p, dir);
   if (s.kind == "annotate")
     return annotate(p, dir);
+  if (s.kind == "checkpoint")
+    return checkpoint(p, dir);
   // What runs no program of its own; `together`: the ranks that share the work.
   auto onHost = [&]<class Job>(Result<json> (*run)(const Job &, r1rt::StageContext &),
                                r1rt::Ranks *together) -> Result<json> {

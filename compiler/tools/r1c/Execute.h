@@ -39,6 +39,7 @@ public:
 private:
   int threads(const Stage &stage) const;
   r1rt::Result<nlohmann::json> train(const PlannedStage &p, const std::string &dir);
+  r1rt::Result<nlohmann::json> checkpoint(const PlannedStage &p, const std::string &dir); // Export.cpp
   r1rt::Result<nlohmann::json> annotate(const PlannedStage &p, const std::string &dir); // Annotate.cpp
   r1rt::Result<nlohmann::json> evaluate(const PlannedStage &p, const std::string &dir);
   r1rt::DataContext &data(const Stage &stage);

@@ -1,6 +1,7 @@
 // r1c inspect: an artifact by stage or fingerprint, or a safetensors file.
 #include "compiler/tools/r1c/Files.h"
 #include "compiler/tools/r1c/InspectCorpus.h"
+#include "compiler/tools/r1c/InspectRun.h"
 #include "compiler/tools/r1c/Plan.h"
 #include "runtime/state/Safetensors.h"
 #include <cstdio>
@@ -81,6 +82,8 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
       std::printf("  result    %-12s %s\n", key.c_str(), value.dump().c_str());
   for (auto &[file, size] : listed.items())
     std::printf("  file      %-24s %s bytes\n", file.c_str(), size.dump().c_str());
+  if (r1rt::Status st = showCurves(dir); !st)
+    return fail(o, st);
   if (holdsRows(*manifest) && store.state(fingerprint) == r1rt::ArtifactState::finished)
     if (r1rt::Status st = showAccount(dir); !st)
       return fail(o, st);
@@ -143,8 +146,9 @@ int inspectCommand(const Options &o) {
     other = artifactNamed(o.other, **store, o, code);
   if (code != Done)
     return code;
-  if (!other.empty() || !o.row.empty() || o.verify || o.clusters) {
-    r1rt::Status st = !other.empty()   ? compareCorpora(mine, other, **store, o)
+  if (!other.empty() || !o.row.empty() || o.verify || o.clusters || !o.html.empty()) {
+    r1rt::Status st = !o.html.empty()  ? writePage(mine, **store, o)
+                      : !other.empty()   ? compareCorpora(mine, other, **store, o)
                       : !o.row.empty() ? showRow(mine, **store, o)
                       : o.clusters     ? showClusters(mine, **store, o)
                                        : verifyArtifact(mine, **store, o);

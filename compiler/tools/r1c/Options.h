@@ -1,5 +1,6 @@
 // What the command line says. Filled by main.cpp (the only place with CLI11).
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,10 @@ struct Options {
   // fmt
   bool fmtCheck = false, fmtWrite = false;
   // inspect
-  std::string row, other;          // the id of a row; the corpus to compare with
+  std::string row, other, html;    // the id of a row; the corpus to compare with; the page to write
   bool verify = false, clusters = false;
+  // export
+  uint64_t shardSize = 5'000'000'000; // bytes of a file of weights
   // annotate
   std::string who;                 // who answers; empty: the user
   // generate
@@ -72,6 +75,7 @@ int testCommand(const Options &);
 int generateCommand(const Options &);
 int annotateCommand(const Options &);
 int inspectCommand(const Options &);
+int exportCommand(const Options &);
 int explainCommand(const std::string &code);
 int versionCommand();
 

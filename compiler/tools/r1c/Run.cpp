@@ -99,7 +99,8 @@ r1rt::Status foreseeDisk(const std::vector<PlannedStage> &plan, const r1rt::Stor
     const Stage &s = *p.stage;
     if (!p.runs() || s.kind != "train")
       continue;
-    uint64_t leaves = 0, trained = 0, states = 0;
+    uint64_t leaves = 0, trained = 0;
+    std::set<std::string> states;
     for (const Leaf &leaf : s.leaves) {
       uint64_t n = 1;
       for (auto &d : leaf.type.dims)
@@ -109,10 +110,10 @@ r1rt::Status foreseeDisk(const std::vector<PlannedStage> &plan, const r1rt::Stor
     }
     for (const auto &entry : s.entries)
       if (entry->name == "update")
-        states = uint64_t(std::count_if(entry->inputs.begin(), entry->inputs.end(), [](const Node *n) {
-          return n->name == "s" || n->name.starts_with("s.");
-        }));
-    uint64_t bytes = 4 * (leaves + states * trained);
+        for (const Node *n : entry->inputs)
+          if (n->name.starts_with("s."))
+            states.insert(n->name.substr(0, n->name.find('@'))); // parts of a pool are one
+    uint64_t bytes = 4 * (leaves + states.size() * trained);
     uint64_t there = r1rt::checkpointBytes(store.dir(p.fingerprint));
     if (p.fresh) { // removed before it begins
       std::error_code ec;

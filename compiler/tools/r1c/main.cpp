@@ -185,8 +185,17 @@ int main(int argc, char **argv) {
   inspect->add_option("OTHER", o.other, "a second corpus: what became of the rows that only one of them has");
   inspect->add_option("--row", o.row, "the history of one row, by its id (FILE@OFFSET)");
   inspect->add_flag("--clusters", o.clusters, "duplicates, beside the rows that stand for them");
+  inspect->add_option("--html", o.html, "write a page: curves, metrics, memory, kernels, what it was made from");
   inspect->add_flag("--verify", o.verify, "compute hashes, rows and sums again");
   addCommon(inspect, o);
+
+  auto *exported = app.add_subcommand("export", "write a model as `transformers` loads it");
+  exported->add_option("STAGE", o.file, "FILE.r1:stage")->required();
+  exported->add_option("DIR", o.out, "a folder without a model")->required();
+  exported->add_option("--shard-size", o.shardSize, "the most bytes of a file of weights, such as 5GB")
+      ->transform(CLI::AsSizeValue(true))
+      ->capture_default_str();
+  addCommon(exported, o);
 
   try {
     app.parse(argc, argv);
@@ -218,6 +227,8 @@ int main(int argc, char **argv) {
     return annotateCommand(o);
   if (*inspect)
     return inspectCommand(o);
+  if (*exported)
+    return exportCommand(o);
   std::cout << app.help();
   return Exit::CommandWrong;
 }
