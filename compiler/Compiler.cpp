@@ -5,6 +5,7 @@
 #include "compiler/cuda/Disassemble.h"
 #include "compiler/cuda/Emulate.h"
 #include "compiler/cuda/Library.h"
+#include "compiler/decode/Decode.h"
 #include "compiler/fuse/Fuse.h"
 #include "compiler/grad/Grad.h"
 #include "compiler/irgen/IRGen.h"
@@ -173,8 +174,11 @@ public:
     result->memory = {{"parameters", table.parameters},
                       {"gradients", table.gradients},
                       {"optimiser state", table.state},
+                      {"caches", table.caches},
                       {"inputs and outputs", table.inputs},
                       {"activations and workspace", table.activations}};
+    if (!table.caches)
+      llvm::erase_if(result->memory, [](const MemoryLine &l) { return l.what == "caches"; });
     if (uint64_t bytes = treeBytes(table))
       result->memory.push_back({"sums of shards", bytes});
     llvm::StringMap<bool> products; // does the library do it?
@@ -236,6 +240,15 @@ public:
   }
 
   void append(const std::string &text) { messages->extra += text; }
+
+  LogicalResult decode(ModuleOp module) {
+    return deriveDecoding(module, {options.decode.rows, options.decode.slots, options.decode.chunk});
+  }
+  /// What has been said becomes the reason for computing every position anew.
+  void recompute() {
+    result->recomputes = messages->text();
+    messages->clear();
+  }
 
 private:
   /// Texts and machine code for NVIDIA, of all kernels or of the one that --only names.
@@ -465,9 +478,17 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
   OwningOpRef<ModuleOp> module = irgenStage(stage, compiler.context(), sources);
   if (!module)
     return compiler.fail();
+  std::vector<std::string> kept = entries;
+  if (llvm::is_contained(entries, "decode") || llvm::is_contained(entries, "prefill"))
+    if (failed(compiler.decode(*module))) {
+      if (!options.decode.orRecompute)
+        return compiler.fail();
+      compiler.recompute();
+      kept = {"logits"};
+    }
   for (auto fn : llvm::make_early_inc_range(module->getOps<func::FuncOp>())) {
     auto entry = fn->getAttrOfType<StringAttr>("r1.entry");
-    if (entry && !llvm::is_contained(entries, entry.getValue()))
+    if (entry && !llvm::is_contained(kept, entry.getValue()))
       fn.erase();
   }
   uint64_t limit = options.memory;

@@ -44,6 +44,12 @@ struct CompileOptions {
   int64_t micro = 0;        // force this many micro-batches of a shard; 0: as few as fit
   bool exact = false;       // bits = "exact": no product by a library
   int64_t shards = 1;       // parts of a batch whose sums meet in a tree: a power of two
+  /// Of the entries "decode" and "prefill" (decode/Decode.h): texts at once, positions of a text that are
+  /// kept (0: those of a row), new positions of one run of "prefill".
+  struct Decode {
+    int64_t rows = 1, slots = 0, chunk = 64;
+    bool orRecompute = false; // where they cannot be derived, compile "logits" instead and say why
+  } decode;
   std::string kernel;       // dumps show this kernel only
   bool report = false;      // fill CompiledStage::report
   bool workspace = false;   // find CompiledStage::scratchBytes even if no code is generated
@@ -78,6 +84,7 @@ struct CompiledStage {
   uint64_t memoryLimit = 0;            // what arena and workspace together may take; 0: no limit
   int distinctKernels = 0, cachedKernels = 0, launches = 0;
   int products = 0, libraryProducts = 0; // launches of products; of them by a device's library
+  std::string recomputes;              // why there is "logits" instead of "decode" and "prefill"
   std::map<Phase, std::string> dumps;
   std::map<std::string, std::string> cubins; // machine code by kernel, if Phase::cubin is wanted
   std::vector<KernelReport> report;

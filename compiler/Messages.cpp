@@ -44,6 +44,11 @@ std::string Messages::text() const {
   return all + extra;
 }
 
+void Messages::clear() {
+  diags = {};
+  extra.clear();
+}
+
 std::string Messages::place(Location loc) {
   FileLineColLoc f = leaf(loc);
   return f ? f.getFilename().str() + ":" + std::to_string(f.getLine()) + ":" +

@@ -14,6 +14,8 @@ public:
   Messages(mlir::MLIRContext &context, const SourceManager *sources);
 
   std::string text() const;
+  /// Forgets what has been said.
+  void clear();
   std::string extra; // what did not come through MLIR
 
   /// "std/layers.r1:29:3", or "".

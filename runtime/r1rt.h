@@ -109,7 +109,7 @@ typedef struct r1_region {
 } r1_region;
 
 typedef struct r1_program {
-  const char *name;  /* entry: "step", "eval", "logits", ...; "refresh" is run by the host after it
+  const char *name;  /* entry: "step", "eval", "logits", "decode", ...; "refresh" is run by the host after it
                         has written leaves, before any other program */
   const r1_op *ops;       uint32_t n_ops;
   const r1_arg *args;     uint32_t n_args;
@@ -158,6 +158,11 @@ typedef struct r1_module {
    * all f32. Arguments: the addresses of out, which may be one of the others, low and high; in the place
    * of addresses n, and 1 (0: out[i] = high[i]). Null: none. */
   const r1_kernel *sum;
+  /* What the programs "decode" and "prefill" keep of earlier positions, in [row, slot, ...]: both write the
+   * new positions of row b to the slots from their input at[b] on, and read those and the slots before. A
+   * host that gives a row to another text need do nothing; one that copies a text to another row copies
+   * that row of each of these. */
+  const r1_field *caches;      uint32_t n_caches;
 } r1_module;
 
 #ifdef __cplusplus

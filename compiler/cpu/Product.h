@@ -45,11 +45,12 @@ public:
 
   /// `lanes` elements from `at`, of which `live` exist (the others are 0), as f32.
   mlir::Value load(const Mem &mem, mlir::Value at, int64_t lanes, int64_t live);
+  /// rows[i][j] becomes rows[j][i]; as many vectors as a vector has lanes.
+  llvm::SmallVector<mlir::Value> transpose(llvm::SmallVector<mlir::Value> rows);
 
 private:
   mlir::Value loadDynamic(const Mem &mem, mlir::Value at, mlir::Value live);
   mlir::Value gather(const Mem &mem, mlir::Value at, int64_t stride, int64_t lanes, int64_t live);
-  llvm::SmallVector<mlir::Value> transpose(llvm::SmallVector<mlir::Value> rows);
   void packRows(const Mem &mem, mlir::Value origin, int64_t stride, mlir::Value depth, int64_t live,
                 int64_t lanes, int64_t pitch, bool wholeBlocks, mlir::Value to);
 

@@ -6,62 +6,14 @@
 // The invariant a reader would guess wrong: accumulators START from C (zero in the first block of
 // the depth), so every element is one FMA chain in increasing k and no block size, tile or thread
 // count shows in the bits.
-#include "compiler/cpu/Product.h"
-#include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/Dialect/Math/IR/Math.h"
-#include "mlir/Dialect/MemRef/IR/MemRef.h"
-#include "mlir/Dialect/SCF/IR/SCF.h"
-#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "compiler/cpu/ProductSchedule.h"
 
 using namespace mlir;
 using namespace r1;
 using namespace r1::cpu;
 
-namespace {
-
-int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
-int64_t ceilDiv(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
-class ProductSchedule {
-public:
-  ProductSchedule(OpBuilder &b, kern::ProductOp op, const Target &t)
-      : b(b), op(op), loc(op.getLoc()), t(t), ix{b, loc} {}
-  FailureOr<func::FuncOp> run();
-
-private:
-  LogicalResult look();
-  void chooseBlocks();
-  struct Region {
-    Value g0, g1, i0, i1, j0, j1; // batches; panels of rows and of columns
-  };
-  Region split();
-  void batchOrigins(Value g);
-  void blockNest(Value i0, Value i1, Value j0, Value j1);
-  void micro(Value ip, Value jp, int64_t rows, int64_t cols);
-  void epilogue(Value i0, Value j0, int64_t rows, int64_t cols);
-  Value lanesMask(int64_t live);
-
-  OpBuilder &b;
-  kern::ProductOp op;
-  Location loc;
-  const Target &t;
-  Index ix;
-  KernelFunc k;
-  Problem p;
-  Blocks bl;
-  Mem A, B, C;
-  bool plain = false;       // the epilogue yields the accumulator
-  bool ownPartials = false; // sums between blocks of the depth are kept in scratch, not in C
-  bool directA = false;     // A is read where it is
-  bool rowsOuter = false;   // panels of A outside of panels of B
-  int64_t iPanels, jPanels, superPanels;
-  int64_t atB, atA, atTile, atPartial, scratchSize; // scratch layout, f32 elements
-  // State of the nest at the insertion point.
-  Value g, aOrigin, bOrigin, cOrigin; // batch and its first elements
-  Value kAt, kLen, last;              // the block of the depth
-  Value jBlock, iBlock, iSuper;       // first panels of the blocks
-  bool broken = false;
-};
+static int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+static int64_t ceilDiv(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
 LogicalResult ProductSchedule::look() {
   auto args = op.getBlock()->getArguments();
@@ -334,7 +286,7 @@ void ProductSchedule::micro(Value ip, Value jp, int64_t rows, int64_t cols) {
   auto keep = [&] { store(sums, sumsAt, sumsRow, !ownPartials); };
   auto finish = [&] {
     store(k.scratch, ix.c(atTile), bl.nr, false);
-    epilogue(i, j, rows, cols);
+    epilogue(i, j, rows, cols, ix.c(atTile), bl.nr);
   };
   if (plain)
     keep();
@@ -346,7 +298,7 @@ void ProductSchedule::micro(Value ip, Value jp, int64_t rows, int64_t cols) {
 
 // The epilogue reads the finished tile back from scratch row by row: its code exists once per tile
 // shape, whatever it computes.
-void ProductSchedule::epilogue(Value i0, Value j0, int64_t rows, int64_t cols) {
+void ProductSchedule::epilogue(Value i0, Value j0, int64_t rows, int64_t cols, Value tileAt, int64_t pitch) {
   int64_t w = bl.width;
   auto vec = VectorType::get({w}, b.getF32Type());
   Block *body = op.getBlock();
@@ -361,7 +313,7 @@ void ProductSchedule::epilogue(Value i0, Value j0, int64_t rows, int64_t cols) {
       l.bindIndex(body->getArgument(0), g, INT32_MAX);
       l.bindIndex(body->getArgument(rowArg), i, p.rows - 1);
       l.bindStep(body->getArgument(colArg), j, w, p.cols - 1);
-      Value at = ix.add(ix.mul(r, bl.nr), atTile + v * w);
+      Value at = ix.add(ix.add(tileAt, v * w), ix.mul(r, pitch));
       l.bind(body->getArgument(3),
              Lane::vector(vector::LoadOp::create(b, loc, vec, k.scratch, at)));
       for (Operation &o : body->without_terminator())
@@ -393,7 +345,8 @@ void ProductSchedule::epilogue(Value i0, Value j0, int64_t rows, int64_t cols) {
 FailureOr<func::FuncOp> ProductSchedule::run() {
   if (failed(look()))
     return failure();
-  chooseBlocks();
+  bool once = streams();
+  once ? chooseStream() : chooseBlocks();
   SmallVector<Value> args;
   for (BlockArgument a : op.getBlock()->getArguments().drop_front(4))
     args.push_back(a);
@@ -404,15 +357,19 @@ FailureOr<func::FuncOp> ProductSchedule::run() {
   A = k.list[p.swapped ? 1 : 0];
   B = k.list[p.swapped ? 0 : 1];
   C = k.list[2];
-  Region r = split();
-  ix.loop(r.g0, r.g1, 1, [&](Value batch) {
-    batchOrigins(batch);
-    if (superPanels >= iPanels)
-      blockNest(r.i0, r.i1, r.j0, r.j1);
-    else
-      ix.loop(r.i0, r.i1, superPanels,
-              [&](Value i) { blockNest(i, ix.min(ix.add(i, superPanels), r.i1), r.j0, r.j1); });
-  });
+  if (once) {
+    stream();
+  } else {
+    Region r = split();
+    ix.loop(r.g0, r.g1, 1, [&](Value batch) {
+      batchOrigins(batch);
+      if (superPanels >= iPanels)
+        blockNest(r.i0, r.i1, r.j0, r.j1);
+      else
+        ix.loop(r.i0, r.i1, superPanels,
+                [&](Value i) { blockNest(i, ix.min(ix.add(i, superPanels), r.i1), r.j0, r.j1); });
+    });
+  }
   if (broken) {
     k.func.erase();
     return failure();
@@ -420,8 +377,6 @@ FailureOr<func::FuncOp> ProductSchedule::run() {
   endKernel(b, k);
   return k.func;
 }
-
-} // namespace
 
 FailureOr<func::FuncOp> r1::cpu::scheduleProduct(OpBuilder &b, kern::ProductOp op,
                                                  const Target &t) {

@@ -1,6 +1,7 @@
 #include "compiler/cuda/Body.h"
 #include "compiler/pch.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
 #include <cmath>
 
 using namespace mlir;
@@ -253,6 +254,21 @@ const char *integerPredicate(arith::CmpIPredicate p) {
 
 } // namespace
 
+/// x < c ? c : x with a constant c other than 0, and its like, are one instruction: maxima and minima that
+/// keep NaN.
+static const char *selectOf(arith::SelectOp op) {
+  auto cmp = op.getCondition().getDefiningOp<arith::CmpFOp>();
+  FloatAttr c;
+  if (cmp && cmp->hasOneUse() && op.getType().isF32() && cmp.getRhs() == op.getTrueValue() &&
+      cmp.getLhs() == op.getFalseValue() && matchPattern(cmp.getRhs(), m_Constant(&c)) && !c.getValue().isZero()) {
+    if (cmp.getPredicate() == arith::CmpFPredicate::OLT)
+      return "r1::maximum($1, $2)";
+    if (cmp.getPredicate() == arith::CmpFPredicate::OGT)
+      return "r1::minimum($1, $2)";
+  }
+  return "r1::select($0, $1, $2)";
+}
+
 /// The operation on operands `v` of f32 (never a 16-bit float) as a pattern; null: not known.
 static const char *patternOf(Operation *op) {
   bool logic = op->getNumResults() == 1 && op->getResult(0).getType().isInteger(1);
@@ -268,7 +284,7 @@ static const char *patternOf(Operation *op) {
       .Case<arith::MinNumFOp>([](auto) { return "r1::min_num($0, $1)"; })
       .Case<arith::CmpFOp>([](arith::CmpFOp c) { return floatPredicate(c.getPredicate()); })
       .Case<arith::CmpIOp>([](arith::CmpIOp c) { return integerPredicate(c.getPredicate()); })
-      .Case<arith::SelectOp>([](auto) { return "r1::select($0, $1, $2)"; })
+      .Case<arith::SelectOp>(selectOf)
       .Case<arith::AddIOp>([](auto) { return "r1::add_wrap($0, $1)"; })
       .Case<arith::SubIOp>([](auto) { return "r1::sub_wrap($0, $1)"; })
       .Case<arith::MulIOp>([](auto) { return "r1::mul_wrap($0, $1)"; })
@@ -324,7 +340,7 @@ std::optional<std::string> Body::expression(Operation *op, ArrayRef<std::string>
     return result.isInteger(1) ? "(" + v[0] + " & 1) != 0" : castTo(result, v[0]);
   if (isa<arith::BitcastOp>(op))
     return (isa<FloatType>(result) ? "r1::from_bits(" : "r1::bits(") + bare(v[0]) + ")";
-  const char *pattern = patternOf(op);
+  const char *pattern = calm && isa<arith::DivFOp>(op) ? "r1::div_calm($0, $1)" : patternOf(op);
   std::string call;
   if (!pattern) {
     // What has an expansion, in f32.

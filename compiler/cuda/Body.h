@@ -60,6 +60,8 @@ public:
 
   void bind(mlir::Value v, Term t) { terms[v] = std::move(t); }
   void bindArg(mlir::Value memref, Arg arg) { args[memref] = std::move(arg); }
+  /// Quotients are so tame that they need no branch: see div_calm of the prelude.
+  void setCalmQuotients() { calm = true; }
   /// Lanes from `live` (the name of an int) on do not exist.
   void setLive(llvm::StringRef live) { this->live = live.str(); }
   /// Stores happen only if this holds; a store of one number moreover only if `once` holds.
@@ -102,6 +104,7 @@ private:
   MathFunctions *math;
   int64_t width;
   std::string live, guard, onceGuard;
+  bool calm = false;
   llvm::DenseMap<mlir::Value, Term> terms;
   llvm::DenseMap<mlir::Value, Arg> args;
   std::shared_ptr<unsigned> names = std::make_shared<unsigned>(0);

@@ -28,9 +28,12 @@ llvm::LogicalResult emitKernel(kern::KernelOp op, Kernel &k);
 /// Of a kernel along "row": chains over many rows with few columns, and sums into rows that an index
 /// chooses, each by whole blocks. Nothing is printed if the kernel is neither.
 std::optional<llvm::LogicalResult> emitColumns(kern::KernelOp op, Kernel &k);
-/// `arch` as in EmitOptions.
+/// Does a device have wgmma? `arch` as in EmitOptions.
+inline bool hasWgmma(llvm::StringRef arch) { return arch == "sm_90a"; }
+/// Is a product, with the arguments of `k`, made by wgmma?
+bool usesWgmma(kern::ProductOp op, const EmitOptions &options, const Kernel &k);
 llvm::LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel &k);
-llvm::LogicalResult emitAttention(kern::IntrinsicOp op, Kernel &k);
+llvm::LogicalResult emitAttention(kern::IntrinsicOp op, const EmitOptions &options, Kernel &k);
 
 // What kernels of all forms are made of.
 

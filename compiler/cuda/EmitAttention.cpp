@@ -139,7 +139,7 @@ private:
 
 } // namespace
 
-LogicalResult emitAttention(kern::IntrinsicOp op, Kernel &k) {
+LogicalResult emitAttention(kern::IntrinsicOp op, const EmitOptions &options, Kernel &k) {
   bool backward = op.getName() == "flash_attention_bwd";
   if (!backward && op.getName() != "flash_attention")
     return op.emitOpError("is not supported yet in a CUDA kernel");
@@ -216,16 +216,25 @@ LogicalResult emitAttention(kern::IntrinsicOp op, Kernel &k) {
     k.math.emplace("log", OperationName(math::LogOp::getOperationName(), context));
     args += ", [](float x) { return r1::log(x); }";
   }
-  int64_t rows = tensor ? tensorQueryRows(K, backward) : tileRows(K, backward);
+  bool wgmma = tensor && hasWgmma(options.arch) && ceilDiv(K, 16) * 16 == 64;
+  int64_t rows = wgmma ? 64 : tensor ? tensorQueryRows(K, backward) : tileRows(K, backward);
   int64_t keyRows = tensor ? tensorKeyRows : rows;
   k.grid.threads = 128;
   k.grid.blocks = B * H * ceilDiv(T, rows) + (backward ? B * G * ceilDiv(S, keyRows) : 0);
   std::string way = std::string(backward ? "attention_backward" : "attention_forward") +
-                    (tensor ? "_mma" : "");
-  text.line("static_assert(r1::" + way + "_blocks<" + shape + ">() == " + Twine(k.grid.blocks) +
-            " && r1::attention_threads == " + Twine(k.grid.threads) + ", \"the grid\");");
+                    (wgmma ? "_wgmma" : tensor ? "_mma" : "");
+  std::string agree = "r1::" + way + "_blocks<" + shape + ">() == " + std::to_string(k.grid.blocks) +
+                      " && r1::attention_threads == " + std::to_string(k.grid.threads);
+  if (wgmma) {
+    // Tiles of 64 rows of 128 bytes: two of u and one of w; for the adjoint y and terms of 128 columns, too. A byte
+    // for each tile of columns.
+    k.sharedBytes = backward ? 4 * 64 * 128 + 128 * 4 + ceilDiv(std::max(S, T), 1024) * 16
+                             : 3 * 64 * 128 + ceilDiv(S, 1024) * 16;
+    agree += " && r1::" + way + "_shared<" + shape + ">() == " + std::to_string(k.sharedBytes);
+  }
+  text.line("static_assert(" + agree + ", \"the grid\");");
   k.body.line(op.getLoc(), "r1::" + way + "<" + shape + ">(" + args + ");");
-  k.why = (tensor ? "tensor cores, " : "") + std::to_string(rows) + " queries" +
+  k.why = (wgmma ? "wgmma, " : tensor ? "tensor cores, " : "") + std::to_string(rows) + " queries" +
           (backward ? ", then " + std::to_string(keyRows) + " keys," : "") + " per block";
   return success();
 }

@@ -21,7 +21,8 @@ constexpr int64_t kLongSweep = 64;
 constexpr int64_t kFewColumns = 65536;
 constexpr int64_t kMultiprocessors = 132;
 constexpr int64_t kWriters = 256;
-constexpr int64_t kTileBytes = 45056; // of the 48 KiB of a block
+constexpr int64_t kTileBytes = 98304; // of shared memory: what every processor since 8.0 gives a block
+constexpr uint64_t kTurns = 8;        // rows of a tile for each writer, which are loaded together
 
 class ColumnEmitter {
 public:
@@ -123,7 +124,7 @@ bool ColumnEmitter::sumsFit() {
   parts = owned / width;
   // Each writer has 1, 2, 4, … rows of a tile.
   uint64_t high = kWriters / parts, most = kTileBytes / (2 * owned * bytes) / high;
-  tile = high * std::min(llvm::bit_floor(most), llvm::bit_ceil(uint64_t(ceilDiv(length, high))));
+  tile = high * std::min({llvm::bit_floor(most), llvm::bit_ceil(uint64_t(ceilDiv(length, high))), kTurns});
   return tile > 0;
 }
 
@@ -147,9 +148,12 @@ LogicalResult ColumnEmitter::sums() {
 
   // What is added, by the threads that write tiles. Beyond the last column they repeat it.
   Body writer = begin(op, k, width);
-  for (auto [t, r] : llvm::zip(tiles, sweep.getResults()))
-    text.line("R1_SHARED(" + storedName(r.getType()) + ", " + t + ", " +
-              Twine(2 * tile * owned) + ");");
+  text.line("R1_DYNAMIC(memory);");
+  for (auto [t, r] : llvm::zip(tiles, sweep.getResults())) {
+    std::string type = storedName(r.getType());
+    text.line("const auto " + t + " = r1::as<" + type + ">(memory + " + Twine(k.sharedBytes) + ");");
+    k.sharedBytes += 2 * tile * owned * (r.getType().isInteger(1) ? 1 : r.getType().getIntOrFloatBitWidth() / 8);
+  }
   std::string part = parts == 1 ? "0" : "part";
   if (parts > 1)
     text.line("const int part = r1::thread() % " + Twine(parts) + ";  // of a row of a tile");

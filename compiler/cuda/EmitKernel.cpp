@@ -15,6 +15,8 @@ namespace r1::cuda {
 namespace {
 
 constexpr int64_t kSumLanes = 64;
+// From here on a row is read faster with more loads under way.
+constexpr int64_t kLongRow = 4096;
 
 std::string combined(kern::Combine kind, Type type, const std::string &x, const std::string &y) {
   bool real = isa<FloatType>(type);
@@ -271,12 +273,18 @@ LogicalResult KernelEmitter::acrossLanes(kern::SweepOp sweep, Body &body) {
     return success();
   };
   std::string j = body.fresh("j"), first = "lane * " + w;
+  // The compiler unrolls by 4, which is too few loads under way for rows that come from memory.
+  auto unroll = [&] {
+    if (inner >= kLongRow)
+      text.line("R1_UNROLL_BY(8)");
+  };
   if (inner % width == 0) {
     if (inner == kSumLanes) {
       text.line("const int " + j + " = " + first + ";");
       if (failed(visit(j, "")))
         return failure();
     } else {
+      unroll();
       text.open("for (int " + j + " = " + first + "; " + j + " < " + n + "; " + j + " += 64)");
       if (failed(visit(j, "")))
         return failure();
@@ -285,6 +293,7 @@ LogicalResult KernelEmitter::acrossLanes(kern::SweepOp sweep, Body &body) {
   } else {
     text.line("int " + j + " = " + first + ";");
     if (inner > width) {
+      unroll();
       text.open("for (; " + j + " + " + w + " <= " + n + "; " + j + " += 64)");
       if (failed(visit(j, "")))
         return failure();

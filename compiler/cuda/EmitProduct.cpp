@@ -44,7 +44,8 @@ bool tensorCores(kern::ProductOp op, const Kernel &k) {
 /// From this size on wgmma is worth its ring of stages: a quarter of its smallest tile.
 constexpr int64_t kLeastForWgmma = 64;
 
-bool hasWgmma(StringRef arch) { return arch == "sm_90a"; }
+/// Neighbours of a row that the epilogue of product_wgmma.cuh takes at a time.
+constexpr int64_t kEpilogueLanes = 4;
 
 /// The columns of a tile that product_wgmma.cuh takes; the text asserts that they agree.
 int64_t wgmmaColumns(int64_t m, int64_t n, int64_t batches) {
@@ -80,6 +81,13 @@ r1_tensor_map operandMap(uint32_t arg, Type type, int64_t rows, int64_t tile, in
 }
 
 } // namespace
+
+bool usesWgmma(kern::ProductOp op, const EmitOptions &options, const Kernel &k) {
+  auto sizes = op.getSizes();
+  // Rows of a batch are M in one product and K in another, so only N may decide where they must not.
+  int64_t least = options.exact ? sizes[1] : std::min({sizes[0], sizes[1], sizes[2]});
+  return hasWgmma(options.arch) && least >= kLeastForWgmma && tensorCores(op, k);
+}
 
 LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel &k) {
   auto sizes = op.getSizes();
@@ -118,34 +126,43 @@ LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel
   text.close("};");
 
   text.open("struct " + epilogue);
-  Body body(text, k.math, 1);
+  bool wgmma = usesWgmma(op, options, k);
   SmallVector<std::string> members;
   for (unsigned i = 0; i < k.args.size(); ++i) {
-    Arg arg = k.args[i];
-    Value v = block->getArgument(4 + i);
-    body.bindArg(v, arg);
-    if (i < 3 && v.use_empty())
+    if (i < 3 && block->getArgument(4 + i).use_empty())
       continue;
-    text.line("R1_PTR(const " + storedName(arg.element) + ") " + arg.name + ";");
-    members.push_back(arg.name);
+    text.line("R1_PTR(const " + storedName(k.args[i].element) + ") " + k.args[i].name + ";");
+    members.push_back(k.args[i].name);
   }
-  const char *const names[] = {"g", "m", "n"};
-  for (unsigned i = 0; i < 3; ++i)
-    body.bind(block->getArgument(i), Term::index(names[i]));
-  Term sum;
-  sum.text = "sum";
-  body.bind(block->getArgument(3), sum);
-  text.open("R1_FN " + storedName(k.args[2].element) + " operator()(int g, int m, int n, float sum) const");
-  if (failed(body.emitBlock(block)))
+  // For one sum, and for those of `lanes` neighbours from a multiple of `lanes` on.
+  auto apply = [&](int64_t lanes) {
+    Body body(text, k.math, lanes);
+    for (auto [i, arg] : llvm::enumerate(k.args))
+      body.bindArg(block->getArgument(4 + i), arg);
+    const char *const names[] = {"g", "m"};
+    for (unsigned i = 0; i < 2; ++i)
+      body.bind(block->getArgument(i), Term::index(names[i]));
+    body.bind(block->getArgument(2), lanes > 1 ? Term::index("n", 1, lanes) : Term::index("n"));
+    Term sum;
+    sum.text = "sum", sum.lanes = lanes > 1;
+    body.bind(block->getArgument(3), sum);
+    auto of = [&](const std::string &type) {
+      return lanes > 1 ? "r1::vec<" + type + ", " + std::to_string(lanes) + ">" : type;
+    };
+    text.open("R1_FN " + of(storedName(k.args[2].element)) + " operator()(int g, int m, int n, " + of("float") +
+              " sum) const");
+    if (failed(body.emitBlock(block)))
+      return failure();
+    Value result = yield.getValues()[0];
+    text.line("return " + (lanes > 1 ? body.vector(result) : body.number(result)) + ";");
+    text.close();
+    return success();
+  };
+  if (failed(apply(1)) || (wgmma && failed(apply(kEpilogueLanes))))
     return failure();
-  text.line("return " + body.number(yield.getValues()[0]) + ";");
-  text.close();
   text.close("};");
   int64_t groups = product(op.getBatch());
   bool tensor = tensorCores(op, k);
-  // Rows of a batch are M in one product and K in another, so only N may decide where they must not.
-  int64_t least = options.exact ? sizes[1] : std::min({sizes[0], sizes[1], sizes[2]});
-  bool wgmma = tensor && hasWgmma(options.arch) && least >= kLeastForWgmma;
   std::string way = wgmma ? "product_wgmma" : tensor ? "product_mma" : "product";
   Tile tile = wgmma    ? Tile{128, wgmmaColumns(sizes[0], sizes[1], groups), 384}
               : tensor ? Tile{128, 128, 256}
@@ -165,9 +182,9 @@ LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel
                          sa[n], sa[n + 1]),
               operandMap(1, k.args[1].element, sizes[1], tile.n, sizes[2], op.getBatch(), sb.take_front(n),
                          sb[n + 1], sb[n])};
-    // Stages of 64 k, each with the two barriers of its ring.
+    // Stages of 64 k, each with the two barriers of its ring; sums on their way out.
     int64_t stages = tile.n == 256 ? 4 : 6;
-    k.sharedBytes = stages * ((tile.m + tile.n) * 64 * 2 + 16);
+    k.sharedBytes = stages * ((tile.m + tile.n) * 64 * 2 + 16) + 8 * 16 * 64 * 4;
     agree += " && r1::product_wgmma_columns<" + shape + ">() == " + std::to_string(tile.n) +
              " && r1::product_wgmma_shared<" + shape + ">() == " + std::to_string(k.sharedBytes);
     from = "map0, map1";

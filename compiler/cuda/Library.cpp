@@ -71,6 +71,16 @@ std::optional<int> biasOf(kern::ProductOp op) {
 
 } // namespace
 
+bool raggedLines(kern::ProductOp op) {
+  auto s = op.getSizes();
+  size_t n = op.getBatch().size();
+  auto line = [&](ArrayRef<int64_t> strides, int64_t rows, int64_t columns) {
+    return strides[n + 1] == 1 ? columns : rows;
+  };
+  return line(op.getA(), s[0], s[2]) % 8 || line(op.getB(), s[2], s[1]) % 8 ||
+         line(op.getC(), s[0], s[1]) % 8;
+}
+
 std::optional<r1_product> libraryProduct(kern::ProductOp op) {
   Block *block = op.getBlock();
   std::array<std::optional<r1_dtype>, 3> types;

@@ -374,7 +374,8 @@ const Builtin *findBuiltin(std::string_view name) {
 }
 
 const Builtin *findStageBuiltin(std::string_view name) {
-  for (auto *t : {&dataBuiltins(), &stageBuiltins(), &annotateBuiltins(), &interleaveBuiltins()})
+  for (auto *t : {&dataBuiltins(), &stageBuiltins(), &annotateBuiltins(), &interleaveBuiltins(), &checkpointBuiltins(),
+                  &metricBuiltins(), &tokenizerBuiltins(), &generateBuiltins()})
     for (auto &b : *t)
       if (name == b.name)
         return &b;

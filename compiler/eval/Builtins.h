@@ -11,6 +11,10 @@ const std::vector<Builtin> &hostBuiltins();      // HostBuiltins.cpp
 const std::vector<Builtin> &dataBuiltins();      // DataBuiltins.cpp: @builtin functions of stdlib/data.r1
 const std::vector<Builtin> &annotateBuiltins();  // AnnotateBuiltins.cpp: and `annotate` of stdlib/stages.r1
 const std::vector<Builtin> &interleaveBuiltins(); // InterleaveBuiltins.cpp: and `interleave`
+const std::vector<Builtin> &checkpointBuiltins(); // CheckpointBuiltins.cpp: `checkpoint` of stdlib/models.r1
+const std::vector<Builtin> &generateBuiltins();  // GenerateBuiltins.cpp: `generate` of stdlib/generate.r1
+const std::vector<Builtin> &tokenizerBuiltins(); // TokenizerBuiltins.cpp: `tokenizer` of stdlib/stages.r1
+const std::vector<Builtin> &metricBuiltins();    // MetricBuiltins.cpp: metrics and `evaluate`
 const std::vector<Builtin> &stageBuiltins();     // StageBuiltins.cpp: and of stdlib/stages.r1
 
 Value gradientOf(Evaluator &ev, BuiltinCall &c); // Gradients.cpp

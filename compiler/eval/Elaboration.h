@@ -49,6 +49,8 @@ struct Stage {
   std::vector<std::string> sources; // normalised text of each language function it uses
   std::string result;               // "corpus" | "tokenizer" | "model" | "metrics"
   // model stages
+  std::string model;                    // the declaration of the library that it is made from, else text for messages
+  nlohmann::ordered_json modelArguments; // that have a JSON form; {"fn": NAME}, {"model": NAME, "args": …}
   std::vector<Leaf> leaves;                      // path order
   std::vector<std::unique_ptr<GraphFn>> entries; // train: loss, update (per N, see irgen), ...
   bool measures = false;                         // train: "eval" is run on the way

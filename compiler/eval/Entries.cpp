@@ -24,7 +24,7 @@ struct Entry {
   Saved<GraphBuilder *> now;
   Saved<std::map<std::string, int>> sites;
 
-  Entry(Evaluator &ev, const char *name, const Tree &tree, Elem compute, bool training)
+  Entry(Evaluator &ev, const std::string &name, const Tree &tree, Elem compute, bool training)
       : ev(ev), g(*fn), now(ev.g, nullptr), sites(ev.sites, {}) {
     fn->name = name;
     g.compute = compute;
@@ -48,18 +48,22 @@ struct Entry {
   }
 
   /// The batch of a corpus of tokens: {x = {id, pos, seg}, target, mask}, of labelled rows
-  /// {x, target, last, mask} with one target for each row.
+  /// {x, target, last, mask} with one target for each row. Targets of labelled tokens are classes.
   Value batch(int64_t rows, const Json &layout, bool targets, bool countRows, Span from) {
     uint32_t frame = ev.sh.dims.newFrame();
     auto dim = [&](const char *n, int64_t size) {
       return Dim(ev.sh.dims.bind(n, Dim(size), DimSym::Bound, frame, from));
     };
     Dim B = dim("B", rows), T = dim("T", layout.at("seq")), V = dim("V", layout.at("vocab"));
-    ElemType id, i32, mask;
-    id.e = i32.e = Elem::I32;
+    ElemType id, i32, mask, cls;
+    id.e = i32.e = cls.e = Elem::I32;
     id.bounded = true;
     id.bound = V;
     mask.e = Elem::Bool;
+    if (layout.contains("classes")) {
+      cls.bounded = true;
+      cls.bound = dim("C", layout.at("classes"));
+    }
     Fields x;
     x.emplace_back("id", input("x.id", id, {B, T}, countRows));
     x.emplace_back("pos", input("x.pos", i32, {B, T}, countRows));
@@ -67,15 +71,14 @@ struct Entry {
     Fields b;
     b.emplace_back("x", Value::record(std::move(x)));
     if (targets && layout.at("layout") == "labels") {
-      ElemType cls = i32, place = i32;
-      cls.bounded = place.bounded = true;
-      cls.bound = dim("C", layout.at("classes"));
+      ElemType place = i32;
+      place.bounded = true;
       place.bound = T;
       b.emplace_back("target", input("target", cls, {B}, countRows));
       b.emplace_back("last", input("last", place, {B}, countRows));
       b.emplace_back("mask", input("mask", mask, {B}, countRows));
     } else if (targets) {
-      b.emplace_back("target", input("target", id, {B, T}, countRows));
+      b.emplace_back("target", input("target", layout.at("layout") == "tags" ? cls : id, {B, T}, countRows));
       b.emplace_back("mask", input("mask", mask, {B, T}, countRows));
     }
     return Value::record(std::move(b));
@@ -103,6 +106,30 @@ Value scalarResult(Evaluator &ev, const Value &v, Span span, const std::string &
   }
   ElemType f32;
   return ev.cast(x, f32, span);
+}
+
+/// The name and the arguments of a model, for those who write it in another form: what has no JSON is left out.
+std::string modelName(Evaluator &ev, const ModelObj &m) {
+  std::string name(m.decl->name);
+  return ev.sh.program.prelude->find(m.decl->name) == m.decl ? name : name + " of this program";
+}
+
+nlohmann::ordered_json modelArguments(Evaluator &ev, const ModelObj &m) {
+  auto args = nlohmann::ordered_json::object();
+  for (auto &p : m.decl->params) {
+    const Value *v = m.scope->find(p.name);
+    if (v && v->is(Value::Model)) {
+      auto &inner = v->as<ModelObj>();
+      args[std::string(p.name)] = {{"model", modelName(ev, inner)}, {"args", modelArguments(ev, inner)}};
+    } else if (v && v->is(Value::Fn)) {
+      const Decl *d = v->as<FnObj>().decl;
+      if (d && ev.sh.program.prelude->find(d->name) == d)
+        args[std::string(p.name)] = {{"fn", std::string(d->name)}};
+    } else if (v) {
+      args[std::string(p.name)] = toJson(ev, *v);
+    }
+  }
+  return args;
 }
 
 void makeLeaves(Evaluator &ev, Stage &s, const std::shared_ptr<const ModelObj> &model, Tree &tree) {
@@ -139,7 +166,8 @@ void makeLeaves(Evaluator &ev, Stage &s, const std::shared_ptr<const ModelObj> &
     s.leaves.push_back(std::move(x));
     tree.leaves[l] = &s.leaves.back();
   }
-  (void)ev;
+  s.model = modelName(ev, *model);
+  s.modelArguments = modelArguments(ev, *model);
 }
 
 // Which leaves `trainable` selects; E0403 for a pattern that selects none.
@@ -214,15 +242,42 @@ Value prelude(Evaluator &ev, std::string_view name) {
   return ev.global(ev.sh.program.main, name, {});
 }
 
-// Sums over a batch that perplexity and validation add up, by the names that `lm_eval` and `label_eval`
-// give them: nll (nats) and tokens.
+/// The layouts of batches by bucket, the longest first.
+std::vector<Json> bucketsOf(const Json &layout) {
+  std::vector<Json> out{layout};
+  const Json lengths = layout.value("buckets", Json::array());
+  for (size_t i = 1; i < lengths.size(); ++i) {
+    out.push_back(layout);
+    out.back()["seq"] = lengths[lengths.size() - 1 - i];
+  }
+  return out;
+}
+
+/// What the entry `name` is called for batches of a layout: of the longest bucket `name`, of rows of N
+/// tokens `name@N`.
+std::string entryName(const std::string &name, const Json &layout) {
+  auto lengths = layout.find("buckets");
+  return lengths == layout.end() || lengths->back() == layout.at("seq") ? name
+                                                                         : name + "@" + layout.at("seq").dump();
+}
+
+/// Calls make(layout of a bucket) for each; false after the first error.
+template <class F> bool forBuckets(const Json &layout, F make) {
+  for (const Json &bucket : bucketsOf(layout))
+    if (!make(bucket))
+      return false;
+  return true;
+}
+
+// Sums over a batch that perplexity and validation add up, by the names that the function of
+// `evaluatorOf` gives them: nll (nats) and tokens.
 bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout,
                Elem compute) {
-  const char *name = layout.at("layout") == "labels" ? "label_eval" : "lm_eval";
+  const std::string_view name = evaluatorOf(layout);
   Value f = prelude(ev, name);
   if (!f.is(Value::Fn))
     return true;
-  Entry e(ev, "eval", tree, compute, false);
+  Entry e(ev, entryName("eval", layout), tree, compute, false);
   Value b = e.batch(s.spec.at("batch"), layout, true, true, c.dataSpan);
   Value r = ev.apply(f, {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b},
                      c.dataSpan);
@@ -289,28 +344,175 @@ bool allZero(const Node *n) {
   return n->kind == Node::For && n->body->kind == Scalar::Const && n->body->number == 0;
 }
 
-// One step of the optimiser over pools of all trainable leaves.
-bool updateEntry(Evaluator &ev, Stage &s, const StageCall &c) {
-  Value f = prelude(ev, "train_update");
-  if (!f.is(Value::Fn)) {
-    ev.err("E0200", c.span, "the library has no `train_update`");
+/// One entry of `optim`: an optimiser and the parameters it is for.
+struct Group {
+  std::string at; // path pattern; "" takes all
+  Value use;      // {init, step}
+  double lrScale = 1;
+  bool eachMatrix = false;
+  size_t hits = 0;                 // parameters that the pattern fits
+  std::vector<std::string> states; // the fields of `init(p)`
+};
+
+/// A stretch of the pools that one call of an optimiser updates: neighbours of one group, or a matrix.
+struct Stretch {
+  size_t group;
+  int64_t at, size;               // floats, from the pools' begin
+  std::vector<int64_t> shape;     // as the optimiser sees it
+  const Leaf *leaf;               // the first
+};
+
+Value member(const Value &record, std::string_view name) {
+  const Value *v = record.is(Value::Record) ? record.as<RecordObj>().find(name) : nullptr;
+  return v ? *v : Value(Value::None);
+}
+
+/// `optim` as groups; false after an error.
+bool groupsOf(Evaluator &ev, const StageCall &c, std::vector<Group> &out) {
+  auto fail = [&](const char *code, const std::string &what) -> Diag & {
+    return ev.err(code, c.optimSpan, what);
+  };
+  auto add = [&](const Value &use, Group g, const std::string &what) {
+    if (!member(use, "init").is(Value::Fn) || !member(use, "step").is(Value::Fn)) {
+      fail("E0206", what + " is an optimiser, a record {init, step} of functions, this is " + kindName(use));
+      return false;
+    }
+    if (Value each = member(use, "each"); !each.is(Value::None)) {
+      g.eachMatrix = each.is(Value::Str) && each.string() == "matrix";
+      if (!g.eachMatrix) {
+        fail("E0206", "`each` of an optimiser is \"matrix\" or left out, this is " + ev.text(each));
+        return false;
+      }
+    }
+    g.use = use;
+    out.push_back(std::move(g));
+    return true;
+  };
+  if (!c.optim.is(Value::List))
+    return add(c.optim, {}, "`optim`");
+  auto &items = c.optim.as<ListObj>().items;
+  if (items.empty()) {
+    fail("E0206", "`optim` is an empty list").help("[{use = adamw()}]");
     return false;
   }
+  for (size_t i = 0; i < items.size(); ++i) {
+    std::string what = "group " + std::to_string(i + 1) + " of `optim`";
+    if (!items[i].is(Value::Record)) {
+      fail("E0206", what + " is a record {at, use, lr_scale}, this is " + kindName(items[i]));
+      return false;
+    }
+    Group g;
+    for (auto &[k, v] : items[i].as<RecordObj>().fields) {
+      if (k == "at" && v.is(Value::Str) && !v.string().empty()) {
+        g.at = v.string();
+      } else if (k == "lr_scale" && v.asFloat(g.lrScale) && g.lrScale >= 0 && g.lrScale <= 1e9) {
+        continue;
+      } else if (k == "at" || k == "lr_scale") {
+        fail("E0206", what + ": `" + k + "` is " +
+                          (k == "at" ? "a path pattern such as \"blocks[*].**\"" : "a number from 0 to 1e9") +
+                          ", this is " + ev.text(v));
+        return false;
+      } else if (k != "use") {
+        auto &d = fail("E0208", what + " has no field `" + k + "`");
+        if (auto near = nearest(k, {"at", "use", "lr_scale"}); !near.empty())
+          d.help("did you mean `" + near + "`?");
+        return false;
+      }
+    }
+    if (!add(member(items[i], "use"), g, "`use` of " + what))
+      return false;
+  }
+  return true;
+}
+
+/// Which group takes which trainable leaf (the first that fits), as stretches of the pools, of `total`
+/// floats laid out as dialects/r1/LeafLayout.h says; false after an error.
+bool stretchesOf(Evaluator &ev, const Stage &s, const StageCall &c, std::vector<Group> &groups,
+                 std::vector<Stretch> &out, int64_t &total) {
+  std::vector<Path> paths;
+  walkModel(c.model, nullptr, [&](const std::shared_ptr<const LeafObj> &, const Path &p) { paths.push_back(p); });
+  int64_t top = 0;
+  for (size_t i = 0; i < s.leaves.size(); ++i) {
+    const Leaf &leaf = s.leaves[i];
+    if (!leaf.trainable)
+      continue;
+    size_t taker = groups.size();
+    for (size_t g = 0; g < groups.size(); ++g) {
+      std::string why;
+      bool fits = groups[g].at.empty() || matchPath(groups[g].at, paths[i], why);
+      if (!why.empty()) {
+        ev.err("E0403", c.optimSpan, "`" + groups[g].at + "` is not a path pattern: " + why);
+        return false;
+      }
+      groups[g].hits += fits;
+      if (fits && taker == groups.size())
+        taker = g;
+    }
+    if (taker == groups.size()) {
+      ev.err("E0403", c.optimSpan, "no group of `optim` takes the parameter `" + leaf.path + "`")
+          .help("end the list with a group for all others: {use = adamw()}");
+      return false;
+    }
+    int64_t count = elementCount(leaf.type), padded = (count + 15) / 16 * 16;
+    if (groups[taker].eachMatrix) {
+      if (leaf.type.dims.size() < 2) {
+        ev.err("E0302", c.optimSpan,
+               "an optimiser of matrices takes parameters of at least 2 dims, `" + leaf.path + "` has " +
+                   std::to_string(leaf.type.dims.size()))
+            .help("optim = [{at = \"**.w\", use = muon()}, {use = adamw()}]");
+        return false;
+      }
+      int64_t columns = leaf.type.dims.back().size;
+      out.push_back({taker, top, count, {count / columns, columns}, &leaf});
+    } else if (!out.empty() && out.back().group == taker && out.back().at + out.back().size == top) {
+      out.back().size += padded;
+      out.back().shape = {out.back().size};
+    } else {
+      out.push_back({taker, top, padded, {padded}, &leaf});
+    }
+    top += padded;
+  }
+  total = std::max<int64_t>((top + 4095) / 4096 * 4096, 4096);
+  for (auto &g : groups)
+    if (!g.hits) {
+      ev.err("E0403", c.optimSpan, "\"" + g.at + "\" of `optim` selects no trainable parameter")
+          .note("the first of them is `" + (out.empty() ? std::string("none") : out[0].leaf->path) + "`");
+      return false;
+    }
+  // One optimiser for all sweeps over whole pools, padding and all.
+  if (out.size() == 1 && groups[out[0].group].eachMatrix == false)
+    out[0] = {out[0].group, 0, total, {total}, out[0].leaf};
+  return true;
+}
+
+// One step of the optimisers over pools of all trainable leaves, if the step counts: train_guard.
+bool updateEntry(Evaluator &ev, Stage &s, const StageCall &c) {
+  for (const char *name : {"train_guard", "train_step", "train_keep", "train_ema"})
+    if (!prelude(ev, name).is(Value::Fn)) {
+      ev.err("E0200", c.span, "the library has no `" + std::string(name) + "`");
+      return false;
+    }
+  std::vector<Group> groups;
+  std::vector<Stretch> stretches;
   int64_t n = 0;
-  for (auto &l : s.leaves)
-    if (l.trainable)
-      n += (elementCount(l.type) + 15) / 16 * 16;
-  n = (n + 4095) / 4096 * 4096;
-  if (n == 0)
-    n = 4096;
-  auto N = [&] { return Dim(ev.sh.dims.bind("N", Dim(n), DimSym::Bound, ev.sh.dims.newFrame())); };
+  if (!groupsOf(ev, c, groups) || !stretchesOf(ev, s, c, groups, stretches, n))
+    return false;
+  auto dims = [&](const std::vector<int64_t> &shape) {
+    static const char *const names[] = {"R", "C"};
+    uint32_t frame = ev.sh.dims.newFrame();
+    std::vector<Dim> out;
+    for (size_t i = 0; i < shape.size(); ++i)
+      out.push_back(Dim(ev.sh.dims.bind(shape.size() == 1 ? "N" : names[i], Dim(shape[i]), DimSym::Bound, frame)));
+    return out;
+  };
   ElemType f32;
   // The state's fields are what `init` gives.
-  std::vector<std::string> states;
-  {
+  for (const Stretch &x : stretches) {
+    Group &g = groups[x.group];
+    if (!g.states.empty())
+      continue;
     Entry scratch(ev, "init", {}, Elem::F32, false);
-    const Value *init = c.optim.is(Value::Record) ? c.optim.as<RecordObj>().find("init") : nullptr;
-    Value st = init ? ev.apply(*init, {scratch.input("p", f32, {N()}, false)}, c.span) : Value();
+    Value st = ev.apply(member(g.use, "init"), {scratch.input("p", f32, dims(x.shape), false)}, c.span);
     if (st.isError())
       return false;
     if (!st.is(Value::Record)) {
@@ -319,54 +521,125 @@ bool updateEntry(Evaluator &ev, Stage &s, const StageCall &c) {
       return false;
     }
     for (auto &[k, v] : st.as<RecordObj>().fields) {
-      if (!v.is(Value::Tensor) || v.as<TensorObj>().dims.size() != 1 ||
+      if (!v.is(Value::Tensor) || v.as<TensorObj>().dims.size() != x.shape.size() ||
           !allZero(v.as<TensorObj>().node)) {
         ev.err("E0299", c.span,
                "the optimiser's state `" + k +
                    "` does not start as zeros_like(p); other starts are not supported yet");
         return false;
       }
-      states.push_back(k);
+      if (k == "ema") {
+        ev.err("E0206", c.span, "the state `ema` of an optimiser has the name of the stage's own average of weights");
+        return false;
+      }
+      g.states.push_back(k);
     }
   }
   Entry e(ev, "update", {}, Elem::F32, false);
-  Dim d = N();
-  Value p = e.input("p", f32, {d}, false), g = e.input("g", f32, {d}, false);
-  Fields st;
-  for (auto &k : states)
-    st.emplace_back(k, e.input("s." + k, f32, {d}, false));
-  double clip;
-  Value clipV(Value::None);
-  if (s.spec.at("clip").is_number()) {
-    clip = s.spec.at("clip");
-    clipV = Value::real(clip);
+  auto optional = [](const Json &j) { return j.is_number() ? Value::real(j.get<double>()) : Value(Value::None); };
+  Value clip = optional(s.spec.at("clip")), ema = optional(s.spec.value("ema", Json()));
+  bool scaled = s.spec.at("precision") == "mixed(f16)";
+  Value lr = e.hostScalar("lr"), t = e.hostScalar("t");
+  bool whole = stretches.size() == 1 && stretches[0].size == n;
+  std::vector<Dim> all = dims({n});
+  Value gradients = e.input("g", f32, all, false);
+  Value guard = ev.apply(prelude(ev, "train_guard"),
+                         {gradients, e.input("loss", f32, {}, false), e.hostScalar("limit"),
+                          scaled ? e.hostScalar("loss_scale") : Value(Value::None), clip},
+                         c.span);
+  if (guard.isError())
+    return false;
+  Value ok = member(guard, "ok");
+  for (const Stretch &x : stretches) {
+    const Group &g = groups[x.group];
+    std::string place = whole ? "" : "@" + std::to_string(x.at);
+    std::vector<Dim> axes = whole ? all : dims(x.shape);
+    auto pool = [&](const std::string &name) { return e.input(name + place, f32, axes, false); };
+    Value p = pool("p"), grad = whole ? gradients : pool("g");
+    Fields st;
+    for (auto &k : g.states)
+      st.emplace_back(k, pool("s." + k));
+    Value r = ev.apply(prelude(ev, "train_step"),
+                       {p, grad, Value::record(Fields(st)), lr, t, member(guard, "factor"),
+                        Value::real(g.lrScale), g.use},
+                       c.span);
+    if (r.isError())
+      return false;
+    Value np = member(r, "p"), ns = member(r, "s");
+    auto shaped = [&](const Value &v) {
+      if (!v.is(Value::Tensor) || v.as<TensorObj>().dims.size() != x.shape.size())
+        return false;
+      for (size_t i = 0; i < x.shape.size(); ++i)
+        if (v.as<TensorObj>().dims[i].size() != x.shape[i])
+          return false;
+      return true;
+    };
+    bool right = shaped(np) && ns.is(Value::Record);
+    for (auto &k : g.states)
+      right = right && shaped(member(ns, k));
+    if (!right) {
+      ev.err("E0301", c.span,
+             "`step` of an optimiser gives {p, s} with p and every field of s shaped like the "
+             "parameter");
+      return false;
+    }
+    auto leave = [&](const std::string &name, const Value &now, const Value &before) {
+      Value v = ev.apply(prelude(ev, "train_keep"), {ok, now, before}, c.span);
+      if (!v.isError())
+        e.result(name + place, v);
+      return !v.isError();
+    };
+    bool fine = leave("p", np, p);
+    for (size_t i = 0; i < g.states.size(); ++i)
+      fine = fine && leave("s." + g.states[i], member(ns, g.states[i]), st[i].second);
+    if (!ema.is(Value::None)) {
+      Value before = pool("s.ema");
+      Value now = ev.apply(prelude(ev, "train_ema"), {before, p, np, ema}, c.span);
+      fine = fine && !now.isError() && leave("s.ema", now, before);
+    }
+    if (!fine)
+      return false;
   }
-  Value r = ev.apply(
-      f,
-      {p, g, Value::record(std::move(st)), e.hostScalar("lr"), e.hostScalar("t"), clipV, c.optim},
-      c.span);
+  e.result("grad_norm", member(guard, "grad_norm"));
+  s.entries.push_back(std::move(e.fn));
+  return true;
+}
+
+// The loss over a batch, then what else the loss function gives.
+bool lossEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout, Elem compute) {
+  Entry e(ev, entryName("loss", layout), tree, compute, true);
+  Value b = e.batch(s.spec.at("batch"), layout, true, true, c.dataSpan);
+  Value r = ev.apply(c.loss,
+                     {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b,
+                      e.hostScalar("progress")},
+                     c.lossSpan);
   if (r.isError())
     return false;
-  const Value *np = r.is(Value::Record) ? r.as<RecordObj>().find("p") : nullptr;
-  const Value *ns = r.is(Value::Record) ? r.as<RecordObj>().find("s") : nullptr;
-  const Value *norm = r.is(Value::Record) ? r.as<RecordObj>().find("grad_norm") : nullptr;
-  auto pool = [&](const Value *v) {
-    return v && v->is(Value::Tensor) && v->as<TensorObj>().dims.size() == 1 &&
-           v->as<TensorObj>().dims[0].size() == n;
-  };
-  bool ok = pool(np) && ns && ns->is(Value::Record) && norm && norm->is(Value::Tensor);
-  for (auto &k : states)
-    ok = ok && pool(ns->as<RecordObj>().find(k));
-  if (!ok) {
-    ev.err("E0301", c.span,
-           "`step` of an optimiser gives {p, s} with p and every field of s shaped like the "
-           "parameter");
-    return false;
+  Fields results;
+  if (r.is(Value::Record)) {
+    results = r.as<RecordObj>().fields;
+    auto it =
+        std::find_if(results.begin(), results.end(), [](auto &f) { return f.first == "loss"; });
+    if (it == results.end()) {
+      ev.err("E0208", c.lossSpan, "the record a loss gives has a field `loss`, this has none");
+      return false;
+    }
+    std::rotate(results.begin(), it, it + 1);
+  } else {
+    results.emplace_back("loss", r);
   }
-  e.result("p", *np);
-  for (auto &k : states)
-    e.result("s." + k, *ns->as<RecordObj>().find(k));
-  e.result("grad_norm", *norm);
+  for (auto &[k, v] : results) {
+    Value x = scalarResult(ev, v, c.lossSpan, k == "loss" ? "a loss" : "`" + k + "`");
+    if (x.isError())
+      return false;
+    // In f16 small gradients would vanish: those of a multiple of the loss are taken.
+    if (k == "loss" && compute == Elem::F16)
+      x = ev.apply(prelude(ev, "train_scaled"), {x, e.hostScalar("loss_scale")}, c.lossSpan);
+    e.result(k, x);
+  }
+  bool first = e.fn->name == "loss"; // the losses of other buckets are no different
+  if (first && !checkDifferentiable(ev, s, e.fn->results[0], c.lossSpan))
+    return false;
   s.entries.push_back(std::move(e.fn));
   return true;
 }
@@ -385,57 +658,31 @@ bool StageBuilder::trainEntries(Stage &s, const StageCall &c) {
     return false;
   Json layout = c.data.as<HandleObj>().batch;
   Elem compute = computeOf(c.precision);
-  {
-    Entry e(ev, "loss", tree, compute, true);
-    Value b = e.batch(s.spec.at("batch"), layout, true, true, c.dataSpan);
-    Value r = ev.apply(c.loss,
-                       {Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), b,
-                        e.hostScalar("progress")},
-                       c.lossSpan);
-    if (r.isError())
-      return false;
-    Fields results;
-    if (r.is(Value::Record)) {
-      results = r.as<RecordObj>().fields;
-      auto it =
-          std::find_if(results.begin(), results.end(), [](auto &f) { return f.first == "loss"; });
-      if (it == results.end()) {
-        ev.err("E0208", c.lossSpan, "the record a loss gives has a field `loss`, this has none");
-        return false;
-      }
-      std::rotate(results.begin(), it, it + 1);
-    } else {
-      results.emplace_back("loss", r);
-    }
-    for (auto &[k, v] : results) {
-      Value x = scalarResult(ev, v, c.lossSpan, k == "loss" ? "a loss" : "`" + k + "`");
-      if (x.isError())
-        return false;
-      e.result(k, x);
-    }
-    if (!checkDifferentiable(ev, s, e.fn->results[0], c.lossSpan))
-      return false;
-    s.entries.push_back(std::move(e.fn));
-  }
+  if (!forBuckets(layout, [&](const Json &b) { return lossEntry(ev, s, c, tree, b, compute); }))
+    return false;
   // A classifier need not be one function of the tokens, and writes nothing.
-  bool labels = layout.at("layout") == "labels";
+  bool labels = layout.contains("classes");
   s.measures = !s.spec.at("valid").is_null() || adapts(s.spec.at("data"));
   bool writes = !labels && !layout.contains("masked");
-  return updateEntry(ev, s, c) && (labels && !s.measures ? true : evalEntry(ev, s, c, tree, layout, compute)) &&
+  auto evalOf = [&](const Json &b) { return evalEntry(ev, s, c, tree, b, compute); };
+  return updateEntry(ev, s, c) && ((labels && !s.measures) || forBuckets(layout, evalOf)) &&
          (!writes || logitsEntry(ev, s, c, tree, layout, compute));
 }
 
 namespace {
 
-// What a classifier says of a batch, [B, C]; an error for what has another shape.
+// What a classifier says of a batch, [B, C], or of its tokens, [B, T, C]; an error for what has another shape.
 Value classScores(Evaluator &ev, const Value &r, const Json &layout, Span span, const char *what) {
   if (r.isError())
     return {};
   int64_t classes = layout.at("classes");
-  bool shaped = r.is(Value::Tensor) && r.as<TensorObj>().dims.size() == 2 && r.as<TensorObj>().elem.isFloat();
+  bool tags = layout.at("layout") == "tags";
+  bool shaped = r.is(Value::Tensor) && r.as<TensorObj>().dims.size() == (tags ? 3 : 2) &&
+                r.as<TensorObj>().elem.isFloat();
   if (!shaped)
-    return ev.fail("E0302", span, std::string(what) + " gives scores [B, C], this is " + kindName(r));
-  if (int64_t has = r.as<TensorObj>().dims[1].size(); has != classes)
+    return ev.fail("E0302", span,
+                   std::string(what) + " gives scores " + (tags ? "[B, T, C]" : "[B, C]") + ", this is " + kindName(r));
+  if (int64_t has = r.as<TensorObj>().dims.back().size(); has != classes)
     return ev.fail("E0309", span,
                    std::string(what) + " has " + std::to_string(has) + " classes, the data has " +
                        std::to_string(classes));
@@ -445,6 +692,25 @@ Value classScores(Evaluator &ev, const Value &r, const Json &layout, Span span, 
 
 } // namespace
 
+bool StageBuilder::checkpointEntries(Stage &s, const StageCall &c) {
+  Tree tree;
+  makeLeaves(ev, s, c.model, tree);
+  for (auto &l : s.leaves)
+    l.trainable = false;
+  const Json &layout = c.data.as<HandleObj>().batch;
+  return layout.contains("masked") || logitsEntry(ev, s, c, tree, layout, computeOf(c.precision));
+}
+
+bool StageBuilder::generateEntries(Stage &s, const StageCall &c) {
+  if (!checkpointEntries(s, c))
+    return false;
+  if (!s.entries.empty())
+    return true;
+  ev.err("E0206", c.dataSpan,
+         "`" + std::string(c.model->decl->name) + "` does not go on with texts: it has no forward(x: Tokens[B, T, V]) that gives scores [B, T, V]");
+  return false;
+}
+
 bool StageBuilder::evaluateEntries(Stage &s, const StageCall &c) {
   Tree tree;
   makeLeaves(ev, s, c.model, tree);
@@ -452,19 +718,21 @@ bool StageBuilder::evaluateEntries(Stage &s, const StageCall &c) {
     l.trainable = false;
   const Json &layout = c.data.as<HandleObj>().batch;
   Elem compute = computeOf(c.model->precision);
-  if (layout.at("layout") != "labels")
-    return evalEntry(ev, s, c, tree, layout, compute);
-  Entry e(ev, "classify", tree, compute, false);
+  if (!layout.contains("classes"))
+    return forBuckets(layout, [&](const Json &b) { return evalEntry(ev, s, c, tree, b, compute); });
   Value model = Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model));
-  Value b = e.batch(s.spec.at("batch"), layout, true, false, c.dataSpan);
-  Value r = c.predict.is(Value::Fn) ? ev.apply(c.predict, {model, b}, c.dataSpan)
-                                    : ev.apply(model, {*b.as<RecordObj>().find("x")}, c.dataSpan);
-  r = classScores(ev, r, layout, c.dataSpan, c.predict.is(Value::Fn) ? "`predict`" : "the model");
-  if (r.isError())
-    return false;
-  e.result("scores", r);
-  s.entries.push_back(std::move(e.fn));
-  return true;
+  return forBuckets(layout, [&](const Json &bucket) {
+    Entry e(ev, entryName("classify", bucket), tree, compute, false);
+    Value b = e.batch(s.spec.at("batch"), bucket, true, false, c.dataSpan);
+    Value r = c.predict.is(Value::Fn) ? ev.apply(c.predict, {model, b}, c.dataSpan)
+                                      : ev.apply(model, {*b.as<RecordObj>().find("x")}, c.dataSpan);
+    r = classScores(ev, r, bucket, c.dataSpan, c.predict.is(Value::Fn) ? "`predict`" : "the model");
+    if (r.isError())
+      return false;
+    e.result("scores", r);
+    s.entries.push_back(std::move(e.fn));
+    return true;
+  });
 }
 
 bool StageBuilder::scoreEntry(Stage &s, Span span) {

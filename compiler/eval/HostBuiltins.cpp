@@ -211,6 +211,23 @@ Value repeatedLines(Evaluator &ev, BuiltinCall &c) {
   return Value::real(n ? (double)again / (double)n : 0.0);
 }
 
+// What stands between white space.
+Value words(Evaluator &ev, BuiltinCall &c) {
+  if (unknownArg(c))
+    return Value::unknown(typeOf(Type::List));
+  if (!isText(ev, c, 0))
+    return {};
+  constexpr std::string_view blanks = " \t\n\v\f\r";
+  const std::string &s = c[0].string();
+  std::vector<Value> items;
+  for (size_t at = 0; (at = s.find_first_not_of(blanks, at)) != s.npos;) {
+    size_t end = std::min(s.find_first_of(blanks, at), s.size());
+    items.push_back(Value::str(s.substr(at, end - at)));
+    at = end;
+  }
+  return Value::list(std::move(items));
+}
+
 Value parseFloat(Evaluator &ev, BuiltinCall &c) {
   if (unknownArg(c)) {
     auto t = std::make_shared<Type>();
@@ -465,6 +482,7 @@ const std::vector<Builtin> &hostBuiltins() {
       {"replace", "text from to", replace},
       {"contains_any", "text words", containsAny},
       {"repeated_lines", "text", repeatedLines},
+      {"words", "text", words},
       {"parse_float", "text", parseFloat},
       {"read_lines", "path", readLines},
       {"map", "items f", map},

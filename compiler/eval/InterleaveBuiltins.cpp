@@ -37,7 +37,7 @@ std::pair<std::string, std::string> difference(const HandleObj &a, const HandleO
   auto side = [&](const HandleObj &h) { return rows(h).value("side", "right"); };
   if (side(a) != side(b))
     return {"padding on the " + side(a), "padding on the " + side(b)};
-  if (a.batch != b.batch) // buckets, say
+  if (a.batch != b.batch)
     return {"batches " + a.batch.dump(), "batches " + b.batch.dump()};
   return {};
 }
@@ -164,6 +164,10 @@ Value interleave(Evaluator &ev, BuiltinCall &c) {
                      x.batch.contains("masked")
                          ? "`" + name + "` is masked; mask the whole: interleave({…}) |> masked(…)"
                          : "`" + name + "` is interleaved itself; name its sources here");
+    if (x.batch.contains("buckets"))
+      return ev.fail("E0206", spanOf(c, "sources"),
+                     "`" + name + "` comes in buckets, whose batches have rows of one length; `interleave` chooses "
+                     "each row of a batch by its source alone: leave `buckets` out");
     if (!like) {
       first = name;
       like = &x;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
 #include <set>
 
 namespace r1 {
@@ -83,11 +84,31 @@ std::shared_ptr<HandleObj> tokens(const BuiltinCall &c, const char *op, Json arg
   auto &tok = arg(c, "tok").as<HandleObj>();
   args["tok"] = tok.spec;
   auto h = pass(c, op, arg(c, "data"), std::move(args));
-  for (auto &[k, v] : tok.builtins)
-    h->builtins[k] = v;
+  bring(*h, tok);
   h->batch = std::move(batch);
   h->tokenizer = arg(c, "tok");
   return h;
+}
+
+// Has the tokenizer `tok` these special tokens? False after E0206.
+bool hasSpecials(Evaluator &ev, const BuiltinCall &c, std::string_view name, const std::vector<std::string> &wanted) {
+  auto &tok = arg(c, "tok").as<HandleObj>();
+  std::set<std::string> have;
+  for (auto &[k, v] : tok.fields)
+    if (k == "special" && v.is(Value::List))
+      for (auto &x : v.as<ListObj>().items)
+        have.insert(x.string());
+  std::string list;
+  for (auto &w : wanted)
+    list += (list.empty() ? "\"" : ", \"") + w + "\"";
+  for (auto &w : wanted)
+    if (!have.count(w)) {
+      ev.err("E0206", spanOf(c, name), "the tokenizer has no special token \"" + w + "\"")
+          .also(tok.span, "made here")
+          .help("special = [" + list + "]");
+      return false;
+    }
+  return true;
 }
 
 Value pack(Evaluator &ev, BuiltinCall &c) {
@@ -96,8 +117,75 @@ Value pack(Evaluator &ev, BuiltinCall &c) {
       !comesInOrder(ev, c, "data") || !namedTokenizer(ev, c, vocab) ||
       !countOf(ev, c, "seq", seq, "a row has", "tokens"))
     return {};
-  return Value::of(Value::Handle, tokens(c, "pack", Json{{"seq", seq}, {"separate", arg(c, "separate").b}},
+  Json args{{"seq", seq}, {"separate", arg(c, "separate").b}};
+  if (const Value &fim = arg(c, "fim"); !fim.is(Value::None)) {
+    const Value *names = fim.is(Value::Record) ? fim.as<RecordObj>().find("tokens") : nullptr;
+    if (!names || !names->is(Value::List) || names->as<ListObj>().items.size() != 3)
+      return ev.fail("E0206", spanOf(c, "fim"),
+                     names ? "`tokens` of fim are three: before the prefix, the suffix and the middle"
+                           : "`fim` is fim(…) or none, this is " + kindName(fim));
+    args["fim"] = toJson(ev, fim);
+    if (!hasSpecials(ev, c, "fim", args["fim"]["tokens"].get<std::vector<std::string>>()))
+      return {};
+  }
+  return Value::of(Value::Handle, tokens(c, "pack", std::move(args),
                                          Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));
+}
+
+// The templates of runtime/data/Chat.h, and the special tokens that they write.
+Value chat(Evaluator &ev, BuiltinCall &c) {
+  static const std::map<std::string, std::vector<std::string>> templates = {
+      {"chatml", {"<|im_start|>", "<|im_end|>"}},
+      {"qwen", {"<|im_start|>", "<|im_end|>"}},
+      {"llama3", {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}},
+      {"deepseek", {"<｜begin▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"}},
+      {"plain", {}}};
+  std::vector<std::string> names;
+  for (auto &[name, specials] : templates)
+    names.push_back(name);
+  int64_t seq = 0, vocab = 0;
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
+      !comesInOrder(ev, c, "data") || !namedTokenizer(ev, c, vocab) ||
+      !countOf(ev, c, "seq", seq, "a row has", "tokens") || !oneOf(ev, c, "template", names) ||
+      !hasSpecials(ev, c, "template", templates.at(arg(c, "template").string())))
+    return {};
+  return Value::of(Value::Handle, tokens(c, "chat", Json{{"seq", seq}, {"template", arg(c, "template").string()}},
+                                         Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));
+}
+
+// The lengths that rows are padded to, ascending; none where there is but one. False after an error.
+bool bucketsOf(Evaluator &ev, const BuiltinCall &c, int64_t len, std::vector<int64_t> &lengths) {
+  const Value &v = arg(c, "buckets");
+  auto wrong = [&](const std::string &what) {
+    ev.err("E0213", spanOf(c, "buckets"), what)
+        .help("buckets = [" + std::to_string((len + 1) / 2) + ", " + std::to_string(len) + "]");
+    return false;
+  };
+  constexpr int64_t most = 16; // each has programs of its own
+  int64_t count = 0;
+  if (v.asInt(count)) {
+    if (count < 1 || count > most)
+      return wrong("rows have 1 to " + std::to_string(most) + " buckets, this is " + ev.text(v));
+    for (int64_t n = len; count > 0; --count, n = (n + 1) / 2)
+      lengths.push_back(n);
+  } else if (v.is(Value::List)) {
+    for (auto &x : v.as<ListObj>().items) {
+      int64_t n = 0;
+      if (!x.asInt(n) || n < 1 || n > len)
+        return wrong("a bucket has 1 token to `len`, " + std::to_string(len) + ", this is " + ev.text(x));
+      lengths.push_back(n);
+    }
+    lengths.push_back(len);
+  } else if (!v.is(Value::None)) {
+    return wrong("`buckets` is a list of lengths or their number, this is " + kindName(v));
+  }
+  std::sort(lengths.begin(), lengths.end());
+  lengths.erase(std::unique(lengths.begin(), lengths.end()), lengths.end());
+  if (lengths.size() > size_t(most))
+    return wrong("rows have 1 to " + std::to_string(most) + " buckets, these are " + std::to_string(lengths.size()));
+  if (lengths.size() < 2)
+    lengths.clear();
+  return true;
 }
 
 // What `pad` and `label` share: one document a row.
@@ -110,6 +198,11 @@ bool documentRows(Evaluator &ev, const BuiltinCall &c, Json &args, Json &batch) 
     return false;
   args = Json{{"len", len}, {"cut", arg(c, "cut").string()}, {"side", arg(c, "side").string()}};
   batch = Json{{"seq", len}, {"vocab", vocab}};
+  std::vector<int64_t> lengths;
+  if (!bucketsOf(ev, c, len, lengths))
+    return false;
+  if (!lengths.empty())
+    args["buckets"] = batch["buckets"] = lengths;
   return true;
 }
 
@@ -121,11 +214,29 @@ Value pad(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Handle, tokens(c, "pad", std::move(args), std::move(batch)));
 }
 
+// Names that begin and go on with spans (IOB2) belong together: I-X continues what B-X begins. False after E0206.
+bool tagNames(Evaluator &ev, const BuiltinCall &c, const Json &names) {
+  if (!names.is_array())
+    return true;
+  std::set<std::string> all(names.begin(), names.end());
+  for (const std::string &name : all) {
+    if (!name.starts_with("I-") || all.count("B-" + name.substr(2)))
+      continue;
+    ev.err("E0206", spanOf(c, "classes"), "the tag \"" + name + "\" goes on with a span that no tag begins")
+        .help("add \"B-" + name.substr(2) + "\", or write  classes = bio([\"" + name.substr(2) + "\"])");
+    return false;
+  }
+  return true;
+}
+
 Value label(Evaluator &ev, BuiltinCall &c) {
   Json args, batch;
   if (!documentRows(ev, c, args, batch))
     return {};
-  batch["layout"] = "labels";
+  if (!oneOf(ev, c, "each", {"row", "token"}))
+    return {};
+  const bool tags = arg(c, "each").string() == "token";
+  batch["layout"] = tags ? "tags" : "labels";
   const Value &classes = arg(c, "classes");
   int64_t n = 0;
   if (classes.is(Value::List)) {
@@ -147,6 +258,14 @@ Value label(Evaluator &ev, BuiltinCall &c) {
     return ev.fail("E0213", spanOf(c, "classes"),
                    "labels are of 2 to " + std::to_string(mostIds) + " classes, this is " + std::to_string(n));
   batch["classes"] = n;
+  if (tags) {
+    args["each"] = "token";
+    args["repair"] = arg(c, "repair").b;
+    if (!tagNames(ev, c, args["classes"]))
+      return {};
+  } else if (arg(c, "repair").b) {
+    return ev.fail("E0206", spanOf(c, "repair"), "`repair` is of the tags of words: each = \"token\"");
+  }
   return Value::of(Value::Handle, tokens(c, "label", std::move(args), std::move(batch)));
 }
 
@@ -180,21 +299,7 @@ Value masked(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Handle, h);
 }
 
-// ── learning and judging ────────────────────────────────────────────────────
-
-bool packedCorpus(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
-  const Value &v = arg(c, name);
-  if (interleaved(v.as<HandleObj>().spec) && (c.name != "train" || name != "data")) {
-    ev.err("E0206", spanOf(c, name), "`interleave` says in which order to train; to measure, give one of its sources");
-    return false;
-  }
-  if (!v.as<HandleObj>().batch.is_null())
-    return true;
-  ev.err("E0206", spanOf(c, name),
-         "`" + std::string(c.name) + "` takes batches of tokens, these are rows of text")
-      .help(c.name == "accuracy" || c.name == "f1" ? "… |> label(tok, len, classes)" : "… |> pack(tok, seq)");
-  return false;
-}
+// ── learning ────────────────────────────────────────────────────
 
 // Not a run of nothing, nor of more steps than can be counted.
 bool budgetIsSome(Evaluator &ev, const BuiltinCall &c) {
@@ -271,6 +376,77 @@ bool batchOf(Evaluator &ev, const BuiltinCall &c, Stage::Fit &fit, int64_t &batc
   return true;
 }
 
+// When to measure, which weights to keep, when to stop, what becomes of bad steps: into the spec, as far as they
+// are given.
+bool trainPolicies(Evaluator &ev, const BuiltinCall &c, Json &spec) {
+  bool valid = arg(c, "valid").is(Value::Handle);
+  auto needsValid = [&](std::string_view name) {
+    if (!valid)
+      ev.err("E0206", spanOf(c, name), "`" + std::string(name) + "` looks at the loss on `valid`, and there is none")
+          .help("valid = … |> pack(tok, seq)");
+    return valid;
+  };
+  if (!arg(c, "valid_every").is(Value::None)) {
+    int64_t n = 0;
+    if (!arg(c, "valid_every").asInt(n) || n < 1) {
+      ev.err("E0213", spanOf(c, "valid_every"),
+             "`valid_every` is a number of steps of at least 1, this is " + ev.text(arg(c, "valid_every")));
+      return false;
+    }
+    if (!needsValid("valid_every"))
+      return false;
+    spec["valid_every"] = n;
+  }
+  if (!arg(c, "ema").is(Value::None)) {
+    double decay = 0;
+    if (!arg(c, "ema").asFloat(decay) || !(decay > 0 && decay < 1)) {
+      ev.err("E0213", spanOf(c, "ema"), "`ema` is a rate between 0 and 1, this is " + ev.text(arg(c, "ema")))
+          .help("ema = 0.999 averages over some 1000 steps");
+      return false;
+    }
+    spec["ema"] = decay;
+  }
+  const Value &stop = arg(c, "stop"), &guard = arg(c, "guard");
+  if (!stop.is(Value::None)) {
+    bool early = stop.is(Value::Record) && stop.as<RecordObj>().find("patience");
+    if (!early) {
+      ev.err("E0206", spanOf(c, "stop"), "`stop` is early(…) or none, this is " + kindName(stop));
+      return false;
+    }
+    Json j = toJson(ev, stop);
+    if (j["metric"] != "valid.loss") {
+      ev.err("E0206", spanOf(c, "stop"), "`early` looks at \"valid.loss\", not at " + j["metric"].dump())
+          .help("metric = \"valid.loss\"");
+      return false;
+    }
+    if (!needsValid("stop"))
+      return false;
+    spec["stop"] = j;
+  }
+  if (!arg(c, "keep").is(Value::None)) {
+    if (!oneOf(ev, c, "keep", {"best", "last"}) || (arg(c, "keep").string() == "best" && !needsValid("keep")))
+      return false;
+    spec["keep"] = arg(c, "keep").string();
+  } else if (!stop.is(Value::None)) {
+    spec["keep"] = "best";
+  }
+  if (!guard.is(Value::None)) {
+    if (!guard.is(Value::Record) || !guard.as<RecordObj>().find("most")) {
+      ev.err("E0206", spanOf(c, "guard"), "`guard` is skip_bad(…) or none, this is " + kindName(guard));
+      return false;
+    }
+    spec["guard"] = toJson(ev, guard);
+  }
+  // A run of some seconds has no tenths to measure at.
+  if (arg(c, "budget").as<BudgetObj>().unit == BudgetSeconds && valid && !spec.contains("valid_every") &&
+      (spec.contains("stop") || spec.value("keep", "") == "best")) {
+    ev.err("E0206", spanOf(c, "budget"), "the budget is a time, so it is not known when to measure `valid`")
+        .help("valid_every = 500");
+    return false;
+  }
+  return true;
+}
+
 Value train(Evaluator &ev, BuiltinCall &c) {
   if (!inPipeline(ev, c))
     return {};
@@ -290,6 +466,7 @@ Value train(Evaluator &ev, BuiltinCall &c) {
   call->loss = arg(c, "loss");
   call->lossSpan = spanOf(c, "loss");
   call->optim = arg(c, "optim");
+  call->optimSpan = spanOf(c, "optim");
   call->data = arg(c, "data");
   call->dataSpan = spanOf(c, "data");
   if (call->loss.is(Value::Record))
@@ -316,13 +493,13 @@ Value train(Evaluator &ev, BuiltinCall &c) {
     p = "f32";
   } else if (precision.is(Value::Record) && precision.as<RecordObj>().find("mixed")) {
     const Value *t = precision.as<RecordObj>().find("mixed");
-    if (!t->is(Value::DType) || t->i != (int)Elem::BF16)
-      return ev.fail("E0299", spanOf(c, "precision"),
-                     "mixed(" + ev.text(*t) + ") is not supported yet; mixed(bf16) and f32 are");
-    p = "mixed(bf16)";
+    if (!t->is(Value::DType) || (t->i != (int)Elem::BF16 && t->i != (int)Elem::F16))
+      return ev.fail("E0206", spanOf(c, "precision"),
+                     "mixed(" + ev.text(*t) + "): the compute type is bf16 or f16");
+    p = t->i == (int)Elem::F16 ? "mixed(f16)" : "mixed(bf16)";
   } else {
     return ev.fail("E0206", spanOf(c, "precision"),
-                   "`precision` is f32 or mixed(bf16), this is " + ev.text(precision));
+                   "`precision` is f32, mixed(bf16) or mixed(f16), this is " + ev.text(precision));
   }
   call->precision = precision;
   Json trainable = nullptr;
@@ -346,6 +523,8 @@ Value train(Evaluator &ev, BuiltinCall &c) {
                     {"valid", toJson(ev, arg(c, "valid"))},
                     {"seed", c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed"))
                                                              : Json(ev.stages->out.seed)}};
+  if (!trainPolicies(ev, c, call->spec))
+    return {};
   call->files = data.files;
   call->builtins = data.builtins;
   if (arg(c, "valid").is(Value::Handle)) {
@@ -359,117 +538,6 @@ Value train(Evaluator &ev, BuiltinCall &c) {
   }
   call->builtins["train"] = c.version;
   auto h = handle("model that has no name yet", c, "train");
-  h->call = call;
-  return Value::of(Value::Handle, h);
-}
-
-Value metric(Evaluator &ev, BuiltinCall &c) {
-  if (!inPipeline(ev, c) || !packedCorpus(ev, c, "data"))
-    return {};
-  auto &data = arg(c, "data").as<HandleObj>();
-  bool classifies = index(c, "predict") >= 0, labels = data.batch.at("layout") == "labels";
-  if (classifies != labels)
-    return ev.fail("E0206", spanOf(c, "data"),
-                   labels ? "`" + std::string(c.name) + "` is of tokens to come, these rows have a class each"
-                          : "`" + std::string(c.name) + "` is of rows with a class each, these are tokens to come");
-  if (c.name == "bits_per_byte" && data.batch.contains("masked"))
-    return ev.fail("E0206", spanOf(c, "data"), "`bits_per_byte` is of whole texts, of these a part is masked");
-  auto h = handle("metric", c, c.name);
-  h->spec = Json{{"metric", std::string(c.name)}, {"data", data.spec}};
-  if (index(c, "average") >= 0) {
-    if (!oneOf(ev, c, "average", {"macro", "micro", "weighted"}))
-      return {};
-    h->spec["average"] = arg(c, "average").string();
-  }
-  if (classifies && !arg(c, "predict").is(Value::None)) {
-    if (!arg(c, "predict").is(Value::Fn))
-      return ev.fail("E0206", spanOf(c, "predict"),
-                     "`predict` is a function of the model and a batch, this is " + kindName(arg(c, "predict")));
-    h->spec["predict"] = Json{{"source", canonicalText(ev, arg(c, "predict"))}};
-    h->fields.emplace_back("predict", arg(c, "predict"));
-  }
-  h->files = data.files;
-  for (auto &[k, v] : data.builtins)
-    h->builtins[k] = v;
-  h->batch = data.batch;
-  h->tokenizer = data.tokenizer;
-  return Value::of(Value::Handle, h);
-}
-
-Value evaluate(Evaluator &ev, BuiltinCall &c) {
-  if (!inPipeline(ev, c))
-    return {};
-  const Value &model = arg(c, "model"), &metrics = arg(c, "metrics");
-  if (!model.is(Value::Model)) {
-    auto &d = ev.err("E0206", spanOf(c, "model"),
-                     "`evaluate` judges a model, this is " + kindName(model));
-    if (model.is(Value::Handle) && model.as<HandleObj>().call)
-      d.help("name it in a step of its own: stage m = train(…)");
-    return {};
-  }
-  auto m = std::static_pointer_cast<const ModelObj>(model.o);
-  if (m->from.empty())
-    return ev.fail("E0299", spanOf(c, "model"),
-                   "judging a model that no stage trained is not supported yet");
-  if (!metrics.is(Value::Record) || metrics.as<RecordObj>().fields.empty())
-    return ev.fail("E0206", spanOf(c, "metrics"),
-                   "`metrics` is a record {name = metric, …}, this is " + kindName(metrics));
-  auto call = std::make_shared<StageCall>();
-  call->kind = "evaluate";
-  call->result = "metrics";
-  call->span = c.span;
-  call->model = m;
-  call->dataSpan = spanOf(c, "metrics");
-  Json ms = Json::object(), batch, predict;
-  for (auto &[k, v] : metrics.as<RecordObj>().fields) {
-    if (!v.is(Value::Handle) || v.as<HandleObj>().type != "metric")
-      return ev.fail("E0206", spanOf(c, "metrics"),
-                     "`" + k + "` is not a metric but " + kindName(v));
-    auto &h = v.as<HandleObj>();
-    if (!batch.is_null() && batch != h.batch)
-      return ev.fail("E0299", spanOf(c, "metrics"),
-                     "metrics over rows of different lengths or kinds in one `evaluate` are not "
-                     "supported yet; use two stages");
-    if (Json p = h.spec.value("predict", Json()); !ms.empty() && p != predict)
-      return ev.fail("E0299", spanOf(c, "metrics"),
-                     "metrics that predict in different ways in one `evaluate` are not supported yet; use "
-                     "two stages");
-    else
-      predict = p;
-    for (const char *bound : {"_low", "_high"})
-      if (h.spec["metric"] == "accuracy" && metrics.as<RecordObj>().find(k + bound))
-        return ev.fail("E0204", spanOf(c, "metrics"),
-                       "`" + k + bound + "` is a bound of the accuracy `" + k + "`: call the other metric "
-                       "something else");
-    batch = h.batch;
-    ms[k] = h.spec;
-    for (auto &[name, x] : h.fields)
-      if (name == "predict")
-        call->predict = x;
-    call->data = v;
-    call->tokenizer = h.tokenizer;
-    call->files.insert(call->files.end(), h.files.begin(), h.files.end());
-    for (auto &[b, n] : h.builtins)
-      call->builtins[b] = n;
-  }
-  if (m->tokenizer.is(Value::Handle) && call->tokenizer.is(Value::Handle) &&
-      m->tokenizer.as<HandleObj>().spec != call->tokenizer.as<HandleObj>().spec)
-    return ev.fail("E0406", spanOf(c, "metrics"),
-                   "the model was trained with another tokenizer than these metrics read with");
-  int64_t rows = 0;
-  if (!countOf(ev, c, "batch", rows, "a batch has", "rows"))
-    return {};
-  Json require = nullptr;
-  if (arg(c, "require").is(Value::Fn))
-    require = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"));
-  else if (!arg(c, "require").is(Value::None))
-    return ev.fail("E0206", spanOf(c, "require"),
-                   "`require` is a function of the metrics, this is " +
-                       kindName(arg(c, "require")));
-  call->spec = Json{
-      {"model", Json{{"stage", m->from}}}, {"metrics", ms}, {"batch", rows}, {"require", require}};
-  call->builtins["evaluate"] = c.version;
-  auto h = handle("metrics", c, "evaluate");
   h->call = call;
   return Value::of(Value::Handle, h);
 }
@@ -569,15 +637,11 @@ const std::vector<Builtin> &stageBuiltins() {
       {"bpe", "", bpe},
       {"bytes_tokenizer", "", bytesTokenizer},
       {"pack", "", pack},
+      {"chat", "", chat},
       {"pad", "", pad},
       {"label", "", label},
       {"masked", "", masked},
       {"train", "", train},
-      {"evaluate", "", evaluate},
-      {"perplexity", "", metric},
-      {"bits_per_byte", "", metric},
-      {"accuracy", "", metric},
-      {"f1", "", metric},
       {"score", "", score},
       {"extend", "", extend},
       {"device", "", device},

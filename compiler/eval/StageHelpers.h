@@ -132,6 +132,21 @@ inline const Json *interleaved(const Json &tree) {
   return t->value("op", "") == "interleave" ? t : nullptr;
 }
 
+/// Are the rows of `name` tokens in one order? False after E0206.
+inline bool packedCorpus(Evaluator &ev, const BuiltinCall &c, std::string_view name) {
+  const Value &v = arg(c, name);
+  if (interleaved(v.as<HandleObj>().spec) && (c.name != "train" || name != "data")) {
+    ev.err("E0206", spanOf(c, name), "`interleave` says in which order to train; to measure, give one of its sources");
+    return false;
+  }
+  if (!v.as<HandleObj>().batch.is_null())
+    return true;
+  ev.err("E0206", spanOf(c, name),
+         "`" + std::string(c.name) + "` takes batches of tokens, these are rows of text")
+      .help(index(c, "predict") >= 0 ? "… |> label(tok, len, classes)" : "… |> pack(tok, seq)");
+  return false;
+}
+
 inline Value unpackedOnly(Evaluator &ev, const BuiltinCall &c, const Value &in) {
   if (in.as<HandleObj>().call) {
     ev.err("E0206", spanOf(c, "data"), "these rows are an artifact that has no name yet")

@@ -189,9 +189,37 @@ void StageBuilder::sources(Stage &s, const Decl &d, const Run &r,
 
 // ── stages ──────────────────────────────────────────────────────────────────
 
-/// The function that sums what `valid` and metrics are made of.
-static std::string_view evaluator(const Value &data) {
-  return data.as<HandleObj>().batch.at("layout") == "labels" ? "label_eval" : "lm_eval";
+std::string_view evaluatorOf(const Json &layout) {
+  const Json &kind = layout.at("layout");
+  return kind == "labels" ? "label_eval" : kind == "tags" ? "token_label_eval" : "lm_eval";
+}
+
+static std::string_view evaluator(const Value &data) { return evaluatorOf(data.as<HandleObj>().batch); }
+
+bool StageBuilder::placement(Stage &s, Run &r, const Decl &d, const OverrideTree *over) {
+  if (!d.on && !(over && over->sub.count("on")))
+    return true;
+  const OverrideTree *o = over && over->sub.count("on") ? &over->sub.at("on") : nullptr;
+  if (o)
+    o->used = true;
+  Value on;
+  if (o && o->expr)
+    on = ev.eval(*o->expr, r.scope);
+  else if (!d.on)
+    return !ev.fail("E0601", d.nameSpan,
+                    "--set " + s.name + ".on…: the stage has no `on`; give it one: --set '" + s.name +
+                        ".on=device(memory = 8GB)'")
+                .isError();
+  else
+    on = o ? ev.evalWith(*d.on, r.scope, *o) : ev.eval(*d.on, r.scope);
+  if (on.isError())
+    return false;
+  if (!on.is(Value::Handle) || on.as<HandleObj>().type != "device")
+    return !ev.fail("E0206", d.on ? d.on->span : d.nameSpan,
+                    "`on` takes a device(…), this is " + kindName(on))
+                .isError();
+  s.on = on.as<HandleObj>().spec;
+  return true;
 }
 
 Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const OverrideTree *over) {
@@ -221,6 +249,10 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
       return {};
     }
   }
+  if (v.is(Value::Model) && v.as<ModelObj>().from == name) { // a checkpoint: its stage is there
+    auto made = std::find_if(out.stages.begin(), out.stages.end(), [&](auto &x) { return x.name == name; });
+    return placement(*made, r, d, over) ? v : Value();
+  }
   if (!call) {
     if (v.is(Value::List))
       return ev.fail("E0299", d.value->span,
@@ -249,32 +281,20 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
     takeGates(*call->model, s.gates);
   std::sort(s.gates.begin(), s.gates.end());
   s.gates.erase(std::unique(s.gates.begin(), s.gates.end()), s.gates.end());
-  if (d.on || (over && over->sub.count("on"))) {
-    const OverrideTree *o = over && over->sub.count("on") ? &over->sub.at("on") : nullptr;
-    if (o)
-      o->used = true;
-    Value on;
-    if (o && o->expr)
-      on = ev.eval(*o->expr, r.scope);
-    else if (!d.on)
-      return ev.fail("E0601", d.nameSpan,
-                     "--set " + name + ".on…: the stage has no `on`; give it one: --set '" + name +
-                         ".on=device(memory = 8GB)'");
-    else
-      on = o ? ev.evalWith(*d.on, r.scope, *o) : ev.eval(*d.on, r.scope);
-    if (on.isError())
-      return {};
-    if (!on.is(Value::Handle) || on.as<HandleObj>().type != "device")
-      return ev.fail("E0206", d.on ? d.on->span : d.nameSpan,
-                     "`on` takes a device(…), this is " + kindName(on));
-    s.on = on.as<HandleObj>().spec;
-  }
+  if (!placement(s, r, d, over))
+    return {};
   std::vector<std::string_view> also;
   bool ok = true;
   if (call->kind == "train") {
     ok = trainEntries(s, *call);
-    also = {"train_update", evaluator(call->data)};
-  } else if (call->kind == "evaluate") {
+    also = {"train_guard", "train_step", "train_keep", evaluator(call->data)};
+    if (s.spec.contains("ema"))
+      also.push_back("train_ema");
+    if (s.spec.at("precision") == "mixed(f16)")
+      also.push_back("train_scaled");
+  } else if (call->kind == "generate") {
+    ok = generateEntries(s, *call);
+  } else if (call->kind == "evaluate" && call->model) {
     ok = evaluateEntries(s, *call);
     also = {evaluator(call->data)};
   }
@@ -291,25 +311,8 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
       s.reads.push_back(l.from);
   sources(s, d, r, also);
   out.stages.push_back(std::move(s));
-  // What later steps see.
-  if (call->kind == "train") {
-    auto m = rebuildModel(
-        call->model,
-        [&](const std::shared_ptr<const LeafObj> &l, const Path &p) {
-          auto n = std::make_shared<LeafObj>(*l);
-          n->from = name;
-          n->fromPath = pathText(p);
-          return std::shared_ptr<const LeafObj>(n);
-        },
-        nullptr);
-    auto named = std::make_shared<ModelObj>(*m);
-    named->from = name;
-    named->gates.clear();
-    named->tokenizer = call->tokenizer;
-    named->precision = call->precision;
-    named->batch = call->data;
-    return models[name] = Value::of(Value::Model, named);
-  }
+  if (call->kind == "train")
+    return trained(name, *call);
   auto h = std::make_shared<HandleObj>(v.as<HandleObj>());
   h->call = nullptr;
   h->spec = Json{{"stage", name}};
@@ -317,6 +320,34 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
   h->builtins.clear();
   h->span = d.nameSpan;
   return Value::of(Value::Handle, h);
+}
+
+Value StageBuilder::trained(const std::string &name, const StageCall &call) {
+  auto m = rebuildModel(
+      call.model,
+      [&](const std::shared_ptr<const LeafObj> &l, const Path &p) {
+        auto n = std::make_shared<LeafObj>(*l);
+        n->from = name;
+        n->fromPath = pathText(p);
+        return std::shared_ptr<const LeafObj>(n);
+      },
+      nullptr);
+  auto named = std::make_shared<ModelObj>(*m);
+  named->from = name;
+  named->gates.clear();
+  named->tokenizer = call.tokenizer;
+  named->precision = call.precision;
+  named->batch = call.data;
+  return models[name] = Value::of(Value::Model, named);
+}
+
+void StageBuilder::libraryTexts(Stage &s, const std::vector<std::string_view> &names) {
+  std::map<std::string, std::string> texts;
+  SourceWalk w{ev.sh.program, texts, {}};
+  for (auto n : names)
+    w.name(ev.sh.program.prelude.get(), n);
+  for (auto &[k, t] : texts)
+    s.sources.push_back(t);
 }
 
 // ── steps ───────────────────────────────────────────────────────────────────

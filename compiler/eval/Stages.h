@@ -19,11 +19,13 @@ struct StageCall {
   Value tokenizer, data;              // Handles
   std::vector<std::string> trainable; // patterns
   bool allTrainable = true;
-  Span trainableSpan, lossSpan, dataSpan, span;
+  Span trainableSpan, lossSpan, optimSpan, dataSpan, span;
 };
 
 /// Text of a value for fingerprints: closures with what they capture, models with their parameters.
 std::string canonicalText(Evaluator &ev, const Value &v);
+/// The library function that sums what `valid` and metrics are made of, over batches of a layout.
+std::string_view evaluatorOf(const Json &layout);
 /// JSON of a host value; null for what has none.
 Json toJson(Evaluator &ev, const Value &v);
 Value fromJson(const Json &j);
@@ -51,6 +53,10 @@ public:
   std::vector<HostFn> hostFns; // {"fn": i} until a stage takes them
   std::vector<RowFn> rowFns;   // {"row_fn": i}
 
+  /// Makes the stage of a `checkpoint` that the running step asks for, and gives the model. `used`: what the
+  /// library declares of it.
+  Value addCheckpoint(const StageCall &call, const std::vector<std::string_view> &used);
+
   Json hostFn(const Value &f);           // {"fn": i, "source": text} or a number
   Json rowFn(const Value &f, Span span); // {"row_fn": i, "source": text}
 
@@ -75,8 +81,13 @@ private:
   void collect(const Json &j, Stage &s);
   bool trainEntries(Stage &s, const StageCall &c);
   bool evaluateEntries(Stage &s, const StageCall &c);
+  bool checkpointEntries(Stage &s, const StageCall &c);
+  bool generateEntries(Stage &s, const StageCall &c);
   bool scoreEntry(Stage &s, Span span); // of the classifier whose `score` the spec holds, if any
   std::map<std::string, Value> models;  // that stages have trained
+  Value trained(const std::string &name, const StageCall &c); // the model of a stage, as later steps see it
+  bool placement(Stage &s, Run &r, const Decl &d, const OverrideTree *over); // its `on`
+  void libraryTexts(Stage &s, const std::vector<std::string_view> &names);
   void sources(Stage &s, const Decl &d, const Run &r, const std::vector<std::string_view> &also);
 };
 

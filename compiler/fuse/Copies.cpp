@@ -38,21 +38,21 @@ Type roundsTo(ir::MapOp map) {
   return to.isBF16() || to.isF16() ? to : Type();
 }
 
-/// `update` yields the rounded pool beside the new one.
+/// `update` yields the rounded pool, or parts of it, beside the new one.
 void roundInUpdate(func::FuncOp update, Type elem) {
   Operation *ret = update.getBody().front().getTerminator();
   OpBuilder b(ret);
-  for (unsigned i = 0; i < update.getNumResults(); ++i) {
+  for (unsigned i = 0, n = update.getNumResults(); i < n; ++i) {
     auto role = update.getResultAttrOfType<StringAttr>(i, "r1.role");
-    if (!role || role.getValue() != "param")
+    if (!role || role.getValue().split('@').first != "param")
       continue;
     Value next = ret->getOperand(i);
     Value copy = ir::buildCast(b, next.getLoc(), next, elem);
     unsigned at = ret->getNumOperands();
     ret->insertOperands(at, copy);
     (void)update.insertResult(at, copy.getType(), b.getDictionaryAttr({}));
-    update.setResultAttr(at, "r1.role", b.getStringAttr(copyRole(elem, true)));
-    return;
+    StringRef part = role.getValue().drop_front(StringRef("param").size()); // "" or "@128"
+    update.setResultAttr(at, "r1.role", b.getStringAttr(copyRole(elem, true) + part));
   }
 }
 

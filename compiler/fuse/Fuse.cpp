@@ -84,7 +84,8 @@ LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
   if (module.getOps<func::FuncOp>().empty() && module.getOps<ir::LeafOp>().empty())
     return success();
   if (failed(inlineKernelBodies(module, [&](ir::KernelOp op) {
-        return !llvm::is_contained(options.intrinsics, op.getKernelName());
+        return op.getKernelName() != "cache_write" &&
+               !llvm::is_contained(options.intrinsics, op.getKernelName());
       })))
     return failure();
   if (options.fuse)
@@ -109,15 +110,29 @@ LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
 
   func::FuncOp backward = module.lookupSymbol<func::FuncOp>("backward");
   func::FuncOp update = module.lookupSymbol<func::FuncOp>("update");
-  if (backward && update && failed(Program(state, "step").run({backward, update})))
-    return failure();
+  if (backward && update) {
+    // A program uses its functions up: the steps of other buckets have copies of the update.
+    SmallVector<std::pair<std::string, func::FuncOp>> others;
+    for (func::FuncOp func : entries)
+      if (auto [name, bucket] = func.getSymName().split('@'); name == "backward" && !bucket.empty())
+        others.push_back({("step@" + bucket).str(), func});
+    for (auto &[name, func] : others) {
+      func::FuncOp copy = update.clone();
+      copy.setSymName(("update of " + name));
+      module.getBody()->getOperations().insertAfter(Block::iterator(update), copy);
+      if (failed(Program(state, name).run({func, copy})))
+        return failure();
+    }
+    if (failed(Program(state, "step").run({backward, update})))
+      return failure();
+  }
   for (func::FuncOp func : entries) {
-    if (backward && update && (func == backward || func == update))
+    if (backward && update && (func == update || func.getSymName().split('@').first == "backward"))
       continue;
     StringRef name = func.getSymName();
     if (auto entry = func->getAttrOfType<StringAttr>("r1.entry"))
       name = entry.getValue();
-    if (name == "loss" && backward)
+    if (name.split('@').first == "loss" && backward)
       continue; // only its gradient runs
     state.symbols.erase(func.getSymName());
     if (failed(Program(state, name).run({func})))

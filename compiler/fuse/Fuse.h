@@ -19,7 +19,7 @@ struct FuseOptions {
 
 /// Rewrites the module of one stage, as `grad` (and `shard`) leave it, in place: its leaves become
 /// buffers within the pools of dialects/r1/LeafLayout.h, `@backward` and `@update` together the
-/// program `step`, every other entry a program of its name. On failure an error at the op's
+/// program `step` (`@"backward@64"` and `@update`: `step@64`), every other entry a program of its name. On failure an error at the op's
 /// location was emitted.
 mlir::LogicalResult fuseModule(mlir::ModuleOp module, const FuseOptions &options = {});
 

@@ -132,14 +132,18 @@ private:
       unsigned at = isa<memref::LoadOp>(access) ? 1 : 2;
       if (!isa<memref::LoadOp, memref::StoreOp>(access) || access->getNumOperands() != at + 1)
         return false;
-      auto moved = moveIndex(access->getOperand(at), block, sizes, width, padded);
+      auto moved =
+          moveIndex(access->getOperand(at), block, sizes, width, padded, type.getNumElements());
       if (!moved)
         return false;
       if (!apply)
         continue;
       OpBuilder b(access);
+      Operation *before = access->getOperand(at).getDefiningOp();
       access->setOperand(at, affine::AffineApplyOp::create(b, access->getLoc(), moved->first,
                                                            moved->second));
+      if (before && before->use_empty())
+        before->erase();
     }
     if (apply)
       memref.setType(MemRefType::get({type.getNumElements() / width * padded}, type.getElementType()));
@@ -163,9 +167,12 @@ private:
   }
 
   /// The position of the same element when rows are `padded` apart: `index` must be
-  /// row * width + column, with a column that stays within the row.
+  /// row * width + column, with a column that stays within the row. A column that a gather chose has
+  /// no range of its own, but if the rest reaches the begin of every row, first to last, of an array
+  /// of `count` elements, only columns stay inside.
   std::optional<std::pair<AffineMap, SmallVector<Value>>>
-  moveIndex(Value index, Block *block, ArrayRef<int64_t> sizes, int64_t width, int64_t padded) {
+  moveIndex(Value index, Block *block, ArrayRef<int64_t> sizes, int64_t width, int64_t padded,
+            int64_t count) {
     auto apply = index.getDefiningOp<affine::AffineApplyOp>();
     SmallVector<Value> operands(apply ? ValueRange(apply.getOperands()) : ValueRange(index));
     Dims dims(index.getContext());
@@ -184,16 +191,27 @@ private:
     column.constant = linear.constant % width;
     if (linear.constant < 0)
       return std::nullopt;
+    Linear rows;
+    rows.constant = linear.constant - column.constant;
     linear.constant = linear.constant / width * padded + column.constant;
     for (auto &[term, k] : linear.terms) {
-      if (k % width == 0)
+      if (k % width == 0) {
+        rows.terms.push_back({term, k});
         (k /= width) *= padded;
-      else
+      } else {
         column.terms.push_back({term, k});
+      }
     }
     auto range = rangeOf(toExpr(column, dims), dims);
-    if (!range || range->first < 0 || range->second >= width)
+    bool chosen = !range && column.constant == 0 && column.terms.size() == 1 &&
+                  column.terms[0].second == 1 && isa<AffineDimExpr>(column.terms[0].first);
+    if (chosen) {
+      auto reach = rangeOf(toExpr(rows, dims), dims);
+      if (!reach || reach->first != 0 || reach->second != count - width)
+        return std::nullopt;
+    } else if (!range || range->first < 0 || range->second >= width) {
       return std::nullopt;
+    }
     return std::pair(AffineMap::get(dims.sizes.size(), 0, toExpr(linear, dims), dims.context),
                      operands);
   }

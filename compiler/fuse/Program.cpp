@@ -26,6 +26,15 @@ kern::BufferOp ModuleState::buffer(StringRef name, RankedTensorType type, String
   return cast<kern::BufferOp>(builder.create(s));
 }
 
+std::string ModuleState::part(StringRef pool, StringRef kind, RankedTensorType type, StringRef at, Location loc) {
+  int64_t place = 0;
+  (void)at.getAsInteger(10, place); // irgen has written it
+  kern::BufferOp b = buffer((pool + "_" + at).str(), type, kind, loc);
+  b.setInside(pool);
+  b.setAt(place);
+  return b.getSymName().str();
+}
+
 static RankedTensorType typeOf(Value v) { return tensorOf(v); }
 
 static int64_t bytesOf(RankedTensorType type) {
@@ -39,27 +48,49 @@ LogicalResult Program::bindArguments(func::FuncOp func) {
     if (!isa<RankedTensorType>(arg.getType()))
       return emitError(arg.getLoc()) << "fuse: an entry's argument must be a tensor";
     auto role = func.getArgAttrOfType<StringAttr>(i, "r1.role");
+    if (role && role.getValue() == "loss") {
+      if (!loss)
+        return emitError(arg.getLoc()) << "fuse: no function before this one gives a loss";
+      values.alias(arg, loss);
+      continue;
+    }
     if (role) {
-      StringRef r = role.getValue();
-      if (r == "param")
-        values.setHome(arg, {state.leafBuffers[""]});
-      else if (r == "frozen")
-        values.setHome(arg, {state.frozenBuffer});
-      else if (r == "grad")
-        values.setHome(arg, {state.gradBuffers[""]});
-      else if (r.consume_front("state:")) {
-        std::string &known = state.stateBuffers[r];
+      auto [r, at] = role.getValue().split('@');
+      std::string pool;
+      StringRef kind = r, field;
+      if (r == "param") {
+        pool = state.leafBuffers[""];
+      } else if (r == "frozen") {
+        pool = state.frozenBuffer;
+        kind = "param";
+      } else if (r == "grad") {
+        pool = state.gradBuffers[""];
+      } else if (field = r; field.consume_front("state:")) {
+        kind = "state";
+        std::string &known = state.stateBuffers[field];
         if (known.empty()) {
-          kern::BufferOp b = state.buffer("state_" + r.str(), typeOf(arg), "state", arg.getLoc());
-          b.setField(r);
+          auto type = at.empty() ? typeOf(arg)
+                                 : RankedTensorType::get({state.layout.trainableSize}, builder.getF32Type());
+          kern::BufferOp b = state.buffer("state_" + field.str(), type, "state", arg.getLoc());
+          b.setField(field);
           known = b.getSymName().str();
         }
-        values.setHome(arg, {known});
+        pool = known;
+      } else if (r.starts_with("cache:")) {
+        std::string &known = state.cacheBuffers[r];
+        if (known.empty()) {
+          field = r.drop_front(6);
+          kern::BufferOp b = state.buffer("cache_" + field.str(), typeOf(arg), "cache", arg.getLoc());
+          b.setField(field);
+          known = b.getSymName().str();
+        }
+        pool = known;
       } else {
         return emitError(arg.getLoc()) << "fuse: no such role: " << r;
       }
-      if (values.home(arg)->buffer.empty())
+      if (pool.empty())
         return emitError(arg.getLoc()) << "fuse: a pool without trainable leaves";
+      values.setHome(arg, {at.empty() ? pool : state.part(pool, kind, typeOf(arg), at, arg.getLoc())});
       continue;
     }
     auto leaf = func.getArgAttrOfType<StringAttr>(i, "r1.name");
@@ -180,7 +211,7 @@ LogicalResult Program::bindResults(func::FuncOp func) {
     Home to;
     Value base = values.base(v);
     auto role = func.getResultAttrOfType<StringAttr>(i, "r1.role");
-    auto copyPool = role ? state.copyBuffers.find(role.getValue()) : state.copyBuffers.end();
+    auto copyPool = role ? state.copyBuffers.find(role.getValue().split('@').first) : state.copyBuffers.end();
     if (role && copyPool == state.copyBuffers.end()) {
       // The pool that the argument of this role lives in.
       for (BlockArgument arg : func.getArguments())
@@ -195,8 +226,11 @@ LogicalResult Program::bindResults(func::FuncOp func) {
     auto leaf = func.getResultAttrOfType<StringAttr>(i, "r1.name");
     std::string field = leaf ? leaf.getValue().str() : "result" + std::to_string(i);
     StringRef path = field;
+    if (field == "loss" && !role)
+      loss = v;
     if (role) {
-      to = {copyPool->second};
+      StringRef at = role.getValue().split('@').second;
+      to = {at.empty() ? copyPool->second : state.part(copyPool->second, "copy", typeOf(v), at, v.getLoc())};
     } else if (path.consume_front("grad:")) {
       auto it = state.gradBuffers.find(path);
       if (it == state.gradBuffers.end())
@@ -223,6 +257,11 @@ LogicalResult Program::bindResults(func::FuncOp func) {
   return success();
 }
 
+static bool isCacheWrite(const Group &g) {
+  auto op = dyn_cast<ir::KernelOp>(g.ops.front());
+  return op && op.getKernelName() == "cache_write";
+}
+
 /// New values of pools are written over the old ones, if nothing reads those later.
 LogicalResult Program::bindInPlace() {
   for (auto &[before, after] : inPlace) {
@@ -230,8 +269,9 @@ LogicalResult Program::bindInPlace() {
       continue;
     Group *writer = grouping->groupOf(after);
     Home pool = *values.home(before);
-    bool safe = writer && writer->kind == Group::Rows && !writer->alongSweep && !writer->chain &&
-                !values.home(after);
+    bool safe = writer && !values.home(after) &&
+                (isCacheWrite(*writer) ||
+                 (writer->kind == Group::Rows && !writer->alongSweep && !writer->chain));
     bool past = false;
     for (auto &g : grouping->groups) {
       if (past && grouping->readsOf(*g).contains(before))
@@ -329,9 +369,11 @@ LogicalResult Program::run(ArrayRef<func::FuncOp> functions) {
   if (state.options.fuse)
     reuseInPlace();
 
+  // The runtime asks for "step@64": the mark of a bucket is no character to replace.
+  std::string symbol = name.find('@') == std::string::npos ? state.freshSymbol(name) : name;
   auto program = kern::ProgramOp::create(
       state.builder, func::FuncOp(functions.front()).getLoc(),
-      state.builder.getStringAttr(state.freshSymbol(name)), state.builder.getArrayAttr(inputs),
+      state.builder.getStringAttr(symbol), state.builder.getArrayAttr(inputs),
       state.builder.getArrayAttr(scalars), state.builder.getArrayAttr({}));
   Block *body = new Block;
   program.getBody().push_back(body);
@@ -408,7 +450,7 @@ LogicalResult Program::emitGroup(Group &g) {
   case Group::Scatter:
     return emitScatter(g);
   case Group::Intrinsic:
-    return emitIntrinsic(g);
+    return isCacheWrite(g) ? emitCacheWrite(g) : emitIntrinsic(g);
   }
   return failure();
 }
@@ -536,6 +578,49 @@ LogicalResult Program::emitRows(Group &g) {
   }
   tidyKernel(kernel);
   launch(kernel, g, emitter.args, steps);
+  return success();
+}
+
+/// The rows of x go to data-dependent rows of the cache, which stays where it is.
+LogicalResult Program::emitCacheWrite(Group &g) {
+  auto op = cast<ir::KernelOp>(g.ops.front());
+  Location loc = op.getLoc();
+  Value x = values.base(op.getIns()[0]), at = values.base(op.getIns()[2]), cache = op.getResult(0);
+  if (values.home(cache)->buffer != values.home(values.base(op.getIns()[1]))->buffer)
+    return emitError(loc) << "fuse: a cache is read after it has been written to";
+  for (Value v : {x, at})
+    if (!values.home(v))
+      return emitError(loc) << "fuse: an operand of 'cache_write' does not lie in memory";
+  auto shape = shapeOf(op.getIns()[0]);
+  int64_t B = shape[0], N = shape[1], S = shapeOf(cache)[1], inner = countOf(shape.drop_front(2));
+  auto kernel = kern::KernelOp::create(state.builder, loc, "kernel", ArrayRef<int64_t>{B, N, inner}, "row",
+                                       ArrayRef<int64_t>{2});
+  Block *body = new Block;
+  kernel.getBody().push_back(body);
+  OpBuilder b = OpBuilder::atBlockEnd(body);
+  SmallVector<Value> row;
+  for (int i = 0; i < 3; ++i)
+    row.push_back(body->addArgument(b.getIndexType(), loc));
+  auto memory = [&](Value v) {
+    return body->addArgument(MemRefType::get({countOf(shapeOf(v))}, elemOf(v)), loc);
+  };
+  Value from = memory(x), first = memory(at), to = memory(cache);
+  auto number = [&](int64_t n) { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(n))); };
+  Value slot = memref::LoadOp::create(b, loc, first, row[0]);
+  slot = arith::MinSIOp::create(b, loc, slot, number(S - N));
+  slot = arith::MaxSIOp::create(b, loc, slot, number(0));
+  slot = arith::IndexCastOp::create(b, loc, b.getIndexType(), slot);
+  AffineExpr d0, d1, d2, d3;
+  bindDims(b.getContext(), d0, d1, d2, d3);
+  auto place = [&](AffineExpr e, ValueRange of) {
+    return affine::AffineApplyOp::create(b, loc, AffineMap::get(unsigned(of.size()), 0, e), of);
+  };
+  Value v = memref::LoadOp::create(b, loc, from, ValueRange{place((d0 * N + d1) * inner + d2, row)});
+  memref::StoreOp::create(b, loc, v, to,
+                          ValueRange{place((d0 * S + d1 + d3) * inner + d2, {row[0], row[1], row[2], slot})});
+  kern::EndOp::create(b, loc);
+  tidyKernel(kernel);
+  launch(kernel, g, {x, at, cache});
   return success();
 }
 

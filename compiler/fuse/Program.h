@@ -14,7 +14,8 @@ struct ModuleState {
   const FuseOptions &options;
   ir::LeafLayout layout;
   llvm::StringSet<> symbols;
-  llvm::StringMap<std::string> leafBuffers, gradBuffers, scalarBuffers, stateBuffers;
+  llvm::StringMap<std::string> leafBuffers, gradBuffers, scalarBuffers, stateBuffers,
+      cacheBuffers; // by role
   llvm::StringMap<std::string> copyBuffers; // pools of rounded parameters, by copyRole
   std::string frozenBuffer;                 // the pool of leaves that are not trained
   llvm::DenseMap<mlir::Attribute, std::string> constantBuffers;
@@ -27,6 +28,9 @@ struct ModuleState {
   std::string freshSymbol(llvm::StringRef base);
   kern::BufferOp buffer(llvm::StringRef name, mlir::RankedTensorType type, llvm::StringRef pool,
                         mlir::Location loc);
+  /// A buffer for what lies `at` (a number, in elements) in the buffer `pool`.
+  std::string part(llvm::StringRef pool, llvm::StringRef kind, mlir::RankedTensorType type, llvm::StringRef at,
+                   mlir::Location loc);
   /// The buffer of a parameter in the precision that it is read in; "" if no leaf has its path.
   std::string leafBuffer(ir::ParamOp param);
   /// The kernel `op` or an equal one that exists already (then `op` is erased).
@@ -53,6 +57,7 @@ private:
   mlir::LogicalResult emitProduct(Group &group);
   mlir::LogicalResult emitScatter(Group &group);
   mlir::LogicalResult emitIntrinsic(Group &group);
+  mlir::LogicalResult emitCacheWrite(Group &group);
   /// `chunkSteps`: elements by which each argument moves with the loop over chunks; empty: none.
   void launch(mlir::Operation *kernel, const Group &group, llvm::ArrayRef<mlir::Value> args,
               llvm::ArrayRef<int64_t> chunkSteps = {});
@@ -68,6 +73,7 @@ private:
   mlir::OpBuilder builder{state.module.getContext()}; // where launches go
   int64_t micro = 1;                                  // turns of the row loop
   bool inLoop = false;
+  mlir::Value loss; // that the functions so far have given
   llvm::SmallVector<mlir::Value> partials; // what the row loop adds up
   /// A pool that the program replaces: the old value, the new one.
   struct InPlace {

@@ -178,16 +178,19 @@ LogicalResult r1::addBackward(ModuleOp module) {
   SmallVector<func::FuncOp> losses;
   for (func::FuncOp fn : module.getOps<func::FuncOp>()) {
     auto entry = fn->getAttrOfType<StringAttr>("r1.entry");
-    if (entry && entry.getValue() == "loss" && !fn.isExternal())
+    if (entry && entry.getValue().split('@').first == "loss" && !fn.isExternal())
       losses.push_back(fn);
   }
   for (func::FuncOp fn : losses) {
-    std::string name = fn == losses.front() ? "backward" : "backward_" + fn.getSymName().str();
+    StringRef bucket = fn->getAttrOfType<StringAttr>("r1.entry").getValue().drop_front(strlen("loss")); // "@64"
+    std::string name = "backward" + bucket.str();
+    if (bucket.empty() && fn != losses.front())
+      name = "backward_" + fn.getSymName().str();
     if (module.lookupSymbol(name))
       continue;
     func::FuncOp backward = fn.clone();
     backward.setSymName(name);
-    backward->setAttr("r1.entry", StringAttr::get(module.getContext(), "backward"));
+    backward->setAttr("r1.entry", StringAttr::get(module.getContext(), "backward" + bucket));
     module.getBody()->getOperations().insertAfter(Block::iterator(fn), backward);
     Block &body = backward.front();
     Operation *ret = body.getTerminator();

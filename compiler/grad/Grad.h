@@ -17,7 +17,8 @@ mlir::LogicalResult lowerGradOps(mlir::ModuleOp module);
 /// For each function with `r1.entry = "loss"` of the stage's module: adds `@backward` with the same
 /// arguments, marked `r1.entry = "backward"`, that returns the loss, the other results (which
 /// carry no gradient), and `grad:PATH` for each trainable leaf in the order of the r1.leaf ops.
-/// The second and later losses of a module get `@backward_NAME`.
+/// An entry `loss@64`, for rows of another length, gets `@"backward@64"`; the second and later losses of
+/// a module without such a mark `@backward_NAME`.
 mlir::LogicalResult addBackward(mlir::ModuleOp module);
 
 /// The whole phase on `module` and the modules nested in it: lowerGradOps, addBackward,

@@ -27,15 +27,20 @@ std::string ModuleGen::freeSymbol(StringRef name) {
 }
 
 /// The pool that a value of the entry `update` is, by its name: `p` the parameters, `g` the
-/// gradients, `s.m` the optimiser's state m; "" for what is no pool.
+/// gradients, `s.m` the optimiser's state m, each perhaps with @ and the place of its first float, if it is
+/// a part of the pool; or `loss`, what @backward gives. "" for anything else.
 static std::string roleOf(const GraphFn &fn, StringRef name) {
   if (fn.name != "update")
     return "";
-  if (name == "p")
-    return "param";
-  if (name == "g")
-    return "grad";
-  return name.consume_front("s.") ? ("state:" + name).str() : "";
+  auto [pool, at] = name.split('@');
+  std::string part = at.empty() ? "" : ("@" + at).str();
+  if (pool == "p")
+    return "param" + part;
+  if (pool == "g")
+    return "grad" + part;
+  if (pool == "loss")
+    return "loss";
+  return pool.consume_front("s.") ? ("state:" + pool).str() + part : "";
 }
 
 func::FuncOp ModuleGen::function(const GraphFn &fn, StringRef name, bool entry) {

@@ -9,7 +9,8 @@ namespace r1 {
 /// The pipeline as a module: `func @PIPELINE` holds one r1.stage per stage (SSA is the DAG), and
 /// for each stage with a model a nested module of its name holds the r1.leaf ops in path order and
 /// one function per entry. In the entry `update` the input and result `p`, the input `g` and every
-/// `s.NAME` are pools: they get r1.role "param", "grad", "state:NAME" in place of r1.name. Every op
+/// `s.NAME` are pools: they get r1.role "param", "grad", "state:NAME" in place of r1.name; `p@128` is the
+/// part from float 128 on, "param@128". The input `loss`, role "loss", is what @backward gives. Every op
 /// carries its place in the .r1 source. On failure returns null; the message went to the context's
 /// diagnostic handler, at the op's place.
 mlir::OwningOpRef<mlir::ModuleOp> irgen(const Elaboration &program, mlir::MLIRContext &context,

@@ -1,4 +1,5 @@
 #include "compiler/kernels/Kernels.h"
+#include "compiler/kernels/CacheWrite.h"
 #include "compiler/kernels/FlashAttention.h"
 #include "mlir/IR/IRMapping.h"
 
@@ -9,6 +10,7 @@ using namespace r1::ir;
 static const KernelDef kernels[] = {
     {"flash_attention", flash::keepForAdjoint, flash::adjoint, flash::reference, flash::flops},
     {"flash_attention_bwd", nullptr, nullptr, flash::backwardReference, flash::backwardFlops},
+    {"cache_write", nullptr, nullptr, cache::writeReference},
 };
 
 const KernelDef *r1::findKernel(StringRef name) {

@@ -65,6 +65,8 @@ public:
                               buffer->getAttrOfType<BoolAttr>("trainable").getValue()});
       else if (buffer.getPool() == "state")
         out.states.push_back(field(buffer));
+      else if (buffer.getPool() == "cache")
+        out.caches.push_back(field(buffer));
     }
     for (auto buffer : planned.getOps<kern::BufferOp>())
       if (auto value = buffer->getAttrOfType<DenseElementsAttr>("value"))
@@ -78,6 +80,7 @@ public:
     m.kernels = out.kernels.data(), m.n_kernels = out.kernels.size();
     m.leaves = out.leaves.data(), m.n_leaves = out.leaves.size();
     m.states = out.states.data(), m.n_states = out.states.size();
+    m.caches = out.caches.data(), m.n_caches = out.caches.size();
     m.programs = out.programs.data(), m.n_programs = out.programs.size();
     m.constants = out.constants.data(), m.n_constants = out.constants.size();
     return success();

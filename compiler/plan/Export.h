@@ -31,7 +31,7 @@ struct ExportedModule {
   std::vector<r1_kernel> kernels;
   r1_kernel sum = {};
   std::vector<r1_leaf> leaves;
-  std::vector<r1_field> states;
+  std::vector<r1_field> states, caches;
   std::vector<r1_program> programs;
   std::vector<r1_constant> constants;
   std::deque<std::vector<r1_op>> ops;

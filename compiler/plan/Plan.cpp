@@ -161,6 +161,7 @@ LogicalResult planModule(ModuleOp module, MemoryTable *out) {
   lay("copy", table.parameters);
   lay("grad", table.gradients);
   lay("state", table.state);
+  lay("cache", table.caches);
   for (StringRef pool : {"const", "input", "scalar", "output"})
     lay(pool, table.inputs);
 

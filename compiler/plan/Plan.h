@@ -1,7 +1,7 @@
 // plan: where every buffer lies in the one arena. Reads and leaves kern.
 //
-// Order within the arena: parameters, frozen parameters, gradients, optimiser state, constants,
-// inputs, host numbers, outputs; then the work region, which the programs share, since only one
+// Order within the arena: parameters, frozen parameters, gradients, optimiser state, caches,
+// constants, inputs, host numbers, outputs; then the work region, which the programs share, since only one
 // of them runs at a time.
 #pragma once
 #include "mlir/IR/BuiltinOps.h"
@@ -16,6 +16,7 @@ struct MemoryTable {
   uint64_t parameters = 0; // trainable and frozen
   uint64_t gradients = 0;
   uint64_t state = 0;       // of the optimiser
+  uint64_t caches = 0;      // of earlier positions, for programs that produce texts
   uint64_t inputs = 0;      // global batches, host numbers, outputs, constants
   uint64_t activations = 0; // the work region: the peak over programs
   uint64_t total = 0;

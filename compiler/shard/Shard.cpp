@@ -276,7 +276,7 @@ LogicalResult shardModule(ModuleOp module, int64_t micro) {
       continue;
     int64_t count = micro;
     if (rows.count() % micro) {
-      if (func.getSymName() == "backward")
+      if (func.getSymName().split('@').first == "backward")
         return emitError(func.getLoc())
                << "shard: a batch of " << rows.count() << " rows does not split into " << micro
                << " equal micro-batches";

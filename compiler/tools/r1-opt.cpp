@@ -5,6 +5,9 @@
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllPasses.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
+#ifdef R1_DECODE_PASSES
+#include R1_DECODE_PASSES
+#endif
 #ifdef R1_SHARD_PASSES
 #include R1_SHARD_PASSES
 #endif
@@ -27,6 +30,9 @@ int main(int argc, char **argv) {
 #endif
   mlir::registerAllPasses();
   r1::registerGradPasses();
+#ifdef R1_DECODE_PASSES
+  r1::registerDecodePasses();
+#endif
 #ifdef R1_SHARD_PASSES
   r1::registerShardPasses();
 #endif

@@ -29,31 +29,54 @@ Result<std::vector<std::string>> shardFiles(const std::string &dir) { return fil
 
 Result<std::vector<std::string>> ledgerFiles(const std::string &dir) { return filesOf(dir, "ledger-"); }
 
-Status eachLine(const std::string &path, const std::function<Result<bool>(std::string_view)> &take) {
-  R1RT_ASSIGN(auto stream, source::ByteStream::open(path));
+struct LineReader::State {
+  std::unique_ptr<source::ByteStream> stream;
   std::string buffer;
-  size_t used = 0;
-  for (bool end = false; !end;) {
-    buffer.erase(0, used);
-    used = 0;
-    size_t have = buffer.size();
-    buffer.resize(have + (1 << 20));
-    R1RT_ASSIGN(size_t n, stream->read(buffer.data() + have, 1 << 20));
-    buffer.resize(have + n);
-    end = n == 0;
-    while (used < buffer.size()) {
-      size_t stop = buffer.find('\n', used);
-      if (stop == buffer.npos && !end)
-        break;
-      stop = std::min(stop, buffer.size());
-      std::string_view line(buffer.data() + used, stop - used);
-      used = std::min(stop + 1, buffer.size());
-      R1RT_ASSIGN(bool more, take(line));
-      if (!more)
-        return Status::ok();
+  size_t used = 0, searched = 0;
+  bool end = false;
+};
+
+LineReader::LineReader() : s(new State) {}
+LineReader::LineReader(LineReader &&) noexcept = default;
+LineReader::~LineReader() = default;
+
+Result<LineReader> LineReader::open(const std::string &path) {
+  LineReader r;
+  R1RT_ASSIGN(r.s->stream, source::ByteStream::open(path));
+  return r;
+}
+
+Result<std::optional<std::string_view>> LineReader::next() {
+  constexpr size_t piece = 1 << 20;
+  for (;;) {
+    size_t stop = s->buffer.find('\n', std::max(s->used, s->searched));
+    if (stop != std::string::npos || (s->end && s->used < s->buffer.size())) {
+      std::string_view line = std::string_view(s->buffer).substr(s->used, std::min(stop, s->buffer.size()) - s->used);
+      s->used = s->searched = std::min(stop, s->buffer.size() - 1) + 1;
+      return std::optional<std::string_view>(line);
     }
+    if (s->end)
+      return std::optional<std::string_view>();
+    s->buffer.erase(0, s->used);
+    s->used = 0;
+    s->searched = s->buffer.size();
+    s->buffer.resize(s->searched + piece);
+    R1RT_ASSIGN(size_t n, s->stream->read(s->buffer.data() + s->searched, piece));
+    s->buffer.resize(s->searched + n);
+    s->end = n == 0;
   }
-  return Status::ok();
+}
+
+Status eachLine(const std::string &path, const std::function<Result<bool>(std::string_view)> &take) {
+  R1RT_ASSIGN(LineReader lines, LineReader::open(path));
+  for (;;) {
+    R1RT_ASSIGN(std::optional<std::string_view> line, lines.next());
+    if (!line)
+      return Status::ok();
+    R1RT_ASSIGN(bool more, take(*line));
+    if (!more)
+      return Status::ok();
+  }
 }
 
 Result<std::vector<json>> historyOf(const std::string &dir, const std::string &id) {

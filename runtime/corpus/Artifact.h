@@ -14,6 +14,8 @@
 #include "runtime/corpus/Ledger.h"
 #include "runtime/corpus/Row.h"
 #include <functional>
+#include <memory>
+#include <optional>
 
 namespace r1rt::corpus {
 
@@ -21,6 +23,21 @@ namespace r1rt::corpus {
 Result<std::vector<std::string>> shardFiles(const std::string &dir);
 Result<std::vector<std::string>> ledgerFiles(const std::string &dir);
 Result<nlohmann::json> readAccount(const std::string &dir);
+
+/// The lines of a file, compressed or not, one after the other.
+class LineReader {
+public:
+  static Result<LineReader> open(const std::string &path);
+  /// Without its line break; valid until the next call. None at the end.
+  Result<std::optional<std::string_view>> next();
+  LineReader(LineReader &&) noexcept;
+  ~LineReader();
+
+private:
+  LineReader();
+  struct State;
+  std::unique_ptr<State> s;
+};
 
 /// Calls take(line) for each JSON line of a compressed file; false ends it early.
 Status eachLine(const std::string &path, const std::function<Result<bool>(std::string_view)> &take);

@@ -21,6 +21,14 @@ namespace corpus {
 /// that it is scored with.
 using ScoreFn = std::function<Status(std::span<const std::string_view> texts, std::span<float> out)>;
 
+/// What a model has written to a row: the fields of each sample, or why the row is dropped.
+struct Written {
+  std::vector<nlohmann::json> samples;
+  std::string dropped; // the reason; empty: it is not
+  nlohmann::json evidence;
+};
+using OutputsFn = std::function<Result<Written>(const std::string &id)>;
+
 struct Context {
   std::string baseDir;       // relative paths start here; empty: the working directory
   std::vector<RowFn> rowFns; // {"row_fn": i}
@@ -30,6 +38,7 @@ struct Context {
   std::function<void(const std::string &)> warn;
   /// The scorer that {"score": {"stage": NAME}, …} describes; empty: there are none here.
   std::function<Result<ScoreFn>(const nlohmann::json &spec)> scorer;
+  OutputsFn outputs; // for the pass `generate`; callable from any thread; empty: there are none here
 };
 
 } // namespace corpus

@@ -298,6 +298,38 @@ private:
   }
 };
 
+/// What a model has written to each row; further samples are rows of their own beside it.
+class Generate final : public RowPass {
+public:
+  explicit Generate(OutputsFn outputs) : outputs(std::move(outputs)) {}
+
+private:
+  OutputsFn outputs;
+
+  static Status extend(Row &row, json &&fields) {
+    R1RT_ASSIGN(json record, row.toJson());
+    record.update(fields);
+    row.assign(std::move(record));
+    return Status::ok();
+  }
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &more) override {
+    R1RT_ASSIGN(Written w, outputs(row.id));
+    if (!w.dropped.empty())
+      return Fate{Fate::drop, w.dropped, dumped(w.evidence)};
+    if (w.samples.size() > 1 && row.key.empty()) // a split keeps them together
+      row.key = keyOf(row);
+    for (size_t i = 1; i < w.samples.size(); ++i) {
+      Added a{row, "{\"sample\":" + std::to_string(i) + "}"};
+      R1RT_TRY(extend(a.row, std::move(w.samples[i])));
+      more.push_back(std::move(a));
+    }
+    if (!w.samples.empty())
+      R1RT_TRY(extend(row, std::move(w.samples[0])));
+    return Fate{};
+  }
+};
+
 class Decontaminate final : public RowPass {
 public:
   explicit Decontaminate(std::shared_ptr<const dedup::Contamination> seen, std::shared_ptr<const std::vector<std::string>> ids)
@@ -349,7 +381,8 @@ Result<SplitRange> splitRange(const json &t) {
 }
 
 bool isRowPass(const std::string &op) {
-  for (const char *known : {"filter", "map_rows", "extend", "apply_rules", "augment", "decontaminate", "split"})
+  for (const char *known :
+       {"filter", "map_rows", "extend", "apply_rules", "augment", "decontaminate", "split", "generate"})
     if (op == known)
       return true;
   return false;
@@ -403,6 +436,11 @@ Result<PassMaker> makerOf(const json &t, const Context &ctx) {
       R1RT_ASSIGN(std::unique_ptr<Augmenter> a, Augmenter::create(how, base));
       return std::unique_ptr<Pass>(new Augment(std::move(a), share, seed));
     });
+  }
+  if (op == "generate") {
+    if (!ctx.outputs)
+      return Status::error("a model writes to rows in a stage of its own", ExitClass::program);
+    return PassMaker([outputs = ctx.outputs]() -> Made { return std::unique_ptr<Pass>(new Generate(outputs)); });
   }
   if (op == "decontaminate") {
     auto units = t.value("units", "words") == "characters" ? dedup::Units::characters : dedup::Units::words;

@@ -7,6 +7,7 @@
 //   extend    {"fields": {NAME: {"row_fn": i} | {"score": {"stage": S}, …}}}   more fields
 //   apply_rules {"rules": […]}                              runtime/text/Rules.h
 //   augment   {"share": 0..1, "how": {…}, "seed": 0}      another row beside it: runtime/augment
+//   generate  {"n": samples}                              what a model has written (Context::outputs)
 //   decontaminate {"against": tree, "ngram": 13, "units": "words"}
 //   split     {"part", "fractions", "by", "seed"}         rows whose hash lies in the part
 //

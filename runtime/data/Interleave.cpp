@@ -9,8 +9,8 @@ static std::string kindOf(const PackedData &d) {
   std::string s = "rows of " + std::to_string(d.seq) + " tokens, padded on the " + (d.left ? "left" : "right") +
                   ", of a vocabulary of " + std::to_string(d.tokenizer->vocab()) + ", end of text " +
                   std::to_string(d.tokenizer->endOfText()) + ", padding " + std::to_string(d.tokenizer->padding());
-  if (!d.labels.empty())
-    s += ", with " + std::to_string(d.classes) + " classes";
+  if (!d.labels.empty() || !d.tags.empty())
+    s += ", with " + std::to_string(d.classes) + " classes" + (d.tags.empty() ? "" : " of tokens");
   return s;
 }
 
@@ -26,11 +26,15 @@ Result<std::shared_ptr<PackedData>> readInterleaved(const json &tree, DataContex
     if (p.masking.rate > 0 || !p.sources.empty())
       return Status::error("source `" + name + "` is masked or interleaved already; help: interleave first",
                            ExitClass::program);
+    if (!p.buckets.empty())
+      return Status::error("source `" + name + "` has rows of several lengths; help: leave `buckets` out",
+                           ExitClass::program);
     if (out->sources.empty()) {
       out->seq = p.seq;
       out->tokenizer = p.tokenizer;
       out->left = p.left;
       out->classes = p.classes;
+      out->classNames = p.classNames;
     } else if (kindOf(*out) != kindOf(p)) {
       return Status::error("source `" + name + "` has " + kindOf(p) + "; `" + out->sources[0].name + "` has " +
                                kindOf(*out) + "; help: make the rows of both alike",
@@ -50,6 +54,7 @@ Result<std::shared_ptr<PackedData>> readInterleaved(const json &tree, DataContex
     for (size_t r = 1; r < p.firstPiece.size(); ++r)
       out->firstPiece.push_back(pieces + p.firstPiece[r]);
     out->labels.insert(out->labels.end(), p.labels.begin(), p.labels.end());
+    out->tags.insert(out->tags.end(), p.tags.begin(), p.tags.end());
     out->textBytes += p.textBytes;
     out->documents += p.documents;
     out->truncated += p.truncated;

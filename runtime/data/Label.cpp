@@ -1,7 +1,7 @@
 #include "runtime/data/Label.h"
 #include "runtime/corpus/Engine.h"
+#include "runtime/data/TokenLabel.h"
 #include <algorithm>
-#include <map>
 
 namespace r1rt {
 
@@ -16,6 +16,13 @@ Result<DocumentRows> DocumentRows::create(std::shared_ptr<PackedData> data, cons
     return wrong("`cut` is \"tail\", \"head\" or \"middle\", not \"" + cut + "\"");
   if (side != "right" && side != "left")
     return wrong("`side` is \"right\" or \"left\", not \"" + side + "\"");
+  if (auto lengths = spec.find("buckets"); lengths != spec.end()) {
+    data->buckets = lengths->get<std::vector<int32_t>>();
+    bool ascending = std::is_sorted(data->buckets.begin(), data->buckets.end(), std::less_equal<>());
+    if (data->buckets.empty() || !ascending || data->buckets[0] < 1 || data->buckets.back() != data->seq)
+      return wrong("`buckets` are lengths from 1 on, each above the one before, and the last is `len`, " +
+                   std::to_string(data->seq) + "; this is " + lengths->dump());
+  }
   data->left = side == "left";
   data->firstPiece = {0};
   return DocumentRows(std::move(data), cut == "tail" ? Cut::tail : cut == "head" ? Cut::head : Cut::middle,
@@ -24,22 +31,53 @@ Result<DocumentRows> DocumentRows::create(std::shared_ptr<PackedData> data, cons
 
 bool DocumentRows::add(std::string_view text) {
   const Tokenizer &tok = *data->tokenizer;
-  const bool marked = tok.endOfText() >= 0;
   ids.clear();
-  if (marked)
-    ids.push_back(tok.endOfText());
+  if (tok.beginOfText() >= 0)
+    ids.push_back(tok.beginOfText());
   tok.encode(text, ids);
-  const uint64_t n = ids.size(), room = uint64_t(data->seq); // inputs
+  const uint64_t inputs = ids.size();
+  if (tok.endOfText() >= 0 && targets)
+    ids.push_back(tok.endOfText());
+  return place(inputs, text.size());
+}
+
+bool DocumentRows::add(const TaggedText &tagged) {
+  const Tokenizer &tok = *data->tokenizer;
+  ids.clear();
+  if (tok.beginOfText() >= 0)
+    ids.push_back(tok.beginOfText());
+  tags.assign(ids.size(), -1);
+  size_t at = 0;
+  auto encode = [&](size_t end) {
+    tok.encode(std::string_view(tagged.text).substr(at, end - at), ids);
+    at = end;
+  };
+  for (const TaggedText::Word &w : tagged.words) {
+    const size_t first = ids.size();
+    encode(w.end);
+    tags.resize(ids.size(), -1);
+    if (first < ids.size())
+      tags[first] = w.cls;
+  }
+  encode(tagged.text.size());
+  tags.resize(ids.size(), -1);
+  return place(ids.size(), tagged.text.size());
+}
+
+/// `ids` as a row: of `inputs` of them those that fit; what is behind is the last one's target.
+bool DocumentRows::place(uint64_t inputs, uint64_t textBytes) {
+  const uint64_t n = inputs, room = uint64_t(data->seq);
   if (!n)
     return false;
-  if (marked && targets)
-    ids.push_back(tok.endOfText());
   // Keeps ids[from, to), with the token that follows as the last one's target.
   auto keep = [&](uint64_t from, uint64_t to, bool follows, bool joins) {
     follows = follows && targets && to < ids.size();
     if (from < to)
       data->pieces.push_back({data->ids.size(), uint32_t(to - from), follows, joins});
-    data->ids.insert(data->ids.end(), ids.begin() + std::ptrdiff_t(from), ids.begin() + std::ptrdiff_t(to + follows));
+    to += follows;
+    data->ids.insert(data->ids.end(), ids.begin() + std::ptrdiff_t(from), ids.begin() + std::ptrdiff_t(to));
+    if (!tags.empty())
+      data->tags.insert(data->tags.end(), tags.begin() + std::ptrdiff_t(from), tags.begin() + std::ptrdiff_t(to));
   };
   if (n <= room || cut == Cut::tail) {
     keep(0, std::min(n, room), true, false);
@@ -55,7 +93,7 @@ bool DocumentRows::add(std::string_view text) {
     data->cutTokens += n - room;
   }
   ++data->documents;
-  data->textBytes += text.size();
+  data->textBytes += textBytes;
   data->firstPiece.push_back(uint32_t(data->pieces.size()));
   return true;
 }
@@ -67,59 +105,6 @@ void DocumentRows::clear() {
 }
 
 namespace {
-
-/// Numbers of classes, from their names or from 0 to C - 1.
-class Classes {
-public:
-  static Result<Classes> of(const json &j) {
-    Classes c;
-    if (j.is_number_integer()) {
-      c.count = j.get<int64_t>();
-    } else if (j.is_array()) {
-      for (const json &name : j) {
-        if (!name.is_string())
-          return Status::error("a class is called by a text, not by " + name.dump(), ExitClass::program);
-        c.names.emplace(name.get<std::string>(), c.count++);
-      }
-    }
-    if (c.count < 1 || c.count > INT32_MAX || (j.is_array() && c.names.size() != j.size()))
-      return Status::error("`classes` is the number of classes or their names, each once", ExitClass::program);
-    return c;
-  }
-  int32_t size() const { return int32_t(count); }
-
-  /// The class that a row's label names: of tables and hand-made files numbers come as text, too.
-  Result<int32_t> find(const json &label) const {
-    std::string text = label.is_string() ? label.get<std::string>() : label.dump();
-    if (!names.empty()) {
-      if (auto it = names.find(text); it != names.end() && (label.is_string() || label.is_number_integer()))
-        return int32_t(it->second);
-    } else if (label.is_number_integer() || label.is_string()) {
-      bool digits = !text.empty() && text.size() < 10 &&
-                    std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-      if (int64_t n = digits ? std::stoll(text) : -1; n >= 0 && n < count)
-        return int32_t(n);
-    }
-    return Status::error("the label is " + label.dump(-1, ' ', false, json::error_handler_t::replace) +
-                         "; the classes are " + list());
-  }
-
-private:
-  std::string list() const {
-    if (names.empty())
-      return "0 to " + std::to_string(count - 1);
-    std::vector<std::string> ordered(names.size());
-    for (auto &[name, at] : names)
-      ordered[size_t(at)] = name;
-    std::string out;
-    for (size_t i = 0; i < std::min<size_t>(ordered.size(), 20); ++i)
-      out += (i ? ", " : "") + json(ordered[i]).dump();
-    return out + (ordered.size() > 20 ? ", …" : "");
-  }
-
-  int64_t count = 0;
-  std::map<std::string, int64_t> names;
-};
 
 Result<int32_t> labelOf(const corpus::Row &row, const Classes &classes) {
   json more = row.more.empty() ? json::object() : json::parse(row.more, nullptr, false);
@@ -139,7 +124,8 @@ Result<int32_t> labelOf(const corpus::Row &row, const Classes &classes) {
 } // namespace
 
 Result<std::shared_ptr<PackedData>> readDocuments(const json &tree, DataContext &ctx) {
-  const bool labelled = tree.value("op", "") == "label";
+  const bool labelled = tree.value("op", "") == "label", tagged = labelled && tree.value("each", "row") == "token";
+  const bool repair = tree.value("repair", false);
   auto data = std::make_shared<PackedData>();
   data->seq = tree.value("len", 0);
   R1RT_ASSIGN(data->tokenizer, openTokenizer(tree.value("tok", json()), ctx));
@@ -148,10 +134,18 @@ Result<std::shared_ptr<PackedData>> readDocuments(const json &tree, DataContext 
   if (labelled) {
     R1RT_ASSIGN(classes, Classes::of(tree.value("classes", json())));
     data->classes = classes.size();
+    data->classNames = classes.names();
   }
   R1RT_TRY(corpus::eachRow(tree.value("in", json()), ctx, [&](corpus::Row &&row) -> Status {
     if (data->rows() == PackedData::noRow - 1)
       return Status::error("there are more than " + std::to_string(data->rows()) + " rows");
+    if (tagged) {
+      R1RT_ASSIGN(TaggedText words, taggedText(row, classes, repair));
+      data->repaired += words.repaired;
+      if (!words.words.empty())
+        rows.add(words);
+      return Status::ok();
+    }
     int32_t label = 0;
     if (labelled) {
       R1RT_ASSIGN(label, labelOf(row, classes));

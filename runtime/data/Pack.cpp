@@ -1,4 +1,6 @@
 #include "runtime/data/Pack.h"
+#include "runtime/data/Chat.h"
+#include "runtime/data/Fim.h"
 #include "runtime/data/Interleave.h"
 #include "runtime/data/Label.h"
 #include "runtime/device/Executor.h"
@@ -19,7 +21,14 @@ uint64_t PackedData::targets(uint32_t row) const {
   uint64_t n = 0;
   if (row != noRow)
     for (uint32_t p = firstPiece[row]; p < firstPiece[row + 1]; ++p)
-      n += pieces[p].length - !pieces[p].goesOn;
+      if (!trained.empty())
+        for (uint32_t k = 1; k < pieces[p].length + pieces[p].goesOn; ++k)
+          n += trained[pieces[p].begin + k];
+      else if (tags.empty())
+        n += pieces[p].length - !pieces[p].goesOn;
+      else
+        for (uint32_t k = 0; k < pieces[p].length; ++k)
+          n += tags[pieces[p].begin + k] >= 0;
   return n;
 }
 
@@ -31,34 +40,83 @@ uint64_t PackedData::tokens(uint32_t row) const {
   return n;
 }
 
+size_t PackedData::bucketOf(uint32_t row) const {
+  if (buckets.empty())
+    return 0;
+  return size_t(std::lower_bound(buckets.begin(), buckets.end(), int64_t(tokens(row))) - buckets.begin());
+}
+
+std::vector<PackedData::Bucket> PackedData::perBucket() const {
+  std::vector<Bucket> out(bucketCount());
+  for (uint32_t r = 0; r < rows(); ++r) {
+    Bucket &b = out[bucketOf(r)];
+    ++b.rows;
+    b.tokens += tokens(r);
+  }
+  return out;
+}
+
+static double paddingOf(uint64_t tokens, uint64_t places) { return places ? 1 - double(tokens) / double(places) : 0; }
+
 double PackedData::padding() const {
-  uint64_t n = 0;
-  for (const Piece &p : pieces)
-    n += p.length;
-  return rows() ? 1 - double(n) / (double(rows()) * seq) : 0;
+  uint64_t n = 0, places = 0;
+  for (size_t b = 0; const Bucket &x : perBucket()) {
+    n += x.tokens;
+    places += x.rows * uint64_t(lengthOf(b++));
+  }
+  return paddingOf(n, places);
 }
 
 json PackedData::shape() const {
   uint64_t n = 0;
   for (const Piece &p : pieces)
     n += p.length;
-  return {{"rows", rows()},           {"tokens", n},           {"padding", padding()},
-          {"truncated", truncated}, {"cut_tokens", cutTokens}};
+  json out = {{"rows", rows()},           {"tokens", n},           {"padding", padding()},
+              {"truncated", truncated}, {"cut_tokens", cutTokens}};
+  if (repaired)
+    out["repaired"] = repaired;
+  if (!buckets.empty())
+    for (size_t b = 0; const Bucket &x : perBucket()) {
+      int32_t len = lengthOf(b++);
+      out["buckets"].push_back({{"len", len}, {"rows", x.rows}, {"tokens", x.tokens},
+                                {"padding", paddingOf(x.tokens, x.rows * uint64_t(len))}});
+    }
+  return out;
 }
 
 std::string PackedData::shapeText() const {
-  char share[32];
-  std::snprintf(share, sizeof share, "%.1f %%", 100 * padding());
-  std::string text = std::to_string(rows()) + " rows of " + std::to_string(seq) + " tokens, " + share + " padding";
+  auto percent = [](double share) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f %%", 100 * share);
+    return std::string(text);
+  };
+  std::string lengths;
+  for (size_t b = 0; b < bucketCount(); ++b)
+    lengths += (b == 0 ? "" : b + 1 < bucketCount() ? ", " : " or ") + std::to_string(lengthOf(b));
+  std::string text = std::to_string(rows()) + " rows of " + lengths + " tokens, " + percent(padding()) + " padding";
+  if (!buckets.empty()) {
+    uint64_t n = 0;
+    std::string each;
+    for (size_t b = 0; const Bucket &x : perBucket()) {
+      int32_t len = lengthOf(b++);
+      n += x.tokens;
+      each += (each.empty() ? "" : ", ") + std::to_string(len) + ": " + std::to_string(x.rows) + " rows" +
+              (x.rows ? " " + percent(paddingOf(x.tokens, x.rows * uint64_t(len))) : "");
+    }
+    text += " (without buckets " + percent(paddingOf(n, uint64_t(rows()) * uint64_t(seq))) + "; " + each + ")";
+  }
   if (truncated)
     text += "; " + std::to_string(truncated) + (truncated == 1 ? " document" : " documents") + " cut (" +
             std::to_string(cutTokens) + " tokens)";
+  if (repaired)
+    text += "; " + std::to_string(repaired) + (repaired == 1 ? " tag" : " tags") + " repaired";
   return text;
 }
 
 void PackedData::fill(uint32_t row, int32_t *id, int32_t *pos, int32_t *seg, int32_t *target,
-                      uint8_t *mask, uint64_t draw) const {
-  const int32_t pad = tokenizer->padding();
+                      uint8_t *mask, uint64_t draw, int32_t length) const {
+  const int32_t pad = tokenizer->padding(), places = length ? length : seq;
+  const int32_t nothing = tags.empty() ? pad : 0; // the target of padding
   int32_t at = 0;
   auto put = [&](int32_t i, int32_t p, int32_t s, int32_t t, bool m) {
     if (id)
@@ -75,15 +133,15 @@ void PackedData::fill(uint32_t row, int32_t *id, int32_t *pos, int32_t *seg, int
   };
   auto hide = [&](int32_t token, int32_t place, int32_t segment) {
     PhiloxBlock r = philox(masking.key, draw, uint32_t(at));
-    if (token == tokenizer->endOfText() || uniform01(r[0], r[1]) >= masking.rate)
+    if (token == tokenizer->endOfText() || token == tokenizer->beginOfText() || uniform01(r[0], r[1]) >= masking.rate)
       return put(token, place, segment, token, false);
     double how = r[2] * 0x1p-32;
     int32_t other = int32_t(uint64_t(r[3]) * uint32_t(tokenizer->vocab()) >> 32);
     put(how < 0.8 ? masking.token : how < 0.9 ? other : token, place, segment, token, true);
   };
   const int32_t used = int32_t(tokens(row));
-  while (left && at < seq - used)
-    put(pad, 0, -1, pad, false);
+  while (left && at < places - used)
+    put(pad, 0, -1, nothing, false);
   if (row != noRow) {
     int32_t segment = -1, place = 0;
     for (uint32_t p = firstPiece[row]; p < firstPiece[row + 1]; ++p) {
@@ -94,21 +152,23 @@ void PackedData::fill(uint32_t row, int32_t *id, int32_t *pos, int32_t *seg, int
         place = 0;
       }
       for (uint32_t k = 0; k < x.length; ++k, ++place) {
-        bool has = k + 1 < x.length || x.goesOn;
-        if (masking.rate > 0)
+        bool has = (k + 1 < x.length || x.goesOn) && (trained.empty() || trained[x.begin + k + 1]);
+        if (!tags.empty())
+          put(from[k], place, segment, std::max(tags[x.begin + k], 0), tags[x.begin + k] >= 0);
+        else if (masking.rate > 0)
           hide(from[k], place, segment);
         else
           put(from[k], place, segment, has ? from[k + 1] : pad, has);
       }
     }
   }
-  while (at < seq)
-    put(pad, 0, -1, pad, false);
+  while (at < places)
+    put(pad, 0, -1, nothing, false);
 }
 
 /// Calls take(row, ids) for each row in order; the ids are found by all threads.
 template <class F>
-static void encodeAll(const Corpus &corpus, const Tokenizer &tok, unsigned threads, F take) {
+static void encodeAll(const Corpus &corpus, const Tokenizer &tok, const Fim &fim, unsigned threads, F take) {
   constexpr size_t most = 4096; // rows whose ids wait at a time
   std::vector<std::vector<int32_t>> ids(std::min(most, corpus.rows.size()));
   for (size_t from = 0; from < corpus.rows.size(); from += most) {
@@ -117,7 +177,7 @@ static void encodeAll(const Corpus &corpus, const Tokenizer &tok, unsigned threa
     auto work = [&] {
       for (size_t i; (i = next++) < n;) {
         ids[i].clear();
-        tok.encode(corpus.rows[from + i].text, ids[i]);
+        fim.encode(corpus.rows[from + i].text, from + i, tok, ids[i]);
       }
     };
     std::vector<std::thread> others;
@@ -131,50 +191,8 @@ static void encodeAll(const Corpus &corpus, const Tokenizer &tok, unsigned threa
   }
 }
 
-static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, TokenizerPtr tok, int32_t seq,
-                                                  bool separate, unsigned threads) {
-  if (seq < 1)
-    return Status::error("pack needs rows of at least one token; `seq` is " + std::to_string(seq),
-                         ExitClass::program);
-  auto out = std::make_shared<PackedData>();
-  out->seq = seq;
-  out->tokenizer = tok;
-  // One end of text between documents serves both: it is the first input of the one after it and
-  // the last target of the one before.
-  const bool marked = tok->endOfText() >= 0;
-  std::vector<std::pair<uint64_t, uint64_t>> documents; // inputs [begin, end) in ids
-  if (marked)
-    out->ids.push_back(tok->endOfText());
-  encodeAll(corpus, *tok, threads, [&](const Row &r, const std::vector<int32_t> &ids) {
-    if (ids.empty())
-      return;
-    uint64_t begin = out->ids.size();
-    out->ids.insert(out->ids.end(), ids.begin(), ids.end());
-    out->textBytes += r.text.size();
-    documents.push_back({begin - marked, out->ids.size()});
-    if (marked)
-      out->ids.push_back(tok->endOfText());
-  });
-  if (documents.empty())
-    return Status::error("there is no text to pack");
-  out->documents = documents.size();
-  if (!separate)
-    documents.assign(1, {0, documents.back().second});
-
-  // Pieces of whole rows stand alone; the ends of documents share rows.
-  std::vector<std::vector<PackedData::Piece>> rows;
-  std::vector<PackedData::Piece> rest;
-  const uint64_t T = uint64_t(seq);
-  for (auto [begin, end] : documents)
-    for (uint64_t at = begin; at < end; at += T) {
-      PackedData::Piece p{at, uint32_t(std::min(T, end - at)), marked || at + T < end};
-      if (p.length == T)
-        rows.push_back({p});
-      else
-        rest.push_back(p);
-    }
-  // Best fit, longest first: into the row with the least room that is enough; of equal ones the
-  // first. byRoom[r] holds the rows with room for r more tokens.
+void bestFit(PackedData &out, std::vector<std::vector<PackedData::Piece>> rows, std::vector<PackedData::Piece> rest) {
+  const uint64_t T = uint64_t(out.seq);
   std::sort(rest.begin(), rest.end(), [](auto &a, auto &b) {
     return a.length != b.length ? a.length > b.length : a.begin < b.begin;
   });
@@ -201,16 +219,63 @@ static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, Tokenize
       rooms.insert(room);
     }
   }
-  out->firstPiece.push_back(0);
+  out.firstPiece.push_back(0);
   for (auto &row : rows) {
-    out->pieces.insert(out->pieces.end(), row.begin(), row.end());
-    out->firstPiece.push_back(uint32_t(out->pieces.size()));
+    out.pieces.insert(out.pieces.end(), row.begin(), row.end());
+    out.firstPiece.push_back(uint32_t(out.pieces.size()));
   }
+}
+
+static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, TokenizerPtr tok, int32_t seq,
+                                                  bool separate, const Fim &fim, unsigned threads) {
+  if (seq < 1)
+    return Status::error("pack needs rows of at least one token; `seq` is " + std::to_string(seq),
+                         ExitClass::program);
+  auto out = std::make_shared<PackedData>();
+  out->seq = seq;
+  out->tokenizer = tok;
+  // One end of text between documents serves both: it is the first input of the one after it and
+  // the last target of the one before. A begin of text of its own is only the former.
+  const bool marked = tok->endOfText() >= 0, shared = tok->beginOfText() == tok->endOfText();
+  std::vector<std::pair<uint64_t, uint64_t>> documents; // inputs [begin, end) in ids
+  if (marked && shared)
+    out->ids.push_back(tok->endOfText());
+  encodeAll(corpus, *tok, fim, threads, [&](const Row &r, const std::vector<int32_t> &ids) {
+    if (ids.empty())
+      return;
+    uint64_t begin = out->ids.size() - (marked && shared);
+    if (!shared && tok->beginOfText() >= 0)
+      out->ids.push_back(tok->beginOfText());
+    out->ids.insert(out->ids.end(), ids.begin(), ids.end());
+    out->textBytes += r.text.size();
+    documents.push_back({begin, out->ids.size()});
+    if (marked)
+      out->ids.push_back(tok->endOfText());
+  });
+  if (documents.empty())
+    return Status::error("there is no text to pack");
+  out->documents = documents.size();
+  if (!separate)
+    documents.assign(1, {0, documents.back().second});
+
+  // Pieces of whole rows stand alone; the ends of documents share rows.
+  std::vector<std::vector<PackedData::Piece>> rows;
+  std::vector<PackedData::Piece> rest;
+  const uint64_t T = uint64_t(seq);
+  for (auto [begin, end] : documents)
+    for (uint64_t at = begin; at < end; at += T) {
+      PackedData::Piece p{at, uint32_t(std::min(T, end - at)), marked || at + T < end};
+      if (p.length == T)
+        rows.push_back({p});
+      else
+        rest.push_back(p);
+    }
+  bestFit(*out, std::move(rows), std::move(rest));
   return out;
 }
 
 Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t seq, bool separate) {
-  R1RT_ASSIGN(std::shared_ptr<PackedData> data, packed(corpus, std::move(tok), seq, separate, 1));
+  R1RT_ASSIGN(std::shared_ptr<PackedData> data, packed(corpus, std::move(tok), seq, separate, Fim(), 1));
   return PackedPtr(std::move(data));
 }
 
@@ -218,10 +283,14 @@ static Result<std::shared_ptr<PackedData>> readPacked(const json &tree, DataCont
   std::string op = tree.is_object() ? tree.value("op", "") : "";
   if (op == "pad" || op == "label")
     return readDocuments(tree, ctx);
+  if (op == "chat")
+    return readChats(tree, ctx);
   if (op == "interleave")
     return readInterleaved(tree, ctx);
   if (op == "masked") {
     R1RT_ASSIGN(std::shared_ptr<PackedData> data, readPacked(tree.value("in", json()), ctx));
+    if (!data->trained.empty())
+      return Status::error("`masked` hides tokens of rows that `pack` or `pad` has made, not of chats", ExitClass::program);
     PackedData::Masking &m = data->masking;
     m.rate = tree.value("rate", 0.0);
     m.key = drawKey(tree.value("seed", uint64_t(0)), "masked");
@@ -242,7 +311,8 @@ static Result<std::shared_ptr<PackedData>> readPacked(const json &tree, DataCont
                          ExitClass::program);
   R1RT_ASSIGN(TokenizerPtr tok, openTokenizer(tree["tok"], ctx));
   R1RT_ASSIGN(CorpusPtr corpus, openCorpus(tree["in"], ctx));
-  return packed(*corpus, tok, tree.value("seq", 0), tree.value("separate", true), ctx.threads);
+  R1RT_ASSIGN(Fim fim, Fim::of(tree.value("fim", json()), *tok));
+  return packed(*corpus, tok, tree.value("seq", 0), tree.value("separate", true), fim, ctx.threads);
 }
 
 Result<PackedPtr> openPacked(const json &tree, DataContext &ctx) {
@@ -261,9 +331,15 @@ Result<PackedPtr> openPacked(const json &tree, DataContext &ctx) {
 }
 
 Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program) {
+  const size_t longest = data->bucketCount() - 1;
+  return create(std::move(data), program, longest);
+}
+
+Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program, size_t bucket) {
   static const char *const names[leaves] = {"x.id", "x.pos", "x.seg", "target", "mask", "last"};
   Batcher b;
-  const bool labelled = !data->labels.empty();
+  b.seq = data->lengthOf(bucket);
+  const bool labelled = !data->labels.empty(), tagged = !data->tags.empty();
   std::string where = std::string("program `") + program.name + "`: ";
   for (uint32_t i = 0; i < program.n_inputs; ++i) {
     const r1_field &f = program.inputs[i];
@@ -279,14 +355,14 @@ Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program) {
       return Status::error(where + "`" + f.name + "` is " + dtypeName(f.dtype) + "; batches have " +
                                (isMask ? "bool" : "i32"),
                            ExitClass::program);
-    if (f.rank != (ofRow ? 1u : 2u) || (!ofRow && f.dims[1] != data->seq) || (b.rows && f.dims[0] != b.rows) ||
+    if (f.rank != (ofRow ? 1u : 2u) || (!ofRow && f.dims[1] != b.seq) || (b.rows && f.dims[0] != b.rows) ||
         f.dims[0] < 1)
       return Status::error(where + "`" + f.name + "` does not have the shape [batch" +
-                               (ofRow ? "] of labelled rows" : ", " + std::to_string(data->seq) + "] of packed rows"),
+                               (ofRow ? "] of labelled rows" : ", " + std::to_string(b.seq) + "] of packed rows"),
                            ExitClass::program);
     b.rows = f.dims[0];
-    bool ids = k == 0 || (k == 3 && !labelled);
-    int64_t last = ids ? data->tokenizer->vocab() - 1 : k == 1 || k == 5 ? data->seq - 1 : k == 3 ? data->classes - 1 : 0;
+    bool ids = k == 0 || (k == 3 && !labelled && !tagged);
+    int64_t last = ids ? data->tokenizer->vocab() - 1 : k == 1 || k == 5 ? b.seq - 1 : k == 3 ? data->classes - 1 : 0;
     if (f.bound > 0 && last >= f.bound) {
       // The vocabulary may be larger than what occurs, unless ids are drawn from all of it.
       if (ids && !data->ids.empty() && data->masking.rate == 0)
@@ -318,23 +394,23 @@ uint64_t Batcher::fill(char *arena, const std::function<uint32_t(int64_t)> &rowA
     return present[k] ? reinterpret_cast<T *>(arena + offsets[k]) + r * width : nullptr;
   };
   for (int64_t r = 0; r < rows; ++r) {
-    auto tokens = [&](int k) { return leaf(k, r, data->seq, int32_t()); };
+    auto tokens = [&](int k) { return leaf(k, r, seq, int32_t()); };
     uint32_t row = rowAt(r);
     if (!labelled) {
-      data->fill(row, tokens(0), tokens(1), tokens(2), tokens(3), leaf(4, r, data->seq, uint8_t()),
-                 firstDraw + uint64_t(r));
+      data->fill(row, tokens(0), tokens(1), tokens(2), tokens(3), leaf(4, r, seq, uint8_t()),
+                 firstDraw + uint64_t(r), seq);
       counted += data->targets(row);
       continue;
     }
     bool there = row != PackedData::noRow;
     int32_t used = int32_t(data->tokens(row));
-    data->fill(row, tokens(0), tokens(1), tokens(2), nullptr, nullptr);
+    data->fill(row, tokens(0), tokens(1), tokens(2), nullptr, nullptr, 0, seq);
     if (auto *target = leaf(3, r, 1, int32_t()))
       *target = there ? data->labels[row] : 0;
     if (auto *mask = leaf(4, r, 1, uint8_t()))
       *mask = there;
     if (auto *last = leaf(5, r, 1, int32_t()))
-      *last = data->left ? data->seq - 1 : std::max(used - 1, 0);
+      *last = data->left ? seq - 1 : std::max(used - 1, 0);
     counted += data->targets(row);
   }
   return counted;

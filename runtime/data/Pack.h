@@ -41,17 +41,22 @@ struct PackedData {
     uint32_t first, rows;
   };
   int32_t seq = 0;
+  std::vector<int32_t> buckets; // lengths that rows are padded to, ascending, the last is seq; empty: seq alone
   std::vector<int32_t> ids;
   std::vector<Piece> pieces;
   std::vector<uint32_t> firstPiece; // rows + 1 entries: row r has [firstPiece[r], firstPiece[r+1])
   TokenizerPtr tokenizer;
   uint64_t textBytes = 0, documents = 0;
   bool left = false;           // padding stands on the left
-  std::vector<int32_t> labels; // of rows, each below `classes`; empty: the targets are tokens
+  std::vector<int32_t> labels; // of rows, each below `classes`; empty: the targets are tokens, or `tags`
+  std::vector<int32_t> tags;   // of ids, each below `classes`, -1: no target; empty: there are none
+  std::vector<uint8_t> trained; // of ids: 1 where one is to be predicted; empty: everywhere
   int32_t classes = 0;
+  std::vector<std::string> classNames; // [classes], or empty: they are numbers
   Masking masking;
   std::vector<Source> sources; // of an `interleave`, in the order of their rows; else empty
   uint64_t truncated = 0, cutTokens = 0; // documents that did not fit their row, and what was left out
+  uint64_t repaired = 0;                 // tags that began no span and now do
 
   uint32_t rows() const { return uint32_t(firstPiece.size()) - 1; }
   /// Tokens of a row that have a target; of rows with labels all tokens.
@@ -59,17 +64,28 @@ struct PackedData {
   /// Tokens of a row, padding aside, and the share of all places that is padding.
   uint64_t tokens(uint32_t row) const;
   double padding() const;
-  /// For manifests: {"rows", "tokens", "padding", "truncated", "cut_tokens"}.
+  size_t bucketCount() const { return std::max<size_t>(buckets.size(), 1); }
+  /// The number of the shortest bucket that holds the row, and the length of a bucket.
+  size_t bucketOf(uint32_t row) const;
+  int32_t lengthOf(size_t bucket) const { return buckets.empty() ? seq : buckets[bucket]; }
+  /// What is in each bucket.
+  struct Bucket {
+    uint64_t rows = 0, tokens = 0;
+  };
+  std::vector<Bucket> perBucket() const;
+  /// For manifests: {"rows", "tokens", "padding", "truncated", "cut_tokens"}, and of rows with buckets
+  /// "buckets": [{"len", "rows", "tokens", "padding"}, …].
   nlohmann::json shape() const;
   /// The same for people: "1000 rows of 64 tokens, 23.4 % padding; 12 documents cut (345 tokens)".
   std::string shapeText() const;
 
-  /// One row: id, pos, seg, target i32[seq] and mask (1 byte)[seq]. `row` = noRow: all padding.
-  /// id and target of padding are the tokenizer's padding, pos 0, seg -1, mask 0. Null pointers
-  /// are left out. What is masked is a function of `draw` and the place.
+  /// One row of `length` places, which hold it (0: of seq): id, pos, seg, target i32[length] and mask
+  /// (1 byte)[length]. `row` = noRow: all padding. id and target of padding are the tokenizer's padding (the
+  /// target of what has no tag is class 0), pos 0, seg -1, mask 0. Null pointers are left out. What is
+  /// masked is a function of `draw` and the place.
   static constexpr uint32_t noRow = ~uint32_t(0);
   void fill(uint32_t row, int32_t *id, int32_t *pos, int32_t *seg, int32_t *target,
-            uint8_t *mask, uint64_t draw = 0) const;
+            uint8_t *mask, uint64_t draw = 0, int32_t length = 0) const;
 };
 using PackedPtr = std::shared_ptr<const PackedData>;
 
@@ -77,15 +93,21 @@ using PackedPtr = std::shared_ptr<const PackedData>;
 /// pos 0; else one stream, seg 0.
 Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t seq, bool separate);
 
-/// Opens a tree whose root makes rows of tokens: "pack", "masked", "interleave", or those of Label.h.
+/// Makes the rows of `out`, which has `seq`: `rows`, and the pieces of `rest`, each of seq tokens at most, by best
+/// fit, longest first: into the row with the least room that is enough; of equal ones the first.
+void bestFit(PackedData &out, std::vector<std::vector<PackedData::Piece>> rows, std::vector<PackedData::Piece> rest);
+
+/// Opens a tree whose root makes rows of tokens: "pack", "chat", "masked", "interleave", or those of Label.h.
 Result<PackedPtr> openPacked(const nlohmann::json &tree, DataContext &ctx);
 
 /// Fills the inputs of a program with rows: leaves x.id, x.pos, x.seg, target, mask of shape [B,
 /// T]; of rows with labels target and mask are [B], and last [B] is the place of a row's last token.
 class Batcher {
 public:
-  /// Checks names, types, shapes and bounds once, so that filling needs no checks.
+  /// Checks names, types, shapes and bounds once, so that filling needs no checks. The program is that of
+  /// a bucket, by default of the longest: only its rows may be filled in.
   static Result<Batcher> create(PackedPtr data, const r1_program &program);
+  static Result<Batcher> create(PackedPtr data, const r1_program &program, size_t bucket);
 
   /// Rows of one batch.
   int64_t batch() const { return rows; }
@@ -96,6 +118,7 @@ public:
 private:
   PackedPtr data;
   int64_t rows = 0;
+  int32_t seq = 0; // tokens of a row
   static constexpr int leaves = 6; // x.id, x.pos, x.seg, target, mask, last
   uint64_t offsets[leaves] = {};
   bool present[leaves] = {};

@@ -1,10 +1,14 @@
 #include "runtime/data/Tokenizer.h"
 #include "runtime/corpus/Row.h"
 #include "runtime/state/Files.h"
+#include "runtime/tokenizer/Chars.h"
+#include "runtime/tokenizer/Tokenizer.h"
 #include <atomic>
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <filesystem>
+#include <map>
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 #include <unordered_map>
@@ -14,6 +18,19 @@ namespace r1rt {
 using nlohmann::json;
 
 namespace {
+
+/// The parts of a tokenizer.json around a BPE model.
+json pretrained(json model, const std::vector<std::pair<int32_t, std::string>> &special, json preTokenizer,
+                json decoder) {
+  json added = json::array();
+  for (auto &[id, content] : special)
+    added.push_back({{"id", id}, {"content", content}, {"single_word", false}, {"lstrip", false}, {"rstrip", false},
+                     {"normalized", false}, {"special", true}});
+  model["type"] = "BPE";
+  return {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr}, {"added_tokens", added},
+          {"normalizer", nullptr}, {"pre_tokenizer", preTokenizer}, {"post_processor", nullptr},
+          {"decoder", decoder}, {"model", model}};
+}
 
 class Bytes final : public Tokenizer {
 public:
@@ -35,6 +52,25 @@ public:
       if (id >= 0 && id < 256)
         s += static_cast<char>(id);
     return s;
+  }
+  /// A byte-level vocabulary without merges.
+  Result<std::string> tokenizerJson() const override {
+    json vocab = json::object();
+    std::string name;
+    for (int b = 0; b < 256; ++b) {
+      name.clear();
+      tokenizer::appendChar(name, tokenizer::byteChar(static_cast<unsigned char>(b)));
+      vocab[name] = b;
+    }
+    std::vector<std::pair<int32_t, std::string>> special = {{256, "<|endoftext|>"}, {257, "<|pad|>"}};
+    for (size_t i = 0; i < specials.size(); ++i)
+      special.push_back({258 + int32_t(i), specials[i]});
+    for (auto &[id, content] : special)
+      if (vocab.contains(content) || std::count_if(special.begin(), special.end(),
+                                                   [&](auto &other) { return other.second == content; }) > 1)
+        return Status::error("the special token \"" + content + "\" has no name of its own in a tokenizer.json");
+    const json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", false}, {"use_regex", false}};
+    return pretrained({{"vocab", vocab}, {"merges", json::array()}}, special, bytes, bytes).dump() + "\n";
   }
   Status save(const std::string &dir) const override {
     json j = {{"kind", "bytes"}};
@@ -123,6 +159,42 @@ public:
     }
     return s;
   }
+  Result<std::string> tokenizerJson() const override {
+    // Blanks stand as themselves, so that a U+2581 of a text is spelt in bytes as it is here.
+    json vocab = json::object();
+    std::vector<std::pair<float, int32_t>> order; // of the pieces that merges make, the first merged first
+    std::vector<std::pair<int32_t, std::string>> special = {{sp.eos_id(), sp.IdToPiece(sp.eos_id())}};
+    for (int32_t id = 0; id < sp.GetPieceSize(); ++id) {
+      const std::string text = plain(id);
+      vocab[text] = id;
+      if (this->special(sp.IdToPiece(id)) == id)
+        special.push_back({id, text});
+      else if (isPiece(id))
+        order.push_back({-sp.GetScore(id), id});
+    }
+    if (vocab.size() != size_t(sp.GetPieceSize()))
+      return Status::error("two pieces of the SentencePiece model are one in a tokenizer.json");
+    std::sort(order.begin(), order.end());
+    json merges = json::array();
+    auto piece = [&](const std::string &text) {
+      auto it = vocab.find(text);
+      return it != vocab.end() && isPiece(it->get<int32_t>());
+    };
+    for (auto [score, id] : order) {
+      const std::string text = plain(id);
+      for (size_t at = corpus::utf8Boundary(text, 1); at < text.size(); at = corpus::utf8Boundary(text, at + 1)) {
+        const std::string left = text.substr(0, at), right = text.substr(at);
+        if (piece(left) && piece(right))
+          merges.push_back({left, right});
+      }
+    }
+    const json decoder = {{"type", "Sequence"},
+                          {"decoders", {{{"type", "ByteFallback"}}, {{"type", "Fuse"}}}}};
+    const json bpe = {{"dropout", nullptr}, {"unk_token", plain(sp.unk_id())}, {"continuing_subword_prefix", nullptr},
+                      {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", true},
+                      {"ignore_merges", false}, {"vocab", vocab}, {"merges", merges}};
+    return pretrained(bpe, special, nullptr, decoder).dump() + "\n";
+  }
   Status save(const std::string &dir) const override {
     R1RT_TRY(writeFileAtomic(dir + "/tokenizer.model", model));
     json j = {{"kind", "bpe"}, {"vocab", size}, {"pieces", pieces()}, {"sha256", sha256(model)}};
@@ -130,6 +202,18 @@ public:
   }
 
 private:
+  /// Of text, neither for bytes nor for control.
+  bool isPiece(int32_t id) const {
+    return !sp.IsControl(id) && !sp.IsUnknown(id) && !sp.IsByte(id) && special(sp.IdToPiece(id)) != id;
+  }
+  /// A piece with blanks as they are.
+  std::string plain(int32_t id) const {
+    std::string text = sp.IdToPiece(id);
+    for (size_t at; (at = text.find(blankMark)) != text.npos;)
+      text.replace(at, blankMark.size(), " ");
+    return text;
+  }
+
   // No piece has a blank behind its first character, so no merge crosses one: what stands from a blank to
   // the next is encoded alone, and mostly has been met before.
   void encodeUnmarked(std::string_view text, std::vector<int32_t> &ids) const {
@@ -178,6 +262,64 @@ private:
   int32_t size = 0;
 };
 
+/// A tokenizer.json, and what stands beside it.
+class Pretrained final : public Tokenizer {
+public:
+  explicit Pretrained(tokenizer::Encoder encoder) : encoder(std::move(encoder)) {}
+
+  static Result<TokenizerPtr> open(const std::string &file) {
+    auto encoder = tokenizer::Encoder::open(file);
+    if (!encoder)
+      return encoder.status();
+    auto t = std::make_shared<Pretrained>(encoder.take());
+    R1RT_ASSIGN(t->files["tokenizer.json"], readFile(file));
+    for (const char *name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+      const std::filesystem::path beside = std::filesystem::path(file).parent_path() / name;
+      std::error_code error;
+      if (std::filesystem::exists(beside, error)) {
+        R1RT_ASSIGN(t->files[name], readFile(beside.string()));
+      }
+    }
+    return TokenizerPtr(t);
+  }
+
+  int32_t vocab() const override { return encoder.vocabSize(); }
+  // BERT has neither, but its texts stand between [CLS] and [SEP].
+  int32_t endOfText() const override { return firstOf(encoder.roles().eos, encoder.roles().sep, -1); }
+  int32_t beginOfText() const override {
+    return firstOf(encoder.roles().bos, encoder.roles().cls, endOfText());
+  }
+  int32_t padding() const override { return firstOf(encoder.roles().pad, endOfText(), 0); }
+  int32_t special(std::string_view name) const override {
+    const int32_t id = encoder.tokenToId(name);
+    return encoder.isSpecial(id) ? id : -1;
+  }
+  void encode(std::string_view text, std::vector<int32_t> &ids) const override { encoder.encode(text, ids); }
+  std::string decode(std::span<const int32_t> ids) const override {
+    // Token by token, so that pieces of a text joined are the text.
+    std::string s;
+    for (int32_t id : ids)
+      if (!encoder.isSpecial(id))
+        s += encoder.bytesOf(id);
+    return s;
+  }
+  Result<std::string> tokenizerJson() const override { return files.at("tokenizer.json"); }
+  Status save(const std::string &dir) const override {
+    json hashes = json::object();
+    for (auto &[name, content] : files) {
+      R1RT_TRY(writeFileAtomic(dir + "/" + name, content));
+      hashes[name] = sha256(content);
+    }
+    return writeFileAtomic(dir + "/tokenizer.r1.json",
+                           json{{"kind", "tokenizer.json"}, {"sha256", hashes}}.dump() + "\n");
+  }
+
+private:
+  static int32_t firstOf(int32_t a, int32_t b, int32_t c) { return a >= 0 ? a : b >= 0 ? b : c; }
+  tokenizer::Encoder encoder;
+  std::map<std::string, std::string> files; // by name, with their content
+};
+
 class Sentences final : public sentencepiece::SentenceIterator {
 public:
   explicit Sentences(const std::vector<std::string> &s) : all(s) {}
@@ -206,6 +348,18 @@ TokenizerPtr bytesTokenizer(std::vector<std::string> special) {
   return std::make_shared<Bytes>(std::move(special));
 }
 
+/// The files of a saved tokenizer have the hashes they had when written.
+static Status undamaged(const std::string &dir, const json &hashes) {
+  for (auto &[name, hash] : hashes.items()) {
+    R1RT_ASSIGN(std::string content, readFile(dir + "/" + name));
+    if (hash != sha256(content))
+      return Status::error("`" + dir + "/" + name +
+                           "` is damaged: its content does not have the hash it had when written; --fresh with the "
+                           "stage that made it makes it again");
+  }
+  return Status::ok();
+}
+
 Result<TokenizerPtr> openTokenizer(const std::string &dir) {
   R1RT_ASSIGN(std::string text, readFile(dir + "/tokenizer.r1.json"));
   json j = json::parse(text, nullptr, false);
@@ -215,14 +369,16 @@ Result<TokenizerPtr> openTokenizer(const std::string &dir) {
   std::vector<std::string> special;
   if (kind == "bytes" && specialsOf(j, special))
     return bytesTokenizer(std::move(special));
+  if (kind == "tokenizer.json") {
+    R1RT_TRY(undamaged(dir, j.value("sha256", json::object())));
+    return Pretrained::open(dir + "/tokenizer.json");
+  }
   if (kind != "bpe" || !j.contains("vocab") || !j["vocab"].is_number_unsigned() ||
       j["vocab"].get<uint64_t>() > uint64_t(INT32_MAX))
     return Status::error("`" + dir + "/tokenizer.r1.json` does not describe a tokenizer");
+  if (auto hash = j.find("sha256"); hash != j.end())
+    R1RT_TRY(undamaged(dir, {{"tokenizer.model", *hash}}));
   R1RT_ASSIGN(std::string model, readFile(dir + "/tokenizer.model"));
-  if (auto hash = j.find("sha256"); hash != j.end() && *hash != sha256(model))
-    return Status::error("`" + dir +
-                         "/tokenizer.model` is damaged: its content does not have the hash it had when "
-                         "written; --fresh with the stage that made it makes it again");
   auto t = Bpe::create(std::move(model), j["vocab"].get<int32_t>());
   return t ? std::move(t)
            : Result<TokenizerPtr>(t.status().withContext("`" + dir + "/tokenizer.model`"));
@@ -235,13 +391,16 @@ Result<TokenizerPtr> openTokenizer(const json &spec, DataContext &ctx) {
       return Status::error("the specials of bytes_tokenizer are not a list of texts", ExitClass::program);
     return bytesTokenizer(std::move(special));
   }
+  if (spec.is_object() && spec.contains("op") && spec["op"] == "tokenizer" && spec.contains("path") &&
+      spec["path"].is_string())
+    return Pretrained::open(spec["path"].get<std::string>());
   if (spec.is_object() && spec.contains("stage") && spec["stage"].is_string()) {
     if (!ctx.artifactDir)
       return Status::error("no artifacts are at hand to take a tokenizer from");
     R1RT_ASSIGN(std::string dir, ctx.artifactDir(spec["stage"].get<std::string>()));
     return openTokenizer(dir);
   }
-  return Status::error("the description of a tokenizer is neither a stage nor bytes_tokenizer",
+  return Status::error("the description of a tokenizer is neither a stage nor bytes_tokenizer nor a tokenizer.json",
                        ExitClass::program);
 }
 

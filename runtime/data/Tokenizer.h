@@ -1,7 +1,8 @@
 //===- Tokenizer.h - text to ids and back ----------------------------------===//
 //
-// A tokenizer is a directory with tokenizer.r1.json ({"kind":"bytes","special":[NAME]} or {"kind":"bpe",
-// "vocab":V,"pieces":P}) and, for bpe, tokenizer.model (a SentencePiece model).
+// A tokenizer is a directory with tokenizer.r1.json: {"kind":"bytes","special":[NAME]}, {"kind":"bpe","vocab":V,
+// "pieces":P} beside tokenizer.model (a SentencePiece model), or {"kind":"tokenizer.json"} beside a tokenizer.json
+// of Hugging Face and, where the model came with them, tokenizer_config.json and special_tokens_map.json.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_DATA_TOKENIZER_H
@@ -17,6 +18,8 @@ public:
   virtual ~Tokenizer() = default;
   virtual int32_t vocab() const = 0;     // ids are in 0 .. vocab-1
   virtual int32_t endOfText() const = 0; // -1: none
+  /// What a document begins with. Most have one id for both; then it serves between two documents.
+  virtual int32_t beginOfText() const { return endOfText(); }
   virtual int32_t padding() const = 0;   // the id that fills unused places
   /// The id of a special token; -1: there is none of that name.
   virtual int32_t special(std::string_view name) const = 0;
@@ -24,6 +27,10 @@ public:
   virtual void encode(std::string_view text, std::vector<int32_t> &ids) const = 0;
   /// Inverse of encode; specials give nothing. The bytes need not be whole UTF-8 characters.
   virtual std::string decode(std::span<const int32_t> ids) const = 0;
+  /// A tokenizer.json with which Hugging Face's `tokenizers` gives the same ids and texts. Two things differ there:
+  /// where a text spells a special token it is that token; and of two merges into one periodic piece (as in
+  /// "ababab") that overlap, which no text of the tests has shown yet, another may come first.
+  virtual Result<std::string> tokenizerJson() const = 0;
   /// Writes the files into `dir`.
   virtual Status save(const std::string &dir) const = 0;
 };
@@ -33,7 +40,7 @@ using TokenizerPtr = std::shared_ptr<const Tokenizer>;
 TokenizerPtr bytesTokenizer(std::vector<std::string> special = {});
 /// The tokenizer saved in `dir`.
 Result<TokenizerPtr> openTokenizer(const std::string &dir);
-/// {"op":"bytes_tokenizer","special":[NAME]} or {"stage": NAME}.
+/// {"op":"bytes_tokenizer","special":[NAME]}, {"op":"tokenizer","path":FILE}, a tokenizer.json, or {"stage": NAME}.
 Result<TokenizerPtr> openTokenizer(const nlohmann::json &spec, DataContext &ctx);
 
 /// Trains byte-pair encoding with byte fallback, so that any text can be encoded. Deterministic.

@@ -48,10 +48,12 @@ typedef struct {
   unsigned swizzle;             /* bytes of a swizzled row: 0 (none) or 128 */
 } r1emu_map;
 
-/** wgmma m64nNk16: matrix descriptors of PTX's manual; 1 for operands that lie along m or n, not k. */
+/** wgmma m64nNk16: matrix descriptors of PTX's manual; 1 for operands that lie along m or n, not k.
+ *  `fragment`: this lane's 4 registers of a, which is then not in shared memory; else null. */
 typedef struct {
   unsigned long long a, b;
   int n, f16, across_a, across_b;
+  const unsigned *fragment;
 } r1emu_wgmma;
 
 typedef struct {

@@ -20,7 +20,7 @@ constexpr float kUnread = std::numeric_limits<float>::quiet_NaN();
 
 bool same(const r1emu_wgmma &x, const r1emu_wgmma &y) {
   return x.a == y.a && x.b == y.b && x.n == y.n && x.f16 == y.f16 && x.across_a == y.across_a &&
-         x.across_b == y.across_b;
+         x.across_b == y.across_b && !x.fragment == !y.fragment;
 }
 
 /// The sums that lie at `d`; null if none are under way there.
@@ -313,8 +313,9 @@ void Block::wgmma(const r1emu_wgmma &what, float *d, r1emu_site site) {
   // The first lane makes the entry, the others join it.
   size_t place = static_cast<size_t>(t.products++ - w.done);
   if (place == w.products.size()) {
-    Wgmma p = {what, t.productGroup, 0, {}, {}, {}};
-    p.a = chunks(what.a, what.across_a, self / kWarp % 4 * 16, 16, 'A', site);
+    Wgmma p = {what, t.productGroup, 0, {}, {}, {}, {}};
+    if (!what.fragment)
+      p.a = chunks(what.a, what.across_a, self / kWarp % 4 * 16, 16, 'A', site);
     p.b = chunks(what.b, what.across_b, 0, what.n, 'B', site);
     for (const BulkCopy &c : bulkCopies) {
       unsigned from = static_cast<unsigned>(c.to - sharedMemory) + kWindow, bytes = c.map.element;
@@ -333,6 +334,8 @@ void Block::wgmma(const r1emu_wgmma &what, float *d, r1emu_site site) {
     fault(self, site, "wgmma with other descriptors or in another group than other lanes of the warp");
   p.lanes |= 1u << lane;
   p.d[lane] = d;
+  if (what.fragment)
+    std::copy_n(what.fragment, 4, p.fragment[lane]);
   Sums *s = sumsAt(t.sums, d);
   if (!s) {
     t.sums.push_back({d, what.n / 2, 0, std::vector<float>(d, d + what.n / 2)});
@@ -402,7 +405,13 @@ void Block::perform(int warp) {
   };
   float a[16 * 16];
   std::vector<float> b(16 * n), row(n);
-  load(p.a, p.what.across_a, 16, a);
+  if (p.what.fragment)
+    for (int k = 0; k < 16; ++k)
+      for (int r = 0; r < 16; ++r)
+        a[k * 16 + r] = value(static_cast<uint16_t>(p.fragment[r % 8 * 4 + k % 8 / 2][k / 8 * 2 + r / 8] >> k % 2 * 16),
+                              p.what.f16);
+  else
+    load(p.a, p.what.across_a, 16, a);
   load(p.b, p.what.across_b, n, b.data());
   Sums *sums[kWarp];
   for (int l = 0; l < kWarp; ++l)

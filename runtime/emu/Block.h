@@ -60,6 +60,7 @@ struct Wgmma {
   uint32_t lanes;                // that have issued it
   float *d[kWarp];
   std::vector<uint32_t> a, b;    // addresses of the operands' chunks of 16 bytes
+  uint32_t fragment[kWarp][4];   // a, if it is in registers
 };
 
 /// Sums that wgmmas under way add to: the lanes' own registers hold NaNs meanwhile.

@@ -26,8 +26,8 @@ for (const svg of document.querySelectorAll('svg[data-points]')) {
   const points = svg.dataset.points.split(';').map(p => p.split(' ').map(Number));
   const out = svg.parentElement.querySelector('output');
   svg.addEventListener('pointermove', e => {
-    const box = svg.getBoundingClientRect(), x = (e.clientX - box.left) / box.width * 460 - 60;
-    const from = points[0][0], to = points[points.length - 1][0], at = from + x / 390 * (to - from);
+    const box = svg.getBoundingClientRect(), x = (e.clientX - box.left) / box.width * 460 - 70;
+    const from = points[0][0], to = points[points.length - 1][0], at = from + x / 380 * (to - from);
     let best = points[0];
     for (const p of points) if (Math.abs(p[0] - at) < Math.abs(best[0] - at)) best = p;
     out.textContent = 'step ' + best[0] + ': ' + best[1];
@@ -96,8 +96,8 @@ void Page::table(const std::vector<std::string> &head, const std::vector<std::ve
 void Page::curve(const Series &s) {
   if (s.values.empty())
     return;
-  // 460 x 200: the plot lies from 60 to 450 and from 10 to 170.
-  constexpr double left = 60, width = 390, top = 10, height = 160;
+  // 460 x 200: the plot lies from 70 to 450 and from 10 to 170.
+  constexpr double left = 70, width = 380, top = 10, height = 160;
   auto [least, most] = std::minmax_element(s.values.begin(), s.values.end());
   double low = *least, high = *most;
   if (low == high)
@@ -124,11 +124,11 @@ void Page::curve(const Series &s) {
           points + "\">\n";
   for (int i = 0; i <= 4; ++i) {
     const double v = low + (high - low) * i / 4;
-    body += "<line x1=\"60\" x2=\"450\" y1=\"" + coordinate(y(v)) + "\" y2=\"" + coordinate(y(v)) +
-            "\" stroke=\"var(--grid)\"/><text x=\"54\" text-anchor=\"end\" y=\"" + coordinate(y(v) + 4) + "\">" +
+    body += "<line x1=\"70\" x2=\"450\" y1=\"" + coordinate(y(v)) + "\" y2=\"" + coordinate(y(v)) +
+            "\" stroke=\"var(--grid)\"/><text x=\"64\" text-anchor=\"end\" y=\"" + coordinate(y(v) + 4) + "\">" +
             shortNumber(v) + "</text>\n";
   }
-  body += "<text x=\"60\" y=\"190\">" + shortNumber(first) + "</text><text x=\"450\" y=\"190\" text-anchor=\"end\">" +
+  body += "<text x=\"70\" y=\"190\">" + shortNumber(first) + "</text><text x=\"450\" y=\"190\" text-anchor=\"end\">" +
           shortNumber(last) + "</text>\n<polygon fill=\"var(--band)\" points=\"" + over + under +
           "\"/>\n<polyline fill=\"none\" stroke=\"var(--line)\" stroke-width=\"1.5\" points=\"" + line + "\"/>\n";
   if (line.find(' ') == line.size() - 1) // a single value has no line

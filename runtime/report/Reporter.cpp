@@ -148,10 +148,21 @@ void Reporter::progress(const std::string &stage, const std::string &text, doubl
   show(stage + "  " + text + more, done >= 1);
 }
 
-void Reporter::metric(const std::string &stage, const std::string &name, double value) {
+void Reporter::metric(const std::string &stage, const std::string &name, double value, const json &more) {
   std::lock_guard lock(one);
-  event("metric", {{"stage", stage}, {"name", name}, {"value", value}});
-  line(human(), stage + "  " + name + " = " + number("%.6g", value));
+  json e = more.is_object() ? more : json::object();
+  e.update({{"stage", stage}, {"name", name}, {"value", value}});
+  event("metric", e);
+  std::string text = stage + "  " + name + " = " + number("%.6g", value);
+  if (e.contains("low") && e.contains("high"))
+    text += " [" + number("%.6g", e["low"].get<double>()) + ", " + number("%.6g", e["high"].get<double>()) + "]";
+  if (e.contains("p"))
+    text += "  p = " + number("%.3g", e["p"].get<double>());
+  if (e.contains("against"))
+    text += "  against " + e["against"].get<std::string>();
+  if (e.contains("signature"))
+    text += "  " + e["signature"].get<std::string>();
+  line(human(), text);
 }
 
 void Reporter::artifact(const std::string &stage, const std::string &fingerprint,

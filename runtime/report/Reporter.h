@@ -41,7 +41,8 @@ public:
   /// 0..1 gives the time left.
   void progress(const std::string &stage, const std::string &text, double done,
                 const nlohmann::json &fields);
-  void metric(const std::string &stage, const std::string &name, double value);
+  /// `more` joins the event; of it people see the interval "low", "high", and "p", "signature", "against".
+  void metric(const std::string &stage, const std::string &name, double value, const nlohmann::json &more = {});
   void artifact(const std::string &stage, const std::string &fingerprint, const std::string &dir);
   void warning(const std::string &stage, const std::string &message);
   /// One line for a person; no event.

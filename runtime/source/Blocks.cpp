@@ -29,9 +29,10 @@ Result<size_t> findText(const std::string &path, const std::vector<std::string> 
                            listNames(fields));
   size_t text = find(options.text);
   bool preference = find("chosen") != FileInfo::none && find("rejected") != FileInfo::none;
-  bool chat = options.format == Format::parquet &&
-              (find("messages") != FileInfo::none || find("conversations") != FileInfo::none);
-  if (text == FileInfo::none && !preference && !chat)
+  bool lists = options.format == Format::parquet &&
+               (find("messages") != FileInfo::none || find("conversations") != FileInfo::none ||
+                find("tokens") != FileInfo::none);
+  if (text == FileInfo::none && !preference && !lists)
     return Status::error(path + ": there is no column `" + options.text + "`; the file has " +
                          listNames(fields) + ": name the one that is the text");
   return text;

@@ -155,23 +155,39 @@ private:
 
 bool isLayoutField(std::string_view key) {
   return key == "messages" || key == "conversations" || key == "prompt" || key == "chosen" ||
-         key == "rejected";
+         key == "rejected" || key == "tokens";
+}
+
+/// The elements of `tokens`, joined by blanks.
+static Layout joinWords(std::string_view tokens, std::string &text, std::string &problem) {
+  size_t number = 0;
+  bool good = each(tokens, [&](std::string_view, std::string_view word) {
+    if (number++)
+      text += ' ';
+    if (word[0] != '"') {
+      problem = "field `tokens` is no list of words: element " + std::to_string(number) + " is no string";
+      return false;
+    }
+    return appendUnescaped(word, true, text);
+  });
+  return good ? Layout::normalised : Layout::bad;
 }
 
 Layout normaliseLayout(std::string &more, std::string &text, std::string &problem) {
-  std::string_view messages, conversations, chosen, rejected;
+  std::string_view messages, conversations, chosen, rejected, tokens;
   each(more, [&](std::string_view key, std::string_view value) {
     std::string_view name = inside(key);
     (name == "messages"        ? messages
      : name == "conversations" ? conversations
      : name == "chosen"        ? chosen
      : name == "rejected"      ? rejected
+     : name == "tokens"        ? tokens
                                : key) = value;
     return true;
   });
   bool preference = !chosen.empty() && !rejected.empty();
   if (!preference && messages.empty() && conversations.empty())
-    return Layout::none;
+    return tokens.starts_with('[') ? joinWords(tokens, text, problem) : Layout::none;
 
   std::string out = "{", prompt, chosenText, conversation, unused;
   bool good = each(more, [&](std::string_view key, std::string_view value) {

@@ -1,4 +1,4 @@
-//===- Layouts.h - conversations and preferences in one form ----------------===//
+//===- Layouts.h - conversations, preferences and lists of words in one form ---===//
 //
 // Rows without a text, whose fields are one of
 //   Hugging Face chat   messages: [{role, content}]
@@ -10,6 +10,9 @@
 // ""; of content in parts the texts are joined by newlines. The text is the contents of the
 // messages, joined by newlines; of a preference, those of the prompt and of what was chosen,
 // without the prompt twice.
+//
+//   words               tokens: [STRING]
+// stays as it is; the text is the words, joined by blanks.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_SOURCE_LAYOUTS_H

@@ -9,6 +9,7 @@ namespace r1rt {
 namespace fs = std::filesystem;
 static const char *const newest = "/checkpoint.safetensors";
 static const char *const previous = "/checkpoint.previous.safetensors";
+static const char *const bestFile = "/best.safetensors";
 
 static Result<std::vector<TensorView>> allViews(const Executor &e) {
   std::vector<TensorView> out = leafViews(e);
@@ -34,6 +35,10 @@ Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress 
   std::snprintf(seconds, sizeof seconds, "%.6f", p.seconds);
   Status st = writeSafetensors(dir + newest, tensors,
                                {{"step", std::to_string(p.step)},
+                                {"taken", std::to_string(p.taken)},
+                                {"skipped", std::to_string(p.skipped)},
+                                {"skipped_in_row", std::to_string(p.skippedInRow)},
+                                {"policies", p.policies.dump()},
                                 {"seconds", seconds},
                                 {"targets", std::to_string(p.targets)},
                                 {"order", p.order.dump()},
@@ -49,11 +54,16 @@ static Result<Progress> load(Executor &e, const std::string &file) {
     auto it = meta.find(key);
     return it == meta.end() ? std::string() : it->second;
   };
+  auto number = [&](const char *key) { return std::strtoull(text(key).c_str(), nullptr, 10); };
   Progress p;
-  p.step = std::strtoull(text("step").c_str(), nullptr, 10);
+  p.step = number("step");
+  p.taken = number("taken");
+  p.skipped = number("skipped");
+  p.skippedInRow = uint32_t(number("skipped_in_row"));
   p.seconds = std::strtod(text("seconds").c_str(), nullptr);
-  p.targets = std::strtoull(text("targets").c_str(), nullptr, 10);
+  p.targets = number("targets");
   p.order = nlohmann::json::parse(text("order"), nullptr, /*allow_exceptions=*/false);
+  p.policies = nlohmann::json::parse(text("policies"), nullptr, /*allow_exceptions=*/false);
   if (!p.step || f.index().tensors.size() != own.size())
     return Status::error("`" + file + "` is not a checkpoint of this stage");
   for (const TensorView &t : own) {
@@ -98,8 +108,27 @@ uint64_t checkpointBytes(const std::string &dir) {
   return bytes;
 }
 
+Status saveBestWeights(const Executor &e, const std::string &dir, uint64_t step) {
+  std::vector<TensorView> leaves = leafViews(e);
+  return writeSafetensors(dir + bestFile, leaves, {{"step", std::to_string(step)}, {"xxh64", hashOf(leaves)}})
+      .withContext("best weights of step " + std::to_string(step));
+}
+
+Status loadBestWeights(Executor &e, const std::string &dir) {
+  auto n = loadLeaves(e, dir + bestFile, "", true);
+  return n ? Status::ok() : n.status();
+}
+
+Result<uint64_t> bestStep(const std::string &dir) {
+  R1RT_ASSIGN(SafetensorsFile f, SafetensorsFile::open(dir + bestFile));
+  R1RT_TRY(checkHash(f, dir + bestFile));
+  auto step = f.index().metadata.find("step");
+  return step == f.index().metadata.end() ? 0 : uint64_t(std::strtoull(step->second.c_str(), nullptr, 10));
+}
+
 void removeCheckpoints(const std::string &dir) {
   std::error_code ec;
+  fs::remove(dir + bestFile, ec);
   fs::remove(dir + newest, ec);
   fs::remove(dir + previous, ec);
 }

@@ -15,9 +15,13 @@ namespace r1rt {
 
 struct Progress {
   uint64_t step = 0;    // finished steps
+  uint64_t taken = 0;   // those of them that changed the weights
+  uint64_t skipped = 0; // left out by "guard"
+  uint32_t skippedInRow = 0;
   double seconds = 0;   // of wall time spent on them
   uint64_t targets = 0; // seen in them
   nlohmann::json order; // SourceOrder::state() of interleaved rows, else null
+  nlohmann::json policies; // what decides over steps: loss scale, losses, best validation
 };
 
 Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress &p);
@@ -25,9 +29,14 @@ Status saveCheckpoint(const Executor &e, const std::string &dir, const Progress 
 /// damaged one is named in a warning and passed over.
 Result<Progress> loadCheckpoint(Executor &e, const std::string &dir,
                                 const std::function<void(const std::string &)> &warn);
+/// The weights of the best validation so far, beside the checkpoints: written, read into the leaves, and of
+/// which step they are.
+Status saveBestWeights(const Executor &e, const std::string &dir, uint64_t step);
+Status loadBestWeights(Executor &e, const std::string &dir);
+Result<uint64_t> bestStep(const std::string &dir);
 /// What the checkpoints in `dir` take on disk.
 uint64_t checkpointBytes(const std::string &dir);
-/// Removes the checkpoints of a finished run.
+/// Removes the checkpoints and best weights of a finished run.
 void removeCheckpoints(const std::string &dir);
 
 } // namespace r1rt

@@ -56,10 +56,13 @@ Result<nlohmann::json> runTrain(const TrainJob &job, StageContext &ctx);
 /// (negative log-likelihood in nats, summed over targets) and tokens (the targets); or, for rows with
 /// labels, "classify": outputs scores f32[B, C], of which the highest is the prediction.
 ///
-/// spec: {"stage": NAME, "metrics": {NAME: {"metric": "perplexity"|"bits_per_byte"|"loss"|"accuracy"|
-///        "f1", "average": "macro"|"micro"|"weighted", "data": tree}}}
-/// An accuracy NAME comes with NAME_low and NAME_high, the ends of its 95 % interval.
-/// Writes metrics.json. Result: {"metrics": {NAME: value}}.
+/// spec: {"stage": NAME, "metrics": {NAME: {"metric": "perplexity", "per": "token"|"word"|"byte", "data": tree} |
+///        {"metric": "bits_per_byte"|"loss", "data": tree} | {"metric": "accuracy"|"precision"|"recall"|"f1"|"mcc"|
+///        "balanced_accuracy"|"span_f1", "average": "macro"|"micro"|"weighted", "strict": false, "data": tree}},
+///        "baseline": null | {"metrics": {"stage": NAME}}, "confidence": 0.95, "resamples": 1000, "seed": 0}
+/// A metric NAME comes with NAME_low and NAME_high, with a baseline also with NAME_diff, NAME_diff_low,
+/// NAME_diff_high, NAME_p. Writes metrics.json, statistics.json (what a baseline is compared by), tensorboard/.
+/// Result: {"metrics": {NAME: value, …}}.
 struct EvaluateJob {
   const r1_module *module = nullptr;
   nlohmann::json spec;
@@ -68,22 +71,15 @@ struct EvaluateJob {
 };
 Result<nlohmann::json> runEvaluate(const EvaluateJob &job, StageContext &ctx);
 
-/// Samples a continuation by running the whole prefix for each token. The module has the program
-/// "logits": inputs x.id, x.pos, x.seg i32[1, T] and perhaps last i32 (the place whose logits are
-/// asked for); its only output, or `logits`, is f32 [1, V] or [1, T, V]. Without `last`, [1, V] is
-/// of place T-1. The text begins with end of text, as documents do in training.
-///
-/// spec: {"tokens": 200, "temperature": 1.0 (0: the most likely), "top_k": 0 (off), "top_p": 1.0,
-///        "seed": 0, "stop_at_end": true}
-/// Result: {"text", "tokens"}.
-struct GenerateJob {
-  const r1_module *module = nullptr;
+/// Metrics of rows that hold predictions. spec: as above with "data": tree, and metrics {"metric": "bleu"|"chrf"|
+/// "rouge"|"rouge_coco"|"cider"|"exact_match"|"pass_at"|"span_f1"|"accuracy"|…, "hyp": {"row_fn": i}, "ref":
+/// {"row_fn": i}, options as stdlib/stages.r1 names them}; pass_at has "right" and perhaps "problem" instead. The
+/// baseline may be {"data": tree} as well. Errors name the row, such as one without a reference.
+struct EvaluateRowsJob {
   nlohmann::json spec;
-  std::string modelDir; // model.safetensors and the tokenizer
-  std::string prompt;
-  std::function<void(const std::string &)> onText; // whole UTF-8 characters, as they come
+  std::string dir; // empty: write nothing
 };
-Result<nlohmann::json> runGenerate(const GenerateJob &job, StageContext &ctx);
+Result<nlohmann::json> runEvaluateRows(const EvaluateRowsJob &job, StageContext &ctx);
 
 /// Makes a corpus: corpus/Engine.h. spec: {"stage": NAME, "data": tree}. The ranks share the work.
 /// Result: {"rows", "text_bytes", "rows_in", "hashes"}; the rest is in the artifact's account.json.

@@ -75,14 +75,22 @@ Result<std::string> readFile(const std::string &path) {
   return std::string(m.text());
 }
 
-Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts) {
+Status writeFileAtomic(const std::string &path, const std::function<Result<std::string_view>()> &next) {
   std::string temp = path + ".tmp" + std::to_string(getpid());
   int code = 0;
   {
     Fd f(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (f.fd < 0)
       return systemError(path, "write");
-    for (std::string_view part : parts)
+    while (!code) {
+      auto given = next();
+      if (!given) {
+        ::unlink(temp.c_str());
+        return given.status();
+      }
+      std::string_view part = *given;
+      if (part.empty())
+        break;
       while (!part.empty() && !code) {
         ssize_t n = ::write(f.fd, part.data(), std::min<size_t>(part.size(), 1u << 30));
         if (n >= 0)
@@ -90,6 +98,7 @@ Status writeFileAtomic(const std::string &path, std::span<const std::string_view
         else if (errno != EINTR)
           code = errno;
       }
+    }
     if (!code && fsync(f.fd))
       code = errno;
   }
@@ -104,6 +113,15 @@ Status writeFileAtomic(const std::string &path, std::span<const std::string_view
   if (d.fd >= 0)
     (void)fsync(d.fd); // some file systems refuse; the rename itself has succeeded
   return Status::ok();
+}
+
+Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts) {
+  size_t i = 0;
+  return writeFileAtomic(path, [&]() -> Result<std::string_view> {
+    while (i < parts.size() && parts[i].empty())
+      ++i;
+    return i < parts.size() ? parts[i++] : std::string_view();
+  });
 }
 
 Status writeFileAtomic(const std::string &path, std::string_view content) {

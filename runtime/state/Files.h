@@ -3,6 +3,7 @@
 #define R1RT_STATE_FILES_H
 #include "runtime/Status.h"
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ Result<std::string> readFile(const std::string &path);
 /// beside it, flushed, renamed, and the directory flushed.
 Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts);
 Status writeFileAtomic(const std::string &path, std::string_view content);
+/// The same, of a content that is made while it is written: `next` gives what follows, which stays valid until it
+/// is asked again, and nothing at the end. Its error leaves the old content.
+Status writeFileAtomic(const std::string &path, const std::function<Result<std::string_view>()> &next);
 /// `path` and the missing directories above it.
 Status makeDirs(const std::string &path);
 /// Fails if the file system of `dir` has less than `bytes` free for us.

@@ -199,19 +199,28 @@ Status checkHash(const SafetensorsFile &file, const std::string &path) {
                        "` is damaged: its content does not have the hash it had when written");
 }
 
-Status writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
-                        const std::map<std::string, std::string> &metadata) {
+/// How many bytes the data of a tensor has by its type and shape.
+static uint64_t dataBytes(const TensorView &t) {
+  uint64_t bytes = elementBytes(t.dtype);
+  for (int64_t d : t.shape)
+    bytes *= uint64_t(d);
+  return bytes;
+}
+
+static Status cannotBeWritten(const TensorView &t) {
+  return Status::error("tensor `" + t.name + "` cannot be written: its size or name does not fit");
+}
+
+Result<std::string> safetensorsHeader(const std::vector<TensorView> &tensors,
+                                      const std::map<std::string, std::string> &metadata) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!metadata.empty())
     header["__metadata__"] = metadata;
   uint64_t at = 0;
   for (const TensorView &t : tensors) {
-    uint64_t bytes = elementBytes(t.dtype);
-    for (int64_t d : t.shape)
-      bytes *= uint64_t(d);
-    if (bytes != t.data.size() || header.contains(t.name))
-      return Status::error("tensor `" + t.name +
-                           "` cannot be written: its size or name does not fit");
+    uint64_t bytes = dataBytes(t);
+    if (header.contains(t.name))
+      return cannotBeWritten(t);
     header[t.name] = {{"dtype", t.dtype}, {"shape", t.shape}, {"data_offsets", {at, at + bytes}}};
     at += bytes;
   }
@@ -220,9 +229,18 @@ Status writeSafetensors(const std::string &path, const std::vector<TensorView> &
   std::string length;
   for (int i = 0; i < 8; ++i)
     length += static_cast<char>(uint64_t(text.size()) >> (8 * i));
-  std::vector<std::string_view> parts = {length, text};
-  for (const TensorView &t : tensors)
+  return length + text;
+}
+
+Status writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
+                        const std::map<std::string, std::string> &metadata) {
+  R1RT_ASSIGN(std::string header, safetensorsHeader(tensors, metadata));
+  std::vector<std::string_view> parts = {header};
+  for (const TensorView &t : tensors) {
+    if (dataBytes(t) != t.data.size())
+      return cannotBeWritten(t);
     parts.push_back(t.data);
+  }
   return writeFileAtomic(path, parts);
 }
 

@@ -44,6 +44,10 @@ private:
 Status writeSafetensors(const std::string &path, const std::vector<TensorView> &tensors,
                         const std::map<std::string, std::string> &metadata = {});
 
+/// What a file of tensors of these types and shapes begins with, up to the data, which is not looked at.
+Result<std::string> safetensorsHeader(const std::vector<TensorView> &tensors,
+                                      const std::map<std::string, std::string> &metadata = {});
+
 /// XXH64 of the tensors' bytes in the order given, as decimal digits: what r1c keeps in the metadata
 /// of its own files as "xxh64". `file`: where the tensors lie, if in a file; its memory is given back.
 std::string hashOf(const std::vector<TensorView> &tensors, const SafetensorsFile *file = nullptr);

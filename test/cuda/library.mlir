@@ -64,3 +64,19 @@ kern.product @narrow sizes [64, 8, 32] batch [] a [32, 1] b [8, 1] c [8, 1] accu
 ^bb0(%g: index, %m: index, %n: index, %acc: f32, %x: memref<64x32xf32>, %w: memref<32x8xf32>, %y: memref<64x8xf32>):
   kern.yield %acc : f32
 }
+
+// A line of 250 sums is no whole number of accesses of 16 bytes: on Hopper our own are faster, if rows are padded.
+// CHECK: // k_ragged: product, {{.*}}; wgmma, tiles of
+kern.product @ragged sizes [64, 64, 250] batch [] a [256, 1] b [64, 1] c [64, 1] accumulate false {
+^bb0(%g: index, %m: index, %n: index, %acc: f32, %x: memref<64x256xbf16>, %w: memref<250x64xbf16>, %y: memref<64x64xbf16>):
+  %h = arith.truncf %acc : f32 to bf16
+  kern.yield %h : bf16
+}
+
+// Not padded, only cuBLASLt has tensor cores for it.
+// CHECK: // k_odd: product, {{.*}}; cuBLASLt, bf16 to bf16: 64 x 64, sums of 250
+kern.product @odd sizes [64, 64, 250] batch [] a [250, 1] b [64, 1] c [64, 1] accumulate false {
+^bb0(%g: index, %m: index, %n: index, %acc: f32, %x: memref<64x250xbf16>, %w: memref<250x64xbf16>, %y: memref<64x64xbf16>):
+  %h = arith.truncf %acc : f32 to bf16
+  kern.yield %h : bf16
+}

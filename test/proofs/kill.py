@@ -4,7 +4,8 @@ started again each time ends in the same bytes as a run left alone.
 
 Trains into DIR/alone, then into DIR/killed with three kills; checkpoints are written every 7 steps. A
 moment is a random step and a random part of a step after it, so that kills fall into the sweep, the
-checkpoint and the log alike. R1_SEED repeats an earlier run's moments.
+checkpoint and the log alike. R1_SEED repeats an earlier run's moments; R1_SIGNAL=SIGTERM asks the run to stop
+instead.
 """
 import json
 import os
@@ -51,9 +52,12 @@ def main(directory, args):
                 if e["step"] >= moment:
                     break
         time.sleep(rng.random() * ms / 1000)
-        process.send_signal(signal.SIGKILL)
+        how = signal.Signals[os.environ.get("R1_SIGNAL", "SIGKILL")]
+        process.send_signal(how)
+        for _ in events(process):  # to the end, or it would wait for a reader
+            pass
         process.wait()
-        if process.returncode != -signal.SIGKILL:
+        if process.returncode != (130 if how == signal.SIGTERM else -how):
             sys.exit(f"the run ended before it was killed, with {process.returncode}")
         print(f"began with step {begin}, killed after step {e['step']} was reported")
     out = subprocess.run(command(killed, args), check=True, capture_output=True, text=True).stdout

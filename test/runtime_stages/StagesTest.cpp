@@ -1,3 +1,4 @@
+#include "runtime/stages/Generate.h"
 #include "runtime/stages/Stages.h"
 #include "runtime/state/Safetensors.h"
 #include "runtime/state/Store.h"
@@ -261,7 +262,8 @@ TEST_F(StagesTest, DamagedWeightsAreRefused) {
             return runEvaluate({&fake::module, {{"stage", "eval"}}, root + "/m", ""}, ctx);
           }), "evaluate");
   refused(with(1, [&](StageContext &ctx) {
-            return runGenerate({&fake::module, {{"tokens", 1}}, root + "/m", "a", {}}, ctx);
+            auto m = TextModel::open(ctx.device, fake::module, root + "/m", {});
+            return m ? Result<json>(json()) : m.status();
           }), "generate");
   // Without a hash, as other programs write them, they are taken as they are.
   {
@@ -308,43 +310,37 @@ TEST_F(StagesTest, EvaluateFillsTheLastBatch) {
   EXPECT_NE(bad.status().message().find("`bleu` is not supported yet"), std::string::npos);
 }
 
-TEST_F(StagesTest, GenerateSlidesAndStops) {
+TEST_F(StagesTest, ATextModelGoesOnWithPrompts) {
   ASSERT_TRUE(train(spec(2), dir("m")));
-  auto gen = [&](json s, const std::string &prompt) {
-    std::string streamed;
-    auto r = with(2, [&](StageContext &ctx) {
-      return runGenerate(
-          {&fake::module, s, root + "/m", prompt, [&](const std::string &t) { streamed += t; }},
-          ctx);
-    });
-    EXPECT_TRUE(r) << r.status().message();
-    EXPECT_EQ(streamed, (*r)["text"].get<std::string>());
-    return streamed;
-  };
-  EXPECT_EQ(gen({{"tokens", 20}, {"temperature", 0}}, "a"),
-            "bcdefghijklmnopqrstu"); // longer than T
-  EXPECT_EQ(log().find("warning"), std::string::npos);
-  gen({{"tokens", 1}, {"temperature", 0}}, std::string(fake::T + 3, 'a'));
-  std::string T = std::to_string(fake::T);
-  EXPECT_NE(log().find("the prompt has " + std::to_string(fake::T + 3) + " tokens and the model sees " +
-                       T + ": only the last " + T + " are read"),
-            std::string::npos)
-      << log();
-  EXPECT_EQ(
-      gen({{"tokens", 20}, {"top_k", 1}}, "xyz"), "{|}~\x7f" + [] {
-        std::string bad; // bytes 0x80.. are not UTF-8
-        for (int i = 0; i < 15; ++i)
-          bad += "\xEF\xBF\xBD";
-        return bad;
-      }());
-  std::string a = gen({{"tokens", 50}, {"seed", 1}, {"top_k", 2}}, "A");
-  EXPECT_EQ(a, gen({{"tokens", 50}, {"seed", 1}, {"top_k", 2}}, "A"));
-  EXPECT_NE(a, gen({{"tokens", 50}, {"seed", 2}, {"top_k", 2}}, "A"));
-  auto bad = with(1, [&](StageContext &ctx) {
-    return runGenerate({&fake::module, {{"top_p", 0}}, root + "/m", "", {}}, ctx);
-  });
-  ASSERT_FALSE(bad);
-  EXPECT_EQ(bad.status().exitCode(), 2);
+  auto device = Device::createCpu(2);
+  auto m = TextModel::open(**device, fake::module, root + "/m", {});
+  ASSERT_TRUE(m) << m.status().message();
+  EXPECT_EQ((*m)->decoder().context(), fake::T);
+  auto options = generateOptions({{"temperature", 0}, {"max_new", 20}});
+  ASSERT_TRUE(options) << options.status().message();
+  auto g = generate::Generator::create((*m)->decoder(), (*m)->tokenizer(), *options);
+  std::string text;
+  int64_t whole = 0;
+  bool given = false;
+  Status st = g->run(
+      [&](generate::Prompt &p, bool) -> Result<generate::Next> {
+        p = {0, 1, (*m)->prompt("a", 20, whole)};
+        return std::exchange(given, true) ? generate::Next::end : generate::Next::prompt;
+      },
+      [&](uint64_t, std::vector<generate::Output> &&out) {
+        text = out[0].text;
+        return Status::ok();
+      });
+  ASSERT_TRUE(st) << st.message();
+  EXPECT_EQ(text, "bcdefghijklmnopqrstu"); // more than a row holds
+  EXPECT_EQ(whole, 2);                     // the end of text, and the letter
+  // Too long by far: room is left for what is to come, of half a row at most.
+  EXPECT_EQ((*m)->prompt(std::string(20, 'a'), 2, whole).size(), size_t(fake::T - 2));
+  EXPECT_EQ(whole, 21);
+  EXPECT_EQ((*m)->prompt(std::string(20, 'a'), 200, whole).size(), size_t(fake::T / 2));
+  EXPECT_EQ((*m)->prompt(std::string(fake::T - 1, 'a'), 200, whole).size(), size_t(fake::T));
+  EXPECT_EQ(generateOptions({{"top_p", 0}}).status().message(), "`top_p` is more than 0 and at most 1, this is 0.000000");
+  EXPECT_EQ(generateOptions({{"max_new", "x"}}).status().exitCode(), 1);
 }
 
 TEST_F(StagesTest, BpeThenTrainOnIt) {

@@ -40,14 +40,15 @@ R1_FN Reach below(Span a, Span b) { return a.high < b.low ? 2 : a.low >= b.high 
 R1_FN Reach equal(Span a, Span b) {
   return a.low > b.high || a.high < b.low ? 0 : a.low == b.high && a.high == b.low ? 2 : 1;
 }
-/// Of the `count` integers at p, p + stride, …; a whole warp calls it, with the same arguments.
+/// Of the `count` integers at p, p + stride, …; a whole warp calls it, with the same arguments. The loads of 64,
+/// and then of each 64 more, are under way together.
 template <class M> R1_FN Span span_of(M p, int count, int stride) {
-  int low = p[0], high = low;
+  int low = p[min_i(lane(), count - 1) * stride], high = low;
   R1_UNROLL_BY(1)
-  for (int i = lane(); i < count; i += 32) {
-    int x = p[i * stride];
-    low = x < low ? x : low;
-    high = high < x ? x : high;
+  for (int i = lane(); i < count; i += 64) {
+    int x = p[min_i(i, count - 1) * stride], y = p[min_i(i + 32, count - 1) * stride];
+    low = min_i(low, min_i(x, y));
+    high = max_i(high, max_i(x, y));
   }
   return {warp_min(low), warp_max(high)};
 }
@@ -68,10 +69,12 @@ namespace tensor {
 //===--- sizes --------------------------------------------------------------------------------===//
 
 /// Sizes of a pass over `Operands` resident operands. M: tiles of 16 rows of a warp; N: columns of a
-/// tile; Kept: x is in registers (else it is read from shared memory at each use); U: places for u.
-template <int K_, int Operands, int M_, int N_, bool Kept_, int U_> struct Plan {
+/// tile; Kept: x is in registers (else it is read from shared memory at each use); U: places for u. Wgmma: the
+/// block is a warpgroup, whose products are wgmma with rows and weights in registers.
+template <int K_, int Operands, int M_, int N_, bool Kept_, int U_, bool Wgmma_ = false> struct Plan {
   static constexpr int K = K_, M = M_, N = N_, U = U_, rows = kThreads / 32 * 16 * M;
-  static constexpr bool Kept = Kept_;
+  static constexpr bool Kept = Kept_, Wgmma = Wgmma_;
+  static_assert(!Wgmma || (K == 64 && M == 1 && N == 64 && Kept), "rows of 128 bytes, 64 x 64 sums");
   // In elements: x | y | places of u | w. A kept x is staged where u and w come later.
   static constexpr int resident = rows * K, tile = N * K;
   static constexpr int atY = pick(Kept, 0, resident);
@@ -99,9 +102,17 @@ template <class P> constexpr bool sound() {
                 "offsets are 32 bits wide");
   return true;
 }
-template <class P> using Forward = typename ForwardOf<up(P::K, 16)>::type;
-template <class P> using Queries = typename QueriesOf<up(P::K, 16)>::type;
-template <class P> using Keys = typename KeysOf<up(P::K, 16)>::type;
+/// What follows is of one way W to multiply: the plans of its three passes.
+struct Mma {
+  template <class P> using Forward = typename ForwardOf<up(P::K, 16)>::type;
+  template <class P> using Queries = typename QueriesOf<up(P::K, 16)>::type;
+  template <class P> using Keys = typename KeysOf<up(P::K, 16)>::type;
+};
+struct Wgmma {
+  template <class P> using Forward = Plan<64, 1, 1, 64, true, 2, true>;
+  template <class P> using Queries = Plan<64, 2, 1, 64, true, 2, true>;
+  template <class P> using Keys = Plan<64, 2, 1, 64, true, 2, true>;
+};
 
 //===--- tiles in shared memory ---------------------------------------------------------------===//
 
@@ -193,12 +204,37 @@ template <int M, int N> R1_FN void clear(float (&x)[M][N][4]) {
     x[m][n][i] = 0.0f;
 }
 
+/// A tile of columns for wgmma, from shared address `start` on: in rows of 128 bytes, swizzled, as `Tile<64>`
+/// has them too; 8 rows every 1024 bytes. (Leading: the next 64 channels or columns, of which there are none.)
+R1_FN u64 descriptor(u32 start) {
+  const u64 leading = 64 * 128, stride = 1024, swizzle = 1;
+  return (start & 0x3FFFFu) >> 4 | leading >> 4 << 16 | stride >> 4 << 32 | swizzle << 62;
+}
+/// Until at most N groups of this thread's copies are under way, which then its warpgroup may multiply after
+/// a barrier.
+template <int N, class L> R1_FN void arrived() {
+  async_wait<N>();
+  if constexpr (L::Wgmma)
+    fence_async();
+}
+
 /// acc = rows columnsᵀ over all channels: element (m, n, i) is row 16 m + lane / 4 + i / 2 * 8 of
 /// the warp and column 8 n + lane % 4 * 2 + i % 2 of the tile.
 template <class H, class L, class A, class S>
 R1_FN void dots(float (&acc)[L::M][L::N / 8][4], const A &rows, S columns) {
-  const int l = lane_anew();
   clear(acc);
+  if constexpr (L::Wgmma) {
+    auto &sums = reinterpret_cast<float(&)[L::N / 2]>(acc);
+    const u32 at_ = shared_address(columns);
+    wgmma_fence();
+    R1_UNROLL
+    for (int k = 0; k < L::K; k += 16)
+      wgmma_from<H, false>(sums, rows.kept[k / 16][0], descriptor(at_ + k * 2));
+    wgmma_commit();
+    wgmma_wait<0>(sums);
+    return;
+  }
+  const int l = lane_anew();
   R1_UNROLL
   for (int k = 0; k < L::K; k += 16) {
     u32 a[L::M][4];
@@ -233,6 +269,17 @@ R1_FN void pack(u32 (&a)[M][N / 2][4], const float (&x)[M][N][4]) {
 template <class H, class L, class S>
 R1_FN void combine(float (&sums)[L::M][L::K / 8][4], const u32 (&weights)[L::M][L::N / 16][4],
                    S columns) {
+  if constexpr (L::Wgmma) {
+    auto &all = reinterpret_cast<float(&)[L::K / 2]>(sums);
+    const u32 at_ = shared_address(columns);
+    wgmma_fence();
+    R1_UNROLL
+    for (int n = 0; n < L::N; n += 16)
+      wgmma_from<H, true>(all, weights[0][n / 16], descriptor(at_ + n * 128));
+    wgmma_commit();
+    wgmma_wait<0>(all);
+    return;
+  }
   const int l = lane_anew();
   R1_UNROLL
   for (int n = 0; n < L::N; n += 16)
@@ -263,6 +310,18 @@ R1_FN Reach reachOfTile(const Allow &allow, int b, int row, int column) {
   Reach r = RowsAreKeys ? reachOf(allow, b, column, columnEnd, row, rowEnd, 0)
                         : reachOf(allow, b, row, rowEnd, column, columnEnd, 0);
   return whole ? r : both(r, 1);
+}
+
+/// What `reach(i)` says of tiles 0 … Count - 1, asked by all warps together: one after the other, each costs a
+/// pass the latency of its loads, and with short segments most tiles are not visited.
+template <int Count, class F> R1_FN void askTiles(R1_PTR(unsigned char) reaches, const F &reach) {
+  R1_UNROLL_BY(1)
+  for (int i = warp(); i < Count; i += kThreads / 32) {
+    Reach r = reach(i);
+    if (lane() == 0)
+      reaches[i] = static_cast<unsigned char>(r);
+  }
+  block_sync();
 }
 
 /// Which scores of this thread are allowed: bit 4 n + i of bits[m] is element (m, n, i). `row`: the
@@ -379,29 +438,29 @@ R1_FN void outputTerms(R1_PTR(float) stats, S dout, const Outputs<P, K, Count, H
 
 //===--- passes -------------------------------------------------------------------------------===//
 
-template <class P, class Q, class K, class V, class O, class N, class Allow, class Log>
-R1_FN void forward(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
-  using L = Forward<P>;
+template <class P, class W, class M, class Q, class K, class V, class O, class N, class Allow, class Log>
+R1_FN void forward(M memory, R1_PTR(unsigned char) reaches, Q q, K k, V v, O out, N lse, Allow allow, Log log) {
+  using L = typename W::template Forward<P>;
   using H = element<Q>;
-  static_assert(sound<P>() && L::size * 2 <= 48 * 1024, "fits in static shared memory");
+  static_assert(sound<P>(), "");
   constexpr int tiles = up(P::T, L::rows) / L::rows;
-  R1_SHARED(H, pool, L::size);
-  R1_PTR(H) memory = pool;
   // Late queries first: with a causal mask they have the most to do.
   int index = block(), tile = tiles - 1 - index / (P::B * P::H), bh = index % (P::B * P::H);
   int b = bh / P::H, h = bh % P::H, g = h / (P::H / P::G), t0 = tile * L::rows;
   auto kRows = keys<P>(k, b, g);
   auto vRows = keys<P>(v, b, g);
-  Reach found = 0; // of the tile that `next` gave last
-  auto next = [&](int s) {
-    while (s < P::S && !(found = reachOfTile<P, L, false>(allow, b, t0, s)))
-      s += L::N;
-    return s;
-  };
-
   auto atX = memory + L::atX;
   copyRows<P, L::K, L::rows, P::T>(atX, queries<P>(q, b, h), t0);
   async_commit();
+  auto reachAt = [&](int i) { return reachOfTile<P, L, false>(allow, b, t0, i * L::N); };
+  if constexpr (L::Wgmma)
+    askTiles<up(P::S, L::N) / L::N>(reaches, reachAt);
+  Reach found = 0; // of the tile that `next` gave last
+  auto next = [&](int s) {
+    while (s < P::S && !(found = L::Wgmma ? reaches[s / L::N] : reachAt(s / L::N)))
+      s += L::N;
+    return s;
+  };
   Operand<H, L, L::Kept> rows;
   int s0 = next(0), place = 0;
   auto fetchU = [&](int s) {
@@ -435,7 +494,7 @@ R1_FN void forward(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
     if (reach != 2)
       ask<P, L, false>(bits, allow, b, t0, s0);
     auto u = memory + L::atU + place * L::tile, w = memory + L::atW;
-    async_wait<0>();
+    arrived<0, L>();
     block_sync(); // u is there for all, and all are done with w
     copyRows<P, L::K, L::N, P::S>(w, vRows, s0);
     async_commit();
@@ -485,7 +544,7 @@ R1_FN void forward(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
       for (int i = 0; i < 4; ++i)
         sums[m][n][i] = sums[m][n][i] * factor[m][i / 2];
     }
-    async_wait<L::U - 1>();
+    arrived<L::U - 1, L>();
     block_sync(); // w is there for all, and all are done with u
     if constexpr (L::U == 1)
       fetchU(following);
@@ -509,35 +568,37 @@ R1_FN void forward(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
 }
 
 /// The work of block `index` of the part of the adjoint that makes dq.
-template <class P, class M, class Q, class K, class V, class O, class N, class D, class DQ,
+template <class P, class W, class M, class Q, class K, class V, class O, class N, class D, class DQ,
           class Allow>
-R1_FN void queryGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V v, O out, N lse,
+R1_FN void queryGradients(int index, M memory, R1_PTR(float) stats, R1_PTR(unsigned char) reaches, Q q, K k, V v, O out, N lse,
                           D dout, DQ dq, Allow allow) {
-  using L = Queries<P>;
+  using L = typename W::template Queries<P>;
   using H = element<Q>;
   constexpr int tiles = up(P::T, L::rows) / L::rows;
   int tile = tiles - 1 - index / (P::B * P::H), bh = index % (P::B * P::H);
   int b = bh / P::H, h = bh % P::H, g = h / (P::H / P::G), t0 = tile * L::rows;
   auto kRows = keys<P>(k, b, g);
   auto vRows = keys<P>(v, b, g);
-  Reach found = 0; // of the tile that `next` gave last
-  auto next = [&](int s) {
-    while (s < P::S && !(found = reachOfTile<P, L, false>(allow, b, t0, s)))
-      s += L::N;
-    return s;
-  };
-
   auto atX = memory + L::atX, atY = memory + L::atY;
   copyRows<P, L::K, L::rows, P::T>(atX, queries<P>(q, b, h), t0);
   copyRows<P, L::K, L::rows, P::T>(atY, queries<P>(dout, b, h), t0);
   async_commit();
   Outputs<P, L::K, L::rows, H> outs;
   outs.load(queries<P>(out, b, h), t0);
+  auto reachAt = [&](int i) { return reachOfTile<P, L, false>(allow, b, t0, i * L::N); };
+  if constexpr (L::Wgmma)
+    askTiles<up(P::S, L::N) / L::N>(reaches, reachAt);
+  Reach found = 0; // of the tile that `next` gave last
+  auto next = [&](int s) {
+    while (s < P::S && !(found = L::Wgmma ? reaches[s / L::N] : reachAt(s / L::N)))
+      s += L::N;
+    return s;
+  };
   async_wait<0>();
   outputTerms(stats, atY, outs);
   block_sync();
   Operand<H, L, L::Kept> x;
-  Operand<H, L, false> y;
+  Operand<H, L, L::Wgmma> y;
   x.open(atX);
   y.open(atY);
   float delta[L::M][2], logs[L::M][2], sums[L::M][L::K / 8][4];
@@ -568,7 +629,7 @@ R1_FN void queryGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V 
     if (reach != 2)
       ask<P, L, false>(bits, allow, b, t0, s0);
     auto u = memory + L::atU + place * L::tile, w = memory + L::atW;
-    async_wait<0>();
+    arrived<0, L>();
     block_sync(); // u is there for all, and all are done with w and with the other place of u
     copyRows<P, L::K, L::N, P::S>(w, vRows, s0);
     async_commit();
@@ -585,7 +646,7 @@ R1_FN void queryGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V 
       R1_UNROLL
     for (int i = 0; i < 4; ++i)
       p[m][n][i] = exp2_approx(fma(p[m][n][i], scale, -logs[m][i / 2]));
-    async_wait<1>();
+    arrived<1, L>();
     block_sync(); // w is there for all
     dots<H, L>(d, y, w);
     R1_UNROLL
@@ -610,31 +671,33 @@ R1_FN void queryGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V 
 
 /// The work of block `index` of the part that makes dk and dv: one group, L::rows keys. The sums
 /// run over the heads of the group and, in each, over the queries.
-template <class P, class M, class Q, class K, class V, class O, class N, class D, class DK,
+template <class P, class W, class M, class Q, class K, class V, class O, class N, class D, class DK,
           class DV, class Allow>
-R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V v, O out, N lse,
+R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, R1_PTR(unsigned char) reaches, Q q, K k, V v, O out, N lse,
                         D dout, DK dk, DV dv, Allow allow) {
-  using L = Keys<P>;
+  using L = typename W::template Keys<P>;
   using H = element<Q>;
   constexpr int perGroup = P::H / P::G, steps = up(P::T, L::N) / L::N, count = perGroup * steps;
   int tile = index / (P::B * P::G), bg = index % (P::B * P::G);
   int b = bg / P::G, g = bg % P::G, s0 = tile * L::rows;
-  // Step i: queries i % steps * N … of head g * perGroup + i / steps.
-  Reach found = 0; // of the tile that `next` gave last
-  auto next = [&](int i) {
-    while (i < count && !(found = reachOfTile<P, L, true>(allow, b, s0, i % steps * L::N)))
-      ++i;
-    return i;
-  };
-
   auto atX = memory + L::atX, atY = memory + L::atY;
   copyRows<P, L::K, L::rows, P::S>(atX, keys<P>(k, b, g), s0);
   copyRows<P, L::K, L::rows, P::S>(atY, keys<P>(v, b, g), s0);
   async_commit();
+  // Step i: queries i % steps * N … of head g * perGroup + i / steps.
+  auto reachAt = [&](int i) { return reachOfTile<P, L, true>(allow, b, s0, i * L::N); };
+  if constexpr (L::Wgmma)
+    askTiles<steps>(reaches, reachAt);
+  Reach found = 0; // of the tile that `next` gave last
+  auto next = [&](int i) {
+    while (i < count && !(found = L::Wgmma ? reaches[i % steps] : reachAt(i % steps)))
+      ++i;
+    return i;
+  };
   async_wait<0>();
   block_sync();
   Operand<H, L, L::Kept> x;
-  Operand<H, L, false> y;
+  Operand<H, L, L::Wgmma> y;
   x.open(atX);
   y.open(atY);
   if constexpr (L::Kept)
@@ -660,7 +723,7 @@ R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V v,
     if (reach != 2)
       ask<P, L, true>(bits, allow, b, s0, t0);
     auto u = memory + L::atU + place * L::tile, w = memory + L::atW;
-    async_wait<0>();
+    arrived<0, L>();
     block_sync(); // u is there for all, and all are done with w, stats and the other place of u
     copyRows<P, L::K, L::N, P::T>(w, queries<P>(dout, b, h), t0);
     async_commit();
@@ -676,7 +739,7 @@ R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, Q q, K k, V v,
       hide(p, bits);
     Outputs<P, L::K, L::N, H> outs; // not earlier: the registers are needed
     outs.load(queries<P>(out, b, h), t0);
-    async_wait<1>();
+    arrived<1, L>();
     outputTerms(stats, w, outs);
     block_sync(); // w and stats are there for all
     R1_UNROLL
@@ -725,50 +788,119 @@ template <class P, class E> constexpr bool attention_mma_fits(bool backward, int
          P::scale > 0;
 }
 
-template <class P> constexpr int attention_forward_mma_blocks() {
-  using L = attention::tensor::Forward<P>;
-  return P::B * P::H * (attention::up(P::T, L::rows) / L::rows);
+/// As that, on sm_90a with wgmma: heads of 64 channels, or of fewer that become as many.
+template <class P, class E> constexpr bool attention_wgmma_fits(int align) {
+  return attention_mma_fits<P, E>(true, align) && attention::up(P::K, 16) == 64;
 }
-template <class P> constexpr int attention_query_mma_blocks() {
-  using L = attention::tensor::Queries<P>;
-  return P::B * P::H * (attention::up(P::T, L::rows) / L::rows);
+
+namespace attention {
+namespace tensor {
+template <class P, class W> constexpr int forwardBlocks() {
+  using L = typename W::template Forward<P>;
+  return P::B * P::H * (up(P::T, L::rows) / L::rows);
+}
+template <class P, class W> constexpr int queryBlocks() {
+  using L = typename W::template Queries<P>;
+  return P::B * P::H * (up(P::T, L::rows) / L::rows);
+}
+template <class P, class W> constexpr int backwardBlocks() {
+  using L = typename W::template Keys<P>;
+  return queryBlocks<P, W>() + P::B * P::G * (up(P::S, L::rows) / L::rows);
+}
+/// Elements of shared memory of the adjoint, and the floats beside them.
+template <class P, class W> constexpr int backwardSize() {
+  using A = typename W::template Queries<P>;
+  using B = typename W::template Keys<P>;
+  return A::size < B::size ? B::size : A::size;
+}
+template <class P, class W> constexpr int backwardStats() {
+  constexpr int rows = W::template Queries<P>::rows, columns = 2 * W::template Keys<P>::N;
+  return rows < columns ? columns : rows;
+}
+template <class P, class W, class M, class Q, class K, class V, class O, class N, class D, class DQ,
+          class DK, class DV, class Allow>
+R1_FN void backward(M memory, R1_PTR(float) stats, R1_PTR(unsigned char) reaches, Q q, K k, V v, O out,
+                    N lse, D dout, DQ dq, DK dk, DV dv, Allow allow) {
+  constexpr int first = queryBlocks<P, W>();
+  if (block() < first)
+    queryGradients<P, W>(block(), memory, stats, reaches, q, k, v, out, lse, dout, dq, allow);
+  else
+    keyGradients<P, W>(block() - first, memory, stats, reaches, q, k, v, out, lse, dout, dk, dv, allow);
+}
+} // namespace tensor
+} // namespace attention
+
+template <class P> constexpr int attention_forward_mma_blocks() {
+  return attention::tensor::forwardBlocks<P, attention::tensor::Mma>();
 }
 template <class P> constexpr int attention_backward_mma_blocks() {
-  using L = attention::tensor::Keys<P>;
-  return attention_query_mma_blocks<P>() +
-         P::B * P::G * (attention::up(P::S, L::rows) / L::rows);
+  return attention::tensor::backwardBlocks<P, attention::tensor::Mma>();
+}
+template <class P> constexpr int attention_forward_wgmma_blocks() {
+  return attention::tensor::forwardBlocks<P, attention::tensor::Wgmma>();
+}
+template <class P> constexpr int attention_backward_wgmma_blocks() {
+  return attention::tensor::backwardBlocks<P, attention::tensor::Wgmma>();
+}
+/// Bytes of dynamic shared memory: tiles, for the adjoint terms of queries, a byte for each tile of columns.
+template <class P> constexpr int attention_forward_wgmma_shared() {
+  return attention::tensor::Wgmma::Forward<P>::size * 2 + attention::up(P::S, 1024) / 64;
+}
+template <class P> constexpr int attention_backward_wgmma_shared() {
+  using W = attention::tensor::Wgmma;
+  return attention::tensor::backwardSize<P, W>() * 2 + attention::tensor::backwardStats<P, W>() * 4 +
+         attention::up(P::S < P::T ? P::T : P::S, 1024) / 64;
 }
 
 /// One block of attention; lse may be null. Pointers are multiples of 16 bytes, and P::K of 8.
 template <class P, class Q, class K, class V, class O, class N, class Allow, class Log>
 R1_FN void attention_forward_mma(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
-  static_assert(attention_mma_fits<P, element<Q>>(false, 16), "see attention_mma_fits");
-  attention::tensor::forward<P>(q, k, v, out, lse, allow, log);
+  using namespace attention::tensor;
+  using H = element<Q>;
+  static_assert(attention_mma_fits<P, H>(false, 16), "see attention_mma_fits");
+  constexpr int size = Mma::Forward<P>::size;
+  static_assert(size * 2 <= 48 * 1024, "fits in static shared memory");
+  R1_SHARED(H, pool, size);
+  R1_PTR(H) memory = pool;
+  forward<P, Mma>(memory, {}, q, k, v, out, lse, allow, log);
+}
+template <class P, class Q, class K, class V, class O, class N, class Allow, class Log>
+R1_FN void attention_forward_wgmma(Q q, K k, V v, O out, N lse, Allow allow, Log log) {
+  using namespace attention::tensor;
+  using H = element<Q>;
+  static_assert(attention_wgmma_fits<P, H>(16), "see attention_wgmma_fits");
+  R1_DYNAMIC(memory);
+  auto reaches = as<unsigned char>(memory + Wgmma::Forward<P>::size * 2);
+  forward<P, Wgmma>(as<H>(memory), reaches, q, k, v, out, lse, allow, log);
 }
 
-/// One block of the adjoint: the first attention_query_mma_blocks make dq, the others dk and dv.
+/// One block of the adjoint: the first queryBlocks make dq, the others dk and dv.
 template <class P, class Q, class K, class V, class O, class N, class D, class DQ, class DK,
           class DV, class Allow>
 R1_FN void attention_backward_mma(Q q, K k, V v, O out, N lse, D dout, DQ dq, DK dk, DV dv,
                                   Allow allow) {
-  using namespace attention;
-  using A = tensor::Queries<P>;
-  using B = tensor::Keys<P>;
+  using namespace attention::tensor;
   using H = element<Q>;
   static_assert(attention_mma_fits<P, H>(true, 16), "see attention_mma_fits");
-  constexpr int size = A::size < B::size ? B::size : A::size;
-  constexpr int stats = A::rows < 2 * B::N ? 2 * B::N : A::rows;
-  static_assert(tensor::sound<P>() && size * 2 + stats * 4 <= 48 * 1024,
-                "fits in static shared memory");
+  constexpr int size = backwardSize<P, Mma>(), stats = backwardStats<P, Mma>();
+  static_assert(sound<P>() && size * 2 + stats * 4 <= 48 * 1024, "fits in static shared memory");
   R1_SHARED(H, pool, size);
   R1_SHARED(float, numbers, stats);
   R1_PTR(H) memory = pool;
-  constexpr int first = attention_query_mma_blocks<P>();
-  if (block() < first)
-    tensor::queryGradients<P>(block(), memory, numbers, q, k, v, out, lse, dout, dq, allow);
-  else
-    tensor::keyGradients<P>(block() - first, memory, numbers, q, k, v, out, lse, dout, dk, dv,
-                            allow);
+  backward<P, Mma>(memory, numbers, {}, q, k, v, out, lse, dout, dq, dk, dv, allow);
+}
+template <class P, class Q, class K, class V, class O, class N, class D, class DQ, class DK,
+          class DV, class Allow>
+R1_FN void attention_backward_wgmma(Q q, K k, V v, O out, N lse, D dout, DQ dq, DK dk, DV dv,
+                                    Allow allow) {
+  using namespace attention::tensor;
+  using H = element<Q>;
+  static_assert(sound<P>() && attention_wgmma_fits<P, H>(16), "see attention_wgmma_fits");
+  R1_DYNAMIC(memory);
+  constexpr int atNumbers = backwardSize<P, Wgmma>() * 2;
+  auto numbers = as<float>(memory + atNumbers);
+  auto reaches = as<unsigned char>(memory + (atNumbers + backwardStats<P, Wgmma>() * 4));
+  backward<P, Wgmma>(as<H>(memory), numbers, reaches, q, k, v, out, lse, dout, dq, dk, dv, allow);
 }
 
 } // namespace r1

@@ -11,15 +11,6 @@
 #pragma once
 #include "r1.cuh"
 
-// Stands before a loop of which N rounds at a time are to be unrolled. Without a limit the compiler
-// unrolls all of a short loop, and its addresses cost the registers that the sums need.
-#ifdef R1_EMU
-#define R1_UNROLL_BY(n)
-#else
-#define R1_TEXT_OF(x) #x
-#define R1_UNROLL_BY(n) _Pragma(R1_TEXT_OF(unroll n))
-#endif
-
 namespace r1 {
 namespace attention {
 

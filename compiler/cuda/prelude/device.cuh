@@ -64,6 +64,17 @@ R1_FN float sqrt(float x) { return __fsqrt_rn(x); }
 R1_FN double sqrt(double x) { return __dsqrt_rn(x); }
 R1_FN float div(float a, float b) { return __fdiv_rn(a, b); }
 R1_FN double div(double a, double b) { return __ddiv_rn(a, b); }
+/// `div` without its branch for what is not normal: 2^-60 < |a / b| and |a| < 2^60; a larger b than 2^60 counts
+/// as that. As the machine's own division: an approximate reciprocal made exact by remainders.
+R1_FN float div_calm(float a, float b) {
+  float y;
+  asm("min.NaN.f32 %0, %1, 0f5D800000;" : "=f"(b) : "f"(b));
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(b));
+  y = __fmaf_rn(__fmaf_rn(-b, y, 1.0f), y, y);
+  float q = a * y;
+  q = __fmaf_rn(__fmaf_rn(-b, q, a), y, q);
+  return __fmaf_rn(__fmaf_rn(-b, q, a), y, q);
+}
 R1_FN float floor(float x) { return ::floorf(x); }
 R1_FN double floor(double x) { return ::floor(x); }
 R1_FN float ceil(float x) { return ::ceilf(x); }
@@ -169,7 +180,8 @@ template <int N, class T> R1_FN void store(T *p, vec<T, N> x) {
 }
 
 /// As `store`, into global memory: one instruction for certain. The plain form is put together
-/// again from single stores after inlining, which fails in long epilogues.
+/// again from single stores after inlining, which fails in long epilogues. What this thread loads after it
+/// may be loaded before: it must not be what was stored.
 template <int N, class T> R1_FN void store_global(T *p, vec<T, N> x) {
   using V = vec<T, N>;
   union Both {
@@ -179,12 +191,10 @@ template <int N, class T> R1_FN void store_global(T *p, vec<T, N> x) {
   r.v = x;
   if constexpr (sizeof(V) == 16)
     asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)),
-                 "r"(r.w[0]), "r"(r.w[1]), "r"(r.w[2]), "r"(r.w[3])
-                 : "memory");
+                 "r"(r.w[0]), "r"(r.w[1]), "r"(r.w[2]), "r"(r.w[3]));
   else if constexpr (sizeof(V) == 8)
     asm volatile("st.global.v2.b32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)),
-                 "r"(r.w[0]), "r"(r.w[1])
-                 : "memory");
+                 "r"(r.w[0]), "r"(r.w[1]));
   else
     store<N>(p, x);
 }
@@ -365,10 +375,12 @@ template <int N, int Count> R1_FN void wgmma_wait(float (&sums)[Count]) {
     asm volatile("" : "+f"(sums[i])::"memory");
 }
 
-// The registers of 64 and 128 sums, as text and as operands.
-#define R1_TEXT64 \
+// The registers of 32, 64 and 128 sums, as text and as operands.
+#define R1_TEXT32 \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
-  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
+  "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define R1_TEXT64 \
+  R1_TEXT32 ", " \
   "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
   "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define R1_TEXT128 \
@@ -405,6 +417,24 @@ R1_FN void wgmma(float (&d)[Count], u64 a, u64 b) {
   else
     R1_WGMMA("m64n256k16", "f16.f16", R1_TEXT128, R1_SUMS128, "%128", "%129", "%130", "%131");
 }
+/// As `wgmma`, 64 x 64 of them, with a in registers: each warp's 16 rows as the fragment of m16n8k16. Those
+/// registers, too, are not to be touched before the wait.
+template <class H, bool AcrossB, int Count>
+R1_FN void wgmma_from(float (&d)[Count], const u32 (&a)[4], u64 b) {
+  static_assert(Count == 32 && is_half<H>, "64 x 64 sums in a warpgroup, of bf16 or f16");
+#define R1_WGMMA_FROM(types)                                                                       \
+  asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." types " {" R1_TEXT32                  \
+               "}, {%32, %33, %34, %35}, %36, 1, 1, 1, %37;"                                       \
+               : R1_SUMS16(0), R1_SUMS16(16)                                                       \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(AcrossB)                  \
+               : "memory")
+  if constexpr (same<H, bf16>)
+    R1_WGMMA_FROM("bf16.bf16");
+  else
+    R1_WGMMA_FROM("f16.f16");
+#undef R1_WGMMA_FROM
+}
+#undef R1_TEXT32
 #undef R1_TEXT64
 #undef R1_TEXT128
 #undef R1_SUMS4

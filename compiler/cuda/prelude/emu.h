@@ -229,6 +229,7 @@ inline float sqrt(float x) { return __builtin_sqrtf(x); }
 inline double sqrt(double x) { return __builtin_sqrt(x); }
 inline float div(float a, float b) { return a / b; }
 inline double div(double a, double b) { return a / b; }
+inline float div_calm(float a, float b) { return a / (b > 0x1p60f ? 0x1p60f : b); }
 inline float floor(float x) { return __builtin_floorf(x); }
 inline double floor(double x) { return __builtin_floor(x); }
 inline float ceil(float x) { return __builtin_ceilf(x); }
@@ -421,7 +422,7 @@ struct tensor_map : r1emu_map {
   }
 };
 
-inline u32 shared_address(pointer<char> p, Site at = here()) {
+template <class T> u32 shared_address(pointer<T> p, Site at = here()) {
   return emu::api->address(emu::running, p.p, at);
 }
 
@@ -462,7 +463,13 @@ template <class H, bool AcrossA, bool AcrossB, int Count>
 void wgmma(float (&d)[Count], u64 a, u64 b, Site at = here()) {
   static_assert(Count == 64 || Count == 128, "64 x 128 or 64 x 256 sums in a warpgroup");
   static_assert(is_half<H>, "bf16 or f16");
-  r1emu_wgmma what = {a, b, Count * 2, same<H, f16>, AcrossA, AcrossB};
+  r1emu_wgmma what = {a, b, Count * 2, same<H, f16>, AcrossA, AcrossB, nullptr};
+  emu::api->wgmma(emu::running, &what, d, at);
+}
+template <class H, bool AcrossB, int Count>
+void wgmma_from(float (&d)[Count], const u32 (&a)[4], u64 b, Site at = here()) {
+  static_assert(Count == 32 && is_half<H>, "64 x 64 sums in a warpgroup, of bf16 or f16");
+  r1emu_wgmma what = {0, b, Count * 2, same<H, f16>, 0, AcrossB, a};
   emu::api->wgmma(emu::running, &what, d, at);
 }
 

@@ -10,7 +10,11 @@
 //                           └────"empty"──────┘
 //
 // Blocks are persistent: each takes the tiles block(), block() + blocks(), …, and the ring goes on
-// through them, so that a tile's epilogue is hidden behind the copies of the next one.
+// through them, so that the first stages of the next tile come during a tile's epilogue.
+//
+// Nothing multiplies during an epilogue, so it has to be short. A lane holds 2 neighbours of a row here and
+// there; where rows of C allow it, a warp passes its sums through shared memory, 16 x 64 at a time,
+// and e and the stores see 4 neighbours, 16 lanes of a row side by side.
 //
 // In shared memory a row is 128 bytes of neighbours, swizzled: 64 k of one m or n, or 64 m or n of one
 // k, in boxes of 64 rows of k. Elements beyond the edges arrive as zeros.
@@ -46,7 +50,8 @@ template <class P> struct Ring {
   static constexpr int stages = N == 256 ? 4 : 6;
   static constexpr int sizeA = M * row, sizeB = N * row, size = sizeA + sizeB;
   static constexpr int full = stages * size, empty = full + stages * 8; // barriers
-  static constexpr int bytes = empty + stages * 8;
+  static constexpr int sums = empty + stages * 8; // 16 x 64 of each consuming warp
+  static constexpr int bytes = sums + 8 * 16 * 64 * 4;
 };
 
 /// An operand whose tile has W rows m or n. Across: its neighbours lie along them. L0 to L2: it moves
@@ -123,6 +128,11 @@ R1_FN void product_wgmma(const tensor_map &A, const tensor_map &B, TC C, E e R1_
       P::CN == 1 && align >= 2 * static_cast<int>(sizeof(EC)) &&
       product_::width(2, P::N, 2, P::CB0, P::B0, P::CB1, P::B1, P::CB2, P::B2, P::CM) == 2;
 
+  // Do 4 neighbours of C lie as one access, beginning with each row?
+  constexpr bool fours =
+      P::CN == 1 && align >= 4 * static_cast<int>(sizeof(EC)) &&
+      product_::width(4, 4, 4, P::CB0, P::B0, P::CB1, P::B1, P::CB2, P::B2, P::CM) == 4;
+
   R1_DYNAMIC(memory);
   auto full = as<u64>(memory + R::full), empty = as<u64>(memory + R::empty);
   if (thread() == 0) {
@@ -195,23 +205,48 @@ R1_FN void product_wgmma(const tensor_map &A, const tensor_map &B, TC C, E e R1_
       wgmma_wait<0>(acc R1_PASS);
       if (lane() == 0)
         barrier_arrive(empty + last R1_PASS);
-      // By 64 columns, each time from the first 32 sums: the epilogue stands 32 times in the code, not
+      // By 64 columns, each time from the first 32 sums: the epilogue stands 8 or 32 times in the code, not
       // N / 2 times.
       R1_ROLLED
       for (int first = 0; first < N; first += 64) {
-        R1_UNROLL
-        for (int j = 0; j < 32; j += 2) {
-          const int m = mine + j % 4 * 4, n = first + j / 4 * 8 + column;
-          if (m < ms && n < ns) {
-            auto to = c + (static_cast<i64>(m) * P::CM + n * P::CN);
-            vec<EC, 2> x = {};
-            x.v[0] = e(p.g, p.m + m, p.n + n, acc[j]);
-            if (pairs || n + 1 < ns)
-              x.v[1] = e(p.g, p.m + m, p.n + n + 1, acc[j + 1]);
-            if constexpr (pairs)
-              store_global<2>(to, x R1_PASS);
-            else
+        if constexpr (fours) {
+          // Groups of 8 columns are permuted from row to row, so that neither side meets a bank twice.
+          auto mineOf = as<float>(memory + R::sums) + (warp() - 4) * (16 * 64);
+          auto place = [](int row, int c) { return row * 64 + (c ^ (row & 3) << 3); };
+          warp_sync(); // the 64 columns before are read
+          R1_UNROLL
+          for (int j = 0; j < 32; j += 2)
+            store<2>(mineOf + place(lane() / 4 + j % 4 * 4, j / 4 * 8 + column),
+                     vec<float, 2>{{acc[j], acc[j + 1]}} R1_PASS);
+          warp_sync();
+          const int c4 = lane() % 16 * 4, n = first + c4, left = ns - n;
+          R1_UNROLL
+          for (int i = 0; i < 16; i += 2) {
+            const int row = i + lane() / 16, m = wm + warp() % 4 * 16 + row;
+            if ((P::M % M && m >= ms) || (P::N % N && left <= 0))
+              continue;
+            auto from = mineOf + place(row, c4);
+            auto to = c + (static_cast<i64>(m) * P::CM + n);
+            if (P::N % 4 == 0 || left >= 4) {
+              store_global<4>(to, e(p.g, p.m + m, p.n + n, load<4>(from R1_PASS)) R1_PASS);
+            } else {
+              R1_ROLLED
+              for (int k = 0; k < left; ++k)
+                write(to, k, e(p.g, p.m + m, p.n + n + k, read(from, k R1_PASS)) R1_PASS);
+            }
+          }
+        } else {
+          R1_UNROLL
+          for (int j = 0; j < 32; j += 2) {
+            const int m = mine + j % 4 * 4, n = first + j / 4 * 8 + column;
+            if (m < ms && n < ns) {
+              auto to = c + (static_cast<i64>(m) * P::CM + n * P::CN);
+              vec<EC, 2> x = {};
+              x.v[0] = e(p.g, p.m + m, p.n + n, acc[j]);
+              if (n + 1 < ns)
+                x.v[1] = e(p.g, p.m + m, p.n + n + 1, acc[j + 1]);
               store_strided<2>(to, 0, P::CN, x, ns - n R1_PASS);
+            }
           }
         }
         R1_UNROLL

@@ -1,13 +1,16 @@
 // What both sides share: the names of types, short vectors, a few traits.
 #pragma once
 
-// R1_FN: a function of the prelude. R1_UNROLL stands before a loop, R1_ROLLED before one that is to stay.
+// R1_FN: a function of the prelude. R1_UNROLL stands before a loop, R1_ROLLED before one that is to stay,
+// R1_UNROLL_BY(n) before one of which n rounds are to be one: so that their loads are under way together, or,
+// of a short loop, so that not all are, as its addresses cost registers.
 // In emulation a function that may fail says where it was called: R1_AT ends its parameters (R1_AT0
 // is all of them), R1_PASS (R1_PASS0) hands the place on. On the device these are nothing.
 #ifdef R1_EMU
 #define R1_FN inline
 #define R1_UNROLL
 #define R1_ROLLED
+#define R1_UNROLL_BY(n)
 #define R1_AT , ::r1::Site at = ::r1::here()
 #define R1_AT0 ::r1::Site at = ::r1::here()
 #define R1_PASS , at
@@ -16,6 +19,8 @@
 #define R1_FN __device__ __forceinline__
 #define R1_UNROLL _Pragma("unroll")
 #define R1_ROLLED _Pragma("unroll 1")
+#define R1_TEXT_OF(x) #x
+#define R1_UNROLL_BY(n) _Pragma(R1_TEXT_OF(unroll n))
 #define R1_AT
 #define R1_AT0
 #define R1_PASS

@@ -312,10 +312,12 @@ Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
   const Stage &s = *p.stage;
   if (s.kind == "train")
     return train(p, dir);
-  if (s.kind == "evaluate")
+  if (s.kind == "evaluate" && s.spec.contains("model"))
     return evaluate(p, dir);
   if (s.kind == "annotate")
     return annotate(p, dir);
+  if (s.kind == "generate")
+    return generateRows(p, dir);
   if (s.kind == "checkpoint")
     return checkpoint(p, dir);
   // What runs no program of its own; `together`: the ranks that share the work.
@@ -329,31 +331,13 @@ Result<json> Runner::execute(const PlannedStage &p, const std::string &dir) {
   };
   if (s.kind == "corpus")
     return onHost(r1rt::runCorpus, ranks);
+  if (s.kind == "evaluate")
+    return onHost(r1rt::runEvaluateRows, nullptr);
   if (s.kind == "statistics")
     return onHost(r1rt::runStatistics, nullptr);
   if (s.kind == "bpe")
     return onHost(r1rt::runBpe, nullptr);
   return Status::error("stages of kind `" + s.kind + "` are not supported yet", ExitClass::program);
-}
-
-Result<json> Runner::generate(const PlannedStage &p, const std::string &prompt,
-                              const std::function<void(const std::string &)> &onText) {
-  const Stage &s = *p.stage;
-  const Options &o = session.options;
-  R1RT_ASSIGN(std::string modelDir, dirOf(s.name));
-  R1RT_ASSIGN(CompileOptions options, compileOptions(s));
-  R1RT_ASSIGN(auto compiled, compile(s, {"logits"}, options));
-  r1rt::GenerateJob job;
-  job.module = compiled->module;
-  job.spec = {{"tokens", o.maxNew},     {"temperature", o.temperature}, {"top_k", o.topK},
-              {"top_p", o.topP},        {"seed", o.seed < 0 ? 0 : o.seed}, {"stop_at_end", true}};
-  job.modelDir = modelDir;
-  job.prompt = prompt;
-  job.onText = onText;
-  R1RT_ASSIGN(r1rt::Device * dev, device(s));
-  R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
-  r1rt::StageContext ctx{*dev, data(s), report, where};
-  return r1rt::runGenerate(job, ctx);
 }
 
 } // namespace r1::tool

@@ -3,6 +3,7 @@
 #include "compiler/Compiler.h"
 #include "compiler/tools/r1c/Plan.h"
 #include "runtime/device/Accelerator.h"
+#include "runtime/generate/Decoder.h"
 #include "runtime/stages/Stages.h"
 
 namespace r1::tool {
@@ -18,9 +19,9 @@ public:
 
   /// Makes the artifact of a planned stage in `dir`; returns the result for its manifest.
   r1rt::Result<nlohmann::json> execute(const PlannedStage &p, const std::string &dir);
-  /// Samples from the finished stage.
-  r1rt::Result<nlohmann::json> generate(const PlannedStage &p, const std::string &prompt,
-                                        const std::function<void(const std::string &)> &onText);
+  /// Compiles what a model writes with: `rows` texts at once. `decoder` becomes what it was compiled for.
+  r1rt::Result<std::unique_ptr<CompiledStage>> compileWriter(const Stage &stage, int64_t rows,
+                                                             r1rt::generate::Decoder::Options &decoder);
   /// Tells where the finished artifact of a stage is.
   void finished(const std::string &stage, const std::string &dir) { dirs[stage] = dir; }
 
@@ -41,6 +42,7 @@ private:
   r1rt::Result<nlohmann::json> train(const PlannedStage &p, const std::string &dir);
   r1rt::Result<nlohmann::json> checkpoint(const PlannedStage &p, const std::string &dir); // Export.cpp
   r1rt::Result<nlohmann::json> annotate(const PlannedStage &p, const std::string &dir); // Annotate.cpp
+  r1rt::Result<nlohmann::json> generateRows(const PlannedStage &p, const std::string &dir); // Generate.cpp
   r1rt::Result<nlohmann::json> evaluate(const PlannedStage &p, const std::string &dir);
   r1rt::DataContext &data(const Stage &stage);
   struct Judge;

@@ -68,9 +68,6 @@ Status writeTokenizer(const std::string &from, const std::string &to, r1rt::chec
       }
     R1RT_ASSIGN(r1rt::tokenizer::Encoder e, r1rt::tokenizer::Encoder::open(from));
     job.bos = e.roles().bos, job.eos = e.roles().eos, job.pad = e.roles().pad;
-  } else if (std::filesystem::exists(from + "/tokenizer.model", ec)) {
-    R1RT_ASSIGN(std::string model, r1rt::readFile(from + "/tokenizer.model"));
-    R1RT_TRY(r1rt::tokenizer::exportTokenizerJson(model, tok->vocab(), to + "/tokenizer.json"));
   } else {
     report.note("a tokenizer of bytes has no counterpart in `transformers`; tokenizer.json is not written");
     return Status::ok();
@@ -95,8 +92,12 @@ Result<json> Runner::checkpoint(const PlannedStage &p, const std::string &dir) {
   R1RT_ASSIGN(r1rt::checkpoint::Folder folder, r1rt::checkpoint::Folder::open(s.spec.at("path")));
   std::vector<r1rt::checkpoint::Leaf> leaves = leavesOf(s);
   uint64_t parameters = 0;
-  for (const Leaf &leaf : s.leaves)
-    parameters += uint64_t(elementCount(leaf.type));
+  for (const auto &leaf : leaves) {
+    uint64_t n = 1;
+    for (int64_t d : leaf.shape)
+      n *= uint64_t(d);
+    parameters += n;
+  }
   R1RT_TRY(r1rt::requireSpace(dir, parameters * sizeof(float) + (1 << 20), "stage `" + s.name + "`"));
   R1RT_TRY(folder.convert(leaves, dir + "/model.safetensors",
                           {{"r1.fingerprint", p.fingerprint}, {"r1.stage", s.name}}));

@@ -18,7 +18,7 @@ namespace r1::tool {
 
 bool holdsRows(const json &manifest) {
   const std::string kind = manifest.value("kind", "");
-  return kind == "corpus" || kind == "annotate";
+  return kind == "corpus" || kind == "annotate" || kind == "generate";
 }
 
 namespace {

@@ -4,7 +4,7 @@
 
 namespace r1::tool {
 
-/// Is the artifact of this manifest a corpus (of annotated rows, too)?
+/// Is the artifact of this manifest a corpus (of annotated or generated rows, too)?
 bool holdsRows(const nlohmann::json &manifest);
 
 /// The table of passes of the corpus in `dir`.

@@ -32,7 +32,7 @@ void flatten(const json &j, const std::string &path, std::vector<std::pair<std::
     for (auto &[key, value] : j.items())
       flatten(value, path.empty() ? key : path + "." + key, out);
   } else {
-    out.emplace_back(path, j.is_number_float() ? r1rt::shortNumber(j.get<double>()) : plain(j));
+    out.emplace_back(path, j.is_number() ? r1rt::shortNumber(j.get<double>()) : plain(j));
   }
 }
 

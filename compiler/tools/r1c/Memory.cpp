@@ -1,4 +1,5 @@
 #include "compiler/tools/r1c/Memory.h"
+#include "runtime/stages/AverageWeights.h"
 #include "runtime/device/Executor.h"
 #include <algorithm>
 #include <cstdio>
@@ -60,7 +61,8 @@ void returnFreeMemory() {
 }
 
 MemoryWatch::MemoryWatch(const r1_module &module, int threads)
-    : arena(module.arena_bytes), scratch(module.scratch_bytes * uint64_t(threads) + r1rt::shardBytes(module)) {
+    : arena(module.arena_bytes),
+      scratch(module.scratch_bytes * uint64_t(threads) + r1rt::shardBytes(module) + r1rt::AverageWeights::bytes(module)) {
   returnFreeMemory();
   known = forgetPeak();
   begin = residentBytes();

@@ -55,7 +55,10 @@ struct Options {
   // generate
   std::vector<std::string> prompt;
   double temperature = 1.0, topP = 1.0;
-  int topK = 0, maxNew = 100;
+  double minP = 0, repetition = 1.0, lengthPenalty = 1.0;
+  int topK = 0, maxNew = 100, minNew = 0, samples = 1, beams = 1, batch = 8;
+  std::vector<std::string> stop;
+  bool logprobs = false, stdio = false;
 };
 
 /// Does a target run CUDA kernels under the emulator?

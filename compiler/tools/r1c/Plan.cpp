@@ -54,7 +54,8 @@ r1rt::Result<json> componentsOf(const Stage &s, const std::map<std::string, std:
   json c = json::object();
   c["kind"] = s.kind;
   for (auto &[name, value] : s.spec.items())
-    localiseStages(s, c["argument " + name] = value);
+    if (s.kind != "generate" || name != "batch") // how many texts are written at once shows in none of them
+      localiseStages(s, c["argument " + name] = value);
   for (const std::string &r : s.reads) {
     auto it = done.find(r);
     c["stage " + localName(s, r)] = it == done.end() ? "" : it->second;

@@ -39,6 +39,23 @@ std::string amount(uint64_t bytes) {
   return b;
 }
 
+/// The schedule in five numbers: "lr 0, 7.5e-05, 5.05e-05, … at 0, 25, 50, 75, 100 % of the run".
+std::string scheduleText(const Stage &s) {
+  const json lr = s.spec.value("lr", json());
+  char b[32];
+  if (lr.is_number()) {
+    std::snprintf(b, sizeof b, "%.4g", lr.get<double>());
+    return "lr " + std::string(b);
+  }
+  std::string text = "lr";
+  const HostFn &rate = s.hostFns.at(lr.at("fn").get<size_t>());
+  for (double at : {0.0, 0.25, 0.5, 0.75, 1.0}) {
+    std::snprintf(b, sizeof b, "%s %.4g", at > 0 ? "," : "", rate(at));
+    text += b;
+  }
+  return text + " at 0, 25, 50, 75, 100 % of the run";
+}
+
 std::string trimmed(const std::string &s) { return s.substr(std::min(s.find_first_not_of(' '), s.size())); }
 
 } // namespace
@@ -120,6 +137,8 @@ int planCommand(const Options &o) {
       (*compiled)->memory.push_back({"workspace of " + std::to_string(threads) +
                                          (threads == 1 ? " thread" : " threads"),
                                      (*compiled)->scratchBytes * uint64_t(threads)});
+      if (s.spec.contains("ema"))
+        (*compiled)->memory.push_back({"weights aside of averages", 4 * uint64_t(parameters(s, true))});
       (*compiled)->memory.push_back({"data, about", MemoryWatch::estimateData(fileBytes(s))});
       (*compiled)->memory.push_back({"logs and stacks", MemoryWatch::reserve});
       for (const MemoryLine &line : (*compiled)->memory) {
@@ -145,6 +164,7 @@ int planCommand(const Options &o) {
         std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld%s;  %d launches of %d kernels\n",
                     batch / micro / shards, micro, parts.c_str(), batch, asked.c_str(), (*compiled)->launches,
                     (*compiled)->distinctKernels);
+        std::printf("        %s\n", scheduleText(s).c_str());
         if (co.target == TargetKind::cuda)
           std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n",
                       (*compiled)->libraryProducts, (*compiled)->products - (*compiled)->libraryProducts,

@@ -4,7 +4,6 @@
 #include "compiler/tools/r1c/Files.h"
 #include "runtime/nccl/Nccl.h"
 #include "runtime/stages/Checkpoint.h"
-#include "runtime/text/Utf8.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <chrono>
@@ -334,91 +333,6 @@ int runCommand(const Options &o) {
       code = fail(st);
   (*world)->end(code);
   return code;
-}
-
-int generateCommand(const Options &o) {
-  auto [file, name] = splitFileAndName(o.file);
-  Session session(o);
-  if (!session.load(file) || !session.elaborateFor(name))
-    return session.exit;
-  auto fail = [&](const std::string &text, int code) {
-    return session.fail("generate", r1rt::Status::error(text, r1rt::ExitClass(code)));
-  };
-  auto store = r1rt::Store::look(o.store);
-  if (!store)
-    return fail(store.status().message(), store.status().exitCode());
-  auto plan = planStages(*session.elaboration, store->get(), o);
-  if (!plan)
-    return fail(plan.status().message(), plan.status().exitCode());
-  const PlannedStage *target = nullptr;
-  std::string models;
-  for (const PlannedStage &p : *plan) {
-    if (p.stage->result == "model") {
-      models += " " + p.stage->name;
-      if (name.empty() || p.stage->name == name)
-        target = &p;
-    }
-  }
-  if (!target)
-    return fail("no trained stage `" + name + "` in " + file + "; it has:" + models, CommandWrong);
-  std::string sets;
-  for (const std::string &set : o.sets)
-    sets += " --set '" + set + "'";
-  if (target->state != ArtifactState::finished)
-    return fail("stage `" + target->stage->name + "` has not been trained with these settings; run  r1c run " +
-                    file + " --only " + target->stage->name + sets +
-                    (target->why.empty() ? "" : "  (" + target->why + ")"),
-                StageFailed);
-  r1rt::Reporter::Options ro;
-  ro.json = o.json;
-  r1rt::Reporter report(ro);
-  Runner runner(session, **store, report);
-  for (const PlannedStage &p : *plan)
-    if (p.state == ArtifactState::finished)
-      runner.finished(p.stage->name, (*store)->dir(p.fingerprint));
-  auto answer = [&](const std::string &prompt, bool echo) -> int {
-    if (size_t bad = r1rt::text::findBadUtf8(prompt); bad != std::string::npos) {
-      char byte[8];
-      std::snprintf(byte, sizeof byte, "0x%02x", unsigned(static_cast<unsigned char>(prompt[bad])));
-      return fail("the prompt is not UTF-8: byte " + std::to_string(bad) + " is " + byte, CommandWrong);
-    }
-    // The prompt is echoed when there is something to go on with.
-    bool echoed = o.json || !echo;
-    auto print = [&](const std::string &piece) {
-      if (!std::exchange(echoed, true))
-        report.text(prompt);
-      if (!o.json)
-        report.text(piece);
-    };
-    auto result = runner.generate(*target, prompt, print);
-    if (!result)
-      return fail(result.status().message(), result.status().exitCode());
-    print("");
-    if (o.json)
-      report.event("text", {{"stage", target->stage->name}, {"prompt", prompt}, {"result", *result}});
-    else
-      report.text("\n");
-    return Done;
-  };
-  if (!o.prompt.empty()) {
-    std::string prompt;
-    for (const std::string &word : o.prompt)
-      prompt += (prompt.empty() ? "" : " ") + word;
-    return answer(prompt, true);
-  }
-  // No prompt: each line of standard input is one, until it ends.
-  bool person = isatty(0) && !o.json;
-  auto ask = [&](std::string &line) {
-    if (person)
-      report.text("> ");
-    return bool(std::getline(std::cin, line));
-  };
-  for (std::string line; ask(line);)
-    if (int code = answer(line, !person))
-      return code;
-  if (person)
-    report.text("\n");
-  return Done;
 }
 
 } // namespace r1::tool

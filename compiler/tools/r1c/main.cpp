@@ -172,6 +172,26 @@ int main(int argc, char **argv) {
   generate->add_option("--top-k", o.topK, "the k likeliest only; 0 = all")->check(atLeast(0));
   generate->add_option("--top-p", o.topP, "the likeliest that hold this much probability")
       ->check(probabilityCheck);
+  generate->add_option("--min-p", o.minP, "those at least this share as likely as the likeliest")
+      ->check(CLI::Range(0.0, 1.0));
+  generate->add_option("--repetition", o.repetition, "penalty of tokens that the text has already; 1 = none")
+      ->check(CLI::PositiveNumber);
+  generate->add_option("--stop", o.stop, "TEXT that ends what is written; may be repeated")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  generate->add_option("--n", o.samples, "texts for each prompt")->check(CLI::Range(1, 4096))->capture_default_str();
+  generate->add_option("--beams", o.beams, "search for likely texts instead of drawing; the best --n come out")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  generate->add_option("--length-penalty", o.lengthPenalty, "of beams: scores are divided by length ** this")
+      ->capture_default_str();
+  generate->add_flag("--logprobs", o.logprobs, "the log-probability of each token, too");
+  generate->add_flag("--stdio", o.stdio,
+                     "requests {\"prompt\": TEXT, \"id\", \"seed\"} as JSON lines on standard input, answers on standard output");
+  generate->add_option("--batch", o.batch, "texts written at once with --stdio")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  generate->add_option("--min-new", o.minNew, "tokens before which a text does not end")->check(atLeast(0));
   generate->add_option("--max-new", o.maxNew, "tokens to add")->check(atLeast(1))->capture_default_str();
   generate->add_option("--seed", o.seed, "seed of the draws")->check(seedCheck);
 

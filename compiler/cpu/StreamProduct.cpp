@@ -1,0 +1,157 @@
+// A product whose A has few rows, as in decoding: each element of B meets a handful of additions, so what
+// counts is to read B once, in the order in which it lies in memory.
+//
+//   rows of B along the columns ([K, N])     strips of columns / depths by 8 / vectors: sums in scratch
+//   rows of B along the depth ([N, K])       vectors of columns / depths by one vector, transposed in registers
+//
+// Every element is the chain of the blocked nest: increasing depth, one FMA each.
+#include "compiler/cpu/ProductSchedule.h"
+
+using namespace mlir;
+using namespace r1;
+using namespace r1::cpu;
+
+static constexpr int64_t kRows = 16;         // more rows are worth packing B
+static constexpr int64_t kDepths = 8;        // rows of B that are read beside each other
+static constexpr int64_t kStripBytes = 16384; // of sums, which stay in the first-level cache
+
+static int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
+
+bool ProductSchedule::streams() {
+  for (int64_t n : p.batch)
+    if (n != 1)
+      return false;
+  return p.rows <= kRows && p.cCol == 1 && (p.bCol == 1 || p.bDepth == 1) && !op.getAccumulate() &&
+         p.cols >= 2 * t.lanes;
+}
+
+void ProductSchedule::chooseStream() {
+  int64_t sums = t.tileRows * t.tileVectors; // registers for them
+  bl.width = t.lanes;
+  bl.mr = p.rows;
+  bl.kc = p.depth;
+  bl.nv = std::clamp<int64_t>(sums / p.rows, 1, p.bCol == 1 ? 8 : 2);
+  bl.nr = bl.nv * bl.width;
+  jPanels = (p.cols + bl.nr - 1) / bl.nr;
+  bl.nPanels = p.bCol == 1 ? std::clamp<int64_t>(kStripBytes / (4 * p.rows * bl.nr), 1, jPanels) : 1;
+  auto aType = cast<MemRefType>(op.getBlock()->getArgument(p.swapped ? 5 : 4).getType());
+  directA = p.rows == 1 && p.aDepth == 1 && aType.getElementType().isF32();
+  atA = 0;
+  atTile = directA ? 0 : up(p.rows * up(p.depth, bl.width), 16);
+  scratchSize = atTile + bl.nPanels * p.rows * bl.nr;
+}
+
+/// `B` from element `at` on will be wanted soon, beyond what the processor foresees: rows lie pages apart.
+void ProductSchedule::fetch(Value at) {
+  memref::PrefetchOp::create(b, loc, B.flat, ValueRange{at}, /*isWrite=*/false, /*localityHint=*/2u,
+                             /*isDataCache=*/true);
+}
+
+Value ProductSchedule::left(int64_t row, Value depth) {
+  Value x = directA ? memref::LoadOp::create(b, loc, A.flat, ix.add(aOrigin, depth))
+                    : memref::LoadOp::create(b, loc, k.scratch, ix.add(ix.mul(depth, p.rows), atA + row));
+  return vector::BroadcastOp::create(b, loc, VectorType::get({bl.width}, b.getF32Type()), x);
+}
+
+void ProductSchedule::stream() {
+  batchOrigins(ix.c(0));
+  if (!directA)
+    Packer(b, loc, bl, k.scratch).packA(A, p, aOrigin, ix.c(p.depth), p.rows, ix.c(atA));
+  auto [j0, j1] = ix.share(ix.c(jPanels), k.tid, k.threads);
+  p.bCol == 1 ? streamRows(j0, j1) : streamColumns(j0, j1);
+}
+
+// B [K, N]: eight rows of it at a time, along a strip of columns.
+void ProductSchedule::streamRows(Value j0, Value j1) {
+  int64_t w = bl.width, rows = p.rows, tileSize = rows * bl.nr;
+  auto vec = VectorType::get({w}, b.getF32Type());
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(vec));
+  Packer packer(b, loc, bl, k.scratch);
+  ix.loop(j0, j1, bl.nPanels, [&](Value jc) {
+    Value jEnd = ix.min(ix.add(jc, bl.nPanels), j1);
+    auto tileAt = [&](Value jp) { return ix.add(ix.mul(ix.sub(jp, jc), tileSize), atTile); };
+    ix.loop(ix.c(0), ix.mul(ix.sub(jEnd, jc), tileSize), w, [&](Value i) {
+      vector::StoreOp::create(b, loc, zero, k.scratch, ix.add(i, atTile));
+    });
+    auto steps = [&](Value depth, int64_t count) {
+      ix.loop(jc, jEnd, 1, [&](Value jp) {
+        withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
+          int64_t nv = (cols + w - 1) / w;
+          Value at = tileAt(jp), column = ix.add(bOrigin, ix.mul(jp, bl.nr));
+          SmallVector<Value> acc;
+          for (int64_t r = 0; r < rows; ++r)
+            for (int64_t v = 0; v < nv; ++v)
+              acc.push_back(vector::LoadOp::create(b, loc, vec, k.scratch, ix.add(at, r * bl.nr + v * w)));
+          for (int64_t u = 0; u < count; ++u) {
+            Value d = ix.add(depth, u), from = ix.add(column, ix.mul(d, p.bDepth));
+            SmallVector<Value> x;
+            for (int64_t v = 0; v < nv; ++v)
+              fetch(ix.add(from, kDepths * p.bDepth + v * w));
+            for (int64_t v = 0; v < nv; ++v)
+              x.push_back(packer.load(B, ix.add(from, v * w), w, cols - v * w));
+            for (int64_t r = 0; r < rows; ++r) {
+              Value a = left(r, d);
+              for (int64_t v = 0; v < nv; ++v)
+                acc[r * nv + v] = math::FmaOp::create(b, loc, a, x[v], acc[r * nv + v]);
+            }
+          }
+          for (int64_t r = 0; r < rows; ++r)
+            for (int64_t v = 0; v < nv; ++v)
+              vector::StoreOp::create(b, loc, acc[r * nv + v], k.scratch, ix.add(at, r * bl.nr + v * w));
+        });
+      });
+    };
+    int64_t whole = p.depth / kDepths * kDepths;
+    if (whole)
+      ix.loop(ix.c(0), ix.c(whole), kDepths, [&](Value depth) { steps(depth, kDepths); });
+    if (whole < p.depth)
+      steps(ix.c(whole), p.depth - whole);
+    ix.loop(jc, jEnd, 1, [&](Value jp) {
+      withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
+        epilogue(ix.c(0), ix.mul(jp, bl.nr), rows, cols, tileAt(jp), bl.nr);
+      });
+    });
+  });
+}
+
+// B [N, K]: a square of it becomes columns in registers.
+void ProductSchedule::streamColumns(Value j0, Value j1) {
+  int64_t w = bl.width, rows = p.rows;
+  auto vec = VectorType::get({w}, b.getF32Type());
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(vec));
+  Packer packer(b, loc, bl, k.scratch);
+  ix.loop(j0, j1, 1, [&](Value jp) {
+    withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
+      int64_t nv = (cols + w - 1) / w;
+      Value first = ix.add(bOrigin, ix.mul(jp, bl.nr * p.bCol));
+      auto square = [&](Value depth, int64_t count, ValueRange in) {
+        SmallVector<Value> acc(in);
+        for (int64_t v = 0; v < nv; ++v) {
+          SmallVector<Value> x;
+          for (int64_t c = 0; c < w; ++c)
+            fetch(ix.add(ix.add(first, depth), (bl.nr + v * w + c) * p.bCol));
+          for (int64_t c = 0; c < w; ++c)
+            x.push_back(c < cols - v * w
+                            ? packer.load(B, ix.add(ix.add(first, depth), (v * w + c) * p.bCol), w, count)
+                            : zero);
+          x = packer.transpose(x);
+          for (int64_t u = 0; u < count; ++u)
+            for (int64_t r = 0; r < rows; ++r)
+              acc[r * nv + v] = math::FmaOp::create(b, loc, left(r, ix.add(depth, u)), x[u], acc[r * nv + v]);
+        }
+        return acc;
+      };
+      SmallVector<Value> acc(rows * nv, zero);
+      int64_t whole = p.depth / w * w;
+      if (whole)
+        acc = ix.loop(ix.c(0), ix.c(whole), w, acc,
+                      [&](Value depth, ValueRange in) { return square(depth, w, in); });
+      if (whole < p.depth)
+        acc = square(ix.c(whole), p.depth - whole, acc);
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t v = 0; v < nv; ++v)
+          vector::StoreOp::create(b, loc, acc[r * nv + v], k.scratch, ix.c(atTile + r * bl.nr + v * w));
+      epilogue(ix.c(0), ix.mul(jp, bl.nr), rows, cols, ix.c(atTile), bl.nr);
+    });
+  });
+}

@@ -1,0 +1,151 @@
+// The @builtin function `generate` of stdlib/generate.r1: a model writes to the rows of a corpus.
+#include "compiler/eval/Builtins.h"
+#include "compiler/eval/StageHelpers.h"
+#include <cmath>
+
+namespace r1 {
+
+namespace {
+
+constexpr int64_t mostTexts = 4096; // at once, of a row, beams
+
+/// Arguments that draw: with beams nothing is drawn.
+constexpr const char *drawing[] = {"temperature", "top_k", "top_p", "min_p", "repetition"};
+
+/// `model` as one that a stage or a checkpoint gives, and that goes on with texts; null after an error.
+std::shared_ptr<const ModelObj> writer(Evaluator &ev, const BuiltinCall &c, const char *name) {
+  const Value &model = arg(c, name);
+  auto m = model.is(Value::Model) ? std::static_pointer_cast<const ModelObj>(model.o) : nullptr;
+  const Json layout = m && m->batch.is(Value::Handle) ? m->batch.as<HandleObj>().batch : Json();
+  if (m && !m->from.empty() && !layout.is_null() && layout.at("layout") == "lm" && !layout.contains("masked"))
+    return m;
+  auto &d = ev.err("E0206", spanOf(c, name),
+                   "`" + std::string(c.name) + "` goes on with texts by a model that a stage has trained to; this is " +
+                       (m && !m->from.empty() ? layout.contains("masked") ? "a model of hidden tokens" : "a model of other rows"
+                        : m                   ? "a model without weights"
+                                              : kindName(model)));
+  if (model.is(Value::Handle) && model.as<HandleObj>().call)
+    d.help("name it in a step of its own: stage m = train(…)");
+  return nullptr;
+}
+
+bool number(Evaluator &ev, const BuiltinCall &c, Json &spec, const char *name, double low, double high, bool above,
+            const char *range) {
+  double v = 0;
+  if (arg(c, name).asFloat(v) && std::isfinite(v) && (above ? v > low : v >= low) && v <= high) {
+    spec[name] = v;
+    return true;
+  }
+  ev.err("E0213", spanOf(c, name), "`" + std::string(name) + "` is " + range + ", this is " + ev.text(arg(c, name)));
+  return false;
+}
+
+bool count(Evaluator &ev, const BuiltinCall &c, Json &spec, const char *name, int64_t low, int64_t high) {
+  int64_t n = 0;
+  if (arg(c, name).asInt(n) && n >= low && n <= high) {
+    spec[name] = n;
+    return true;
+  }
+  ev.err("E0213", spanOf(c, name),
+         "`" + std::string(name) + "` is from " + std::to_string(low) + " to " + std::to_string(high) + ", this is " +
+             ev.text(arg(c, name)));
+  return false;
+}
+
+/// How texts are written, as runtime/stages/Generate.h reads it.
+bool howOf(Evaluator &ev, const BuiltinCall &c, Json &spec) {
+  if (!count(ev, c, spec, "max_new", 1, mostIds) || !count(ev, c, spec, "n", 1, mostTexts) ||
+      !count(ev, c, spec, "beams", 1, mostTexts) || !count(ev, c, spec, "batch", 1, mostTexts) ||
+      !count(ev, c, spec, "top_k", 0, mostIds) || !count(ev, c, spec, "min_new", 0, spec["max_new"]) ||
+      !number(ev, c, spec, "temperature", 0, 1e6, false, "a number from 0 (the most likely) on") ||
+      !number(ev, c, spec, "top_p", 0, 1, true, "more than 0% and at most 100%") ||
+      !number(ev, c, spec, "min_p", 0, 1, false, "from 0% to 100%") ||
+      !number(ev, c, spec, "repetition", 0, 1e6, true, "a number above 0") ||
+      !number(ev, c, spec, "length_penalty", -1e6, 1e6, false, "a number") ||
+      !oneOf(ev, c, "early", {"once", "worse", "never"}) || !oneOf(ev, c, "long", {"cut", "drop", "stop"}))
+    return false;
+  spec["early"] = arg(c, "early").string();
+  spec["long"] = arg(c, "long").string();
+  spec["stop"] = Json::array();
+  for (auto &x : arg(c, "stop").as<ListObj>().items) {
+    if (x.string().empty()) {
+      ev.err("E0213", spanOf(c, "stop"), "a text that ends what is written is not empty");
+      return false;
+    }
+    spec["stop"].push_back(x.string());
+  }
+  // Nothing is given in vain.
+  const int64_t beams = spec["beams"], n = spec["n"];
+  if (beams > 1) {
+    for (const char *name : drawing)
+      if (c.has((size_t)index(c, name))) {
+        ev.err("E0206", spanOf(c, name), "`" + std::string(name) + "` does nothing with `beams`, which draw nothing");
+        return false;
+      }
+    if (n > beams) {
+      ev.err("E0213", spanOf(c, "n"),
+             "of " + std::to_string(beams) + " beams at most as many texts come out, this is " + std::to_string(n));
+      return false;
+    }
+    if (beams > spec["batch"].get<int64_t>()) {
+      ev.err("E0213", spanOf(c, "beams"),
+             "the beams of a text are written at once: " + std::to_string(beams) + " do not fit a `batch` of " +
+                 spec["batch"].dump())
+          .help("batch = " + std::to_string(beams));
+      return false;
+    }
+  } else {
+    for (const char *name : {"length_penalty", "early"})
+      if (c.has((size_t)index(c, name))) {
+        ev.err("E0206", spanOf(c, name), "`" + std::string(name) + "` does nothing without `beams`");
+        return false;
+      }
+    if (spec["temperature"] == 0.0 && n > 1) {
+      ev.err("E0206", spanOf(c, "n"), "at temperature 0 the " + std::to_string(n) + " texts of a row would be equal");
+      return false;
+    }
+  }
+  return true;
+}
+
+Value generate(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  auto m = writer(ev, c, "model");
+  if (!m || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  auto &in = arg(c, "data").as<HandleObj>();
+  auto call = std::make_shared<StageCall>();
+  call->kind = "generate";
+  call->result = "corpus";
+  call->spec = Json{{"model", Json{{"stage", m->from}}}, {"data", in.spec}};
+  if (!howOf(ev, c, call->spec))
+    return {};
+  call->spec["prompt"] = nullptr;
+  if (arg(c, "prompt").is(Value::Fn))
+    call->spec["prompt"] = ev.stages->rowFn(arg(c, "prompt"), spanOf(c, "prompt"));
+  else if (!arg(c, "prompt").is(Value::None))
+    return ev.fail("E0206", spanOf(c, "prompt"),
+                   "`prompt` is a function of a row, this is " + kindName(arg(c, "prompt")));
+  call->spec["seed"] = c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed")) : Json(ev.stages->out.seed);
+  call->files = in.files;
+  call->builtins = in.builtins;
+  call->builtins["generate"] = c.version;
+  call->model = m;
+  call->data = m->batch;
+  call->precision = m->precision;
+  call->span = c.span;
+  call->dataSpan = spanOf(c, "model");
+  auto h = handle("corpus", c, "generate");
+  h->call = call;
+  return Value::of(Value::Handle, h);
+}
+
+} // namespace
+
+const std::vector<Builtin> &generateBuiltins() {
+  static const std::vector<Builtin> table = {{"generate", "", generate}};
+  return table;
+}
+
+} // namespace r1

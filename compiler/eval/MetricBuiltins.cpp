@@ -1,0 +1,354 @@
+// The @builtin functions of stdlib/stages.r1 that judge: metrics, and the stage `evaluate` that they stand in.
+#include "compiler/eval/Builtins.h"
+#include "compiler/eval/StageHelpers.h"
+#include <algorithm>
+#include <cmath>
+
+namespace r1 {
+
+namespace {
+
+// ── metrics ─────────────────────────────────────────────────────────────────
+
+/// The arguments that are what a metric is made of; all others are its options.
+constexpr std::string_view sources[] = {"data", "predict", "hyp", "ref", "right", "problem"};
+
+bool given(const BuiltinCall &c, std::string_view name) { return !arg(c, name).is(Value::None); }
+
+std::string quoted(const BuiltinCall &c) { return "`" + std::string(c.name) + "`"; }
+
+/// The options as JSON, where they are what the runtime takes; false after an error.
+bool optionsOf(Evaluator &ev, const BuiltinCall &c, Json &spec) {
+  struct Choice {
+    std::string_view name, builtin;
+    std::vector<std::string> words;
+  };
+  static const Choice choices[] = {
+      {"average", "", {"macro", "micro", "weighted"}},
+      {"tokenizer", "bleu", {"13a", "intl", "zh", "char", "none"}},
+      {"smooth", "bleu", {"exp", "floor", "add-k", "none"}},
+      {"type", "rouge", {"L", "Lsum", "1", "2", "3", "4", "5", "6", "7", "8", "9"}},
+      {"per", "", {"token", "word", "byte"}},
+  };
+  struct Range {
+    std::string_view name, builtin;
+    int64_t low, high;
+  };
+  static const Range ranges[] = {{"order", "bleu", 1, 16}, {"characters", "chrf", 1, 32}, {"words", "chrf", 0, 16},
+                                 {"beta", "chrf", 1, 100}, {"k", "pass_at", 1, mostIds}};
+  for (auto &choice : choices)
+    if ((choice.builtin.empty() || choice.builtin == c.name) && index(c, choice.name) >= 0 &&
+        !oneOf(ev, c, choice.name, choice.words))
+      return false;
+  for (auto &range : ranges)
+    if (int64_t n; range.builtin == c.name &&
+                   (!arg(c, range.name).asInt(n) || n < range.low || n > range.high)) {
+      ev.err("E0213", spanOf(c, range.name),
+             "`" + std::string(range.name) + "` is from " + std::to_string(range.low) + " to " +
+                 std::to_string(range.high) + ", this is " + ev.text(arg(c, range.name)));
+      return false;
+    }
+  if (double v; given(c, "smooth_value") && (!arg(c, "smooth_value").asFloat(v) || v < 0 || !std::isfinite(v))) {
+    ev.err("E0213", spanOf(c, "smooth_value"),
+           "`smooth_value` is at least 0, this is " + ev.text(arg(c, "smooth_value")));
+    return false;
+  }
+  for (auto &a : c.args)
+    if (std::find(std::begin(sources), std::end(sources), a.name) == std::end(sources) && !a.value.is(Value::None))
+      spec[std::string(a.name)] = toJson(ev, a.value);
+  return true;
+}
+
+/// Of rows that hold predictions: functions that say where. A metric of rows has no batch.
+Value rowMetric(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  auto h = handle("metric", c, c.name);
+  h->spec = Json{{"metric", std::string(c.name)}};
+  for (std::string_view name : {"hyp", "ref", "right", "problem"}) {
+    if (index(c, name) < 0 || (name == "problem" && !given(c, name)))
+      continue;
+    if (!arg(c, name).is(Value::Fn)) {
+      auto &d = ev.err("E0206", given(c, name) ? spanOf(c, name) : c.span,
+                       "`" + std::string(name) + "` of " + quoted(c) + " is a function of a row, this is " +
+                           kindName(arg(c, name)));
+      d.help(name == "hyp"   ? "hyp = r => r.output"
+             : name == "ref" ? "ref = r => r.target"
+                             : std::string(name) + " = r => …");
+      return {};
+    }
+    h->spec[std::string(name)] = ev.stages->rowFn(arg(c, name), spanOf(c, name));
+  }
+  if (!optionsOf(ev, c, h->spec))
+    return {};
+  return Value::of(Value::Handle, h);
+}
+
+/// Of rows of tokens that a model is run on; classifications also of rows that hold predictions.
+Value metric(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const bool classifies = index(c, "predict") >= 0;
+  if (classifies && (given(c, "hyp") || given(c, "ref"))) {
+    if (!given(c, "data") && !given(c, "predict"))
+      return rowMetric(ev, c);
+    return ev.fail("E0206", spanOf(c, given(c, "data") ? "data" : "predict"),
+                   quoted(c) + " is of rows that a model is run on (data, predict) or of rows that hold predictions "
+                               "(hyp, ref), not of both");
+  }
+  if (!given(c, "data")) {
+    ev.err("E0202", c.span, quoted(c) + " needs rows to judge")
+        .help(std::string(c.name) + "(rows |> label(tok, len, classes)), or of predictions that rows hold " +
+              std::string(c.name) + "(hyp = r => r.output, ref = r => r.label)");
+    return {};
+  }
+  if (!packedCorpus(ev, c, "data"))
+    return {};
+  auto &data = arg(c, "data").as<HandleObj>();
+  const bool tags = data.batch.at("layout") == "tags";
+  const bool labels = tags || data.batch.at("layout") == "labels";
+  if (classifies != labels)
+    return ev.fail("E0206", spanOf(c, "data"),
+                   quoted(c) + (labels ? " is of tokens to come, these rows have a class each"
+                                       : " is of rows with a class each, these are tokens to come"));
+  if (c.name == "span_f1" && (!tags || !data.batch.contains("names")))
+    return ev.fail("E0206", spanOf(c, "data"),
+                   quoted(c) + " is of words with named tags (IOB2): label(tok, len, bio(types), each = \"token\")");
+  if (data.batch.contains("masked") && (c.name == "bits_per_byte" || (index(c, "per") >= 0 && arg(c, "per").string() != "token")))
+    return ev.fail("E0206", spanOf(c, "data"),
+                   (c.name == "bits_per_byte" ? quoted(c) : "`per = \"" + arg(c, "per").string() + "\"`") +
+                       " is of whole texts, of these a part is masked");
+  auto h = handle("metric", c, c.name);
+  h->spec = Json{{"metric", std::string(c.name)}, {"data", data.spec}};
+  if (!optionsOf(ev, c, h->spec))
+    return {};
+  if (classifies && given(c, "predict")) {
+    if (!arg(c, "predict").is(Value::Fn))
+      return ev.fail("E0206", spanOf(c, "predict"),
+                     "`predict` is a function of the model and a batch, this is " + kindName(arg(c, "predict")));
+    h->spec["predict"] = Json{{"source", canonicalText(ev, arg(c, "predict"))}};
+    h->fields.emplace_back("predict", arg(c, "predict"));
+  }
+  h->files = data.files;
+  for (auto &[k, v] : data.builtins)
+    h->builtins[k] = v;
+  h->batch = data.batch;
+  h->tokenizer = data.tokenizer;
+  return Value::of(Value::Handle, h);
+}
+
+// ── evaluate ────────────────────────────────────────────────────────────────
+
+/// What stands beside each metric NAME among the values: NAME_low …
+constexpr std::string_view beside[] = {"_low", "_high", "_diff", "_diff_low", "_diff_high", "_p"};
+
+/// The metrics that stand in `metrics`, checked; null after an error.
+const RecordObj *metricsOf(Evaluator &ev, const BuiltinCall &c) {
+  const Value &metrics = arg(c, "metrics");
+  if (!metrics.is(Value::Record) || metrics.as<RecordObj>().fields.empty()) {
+    ev.err("E0206", spanOf(c, "metrics"),
+           "`metrics` is a record {name = metric, …}, this is " + kindName(metrics));
+    return nullptr;
+  }
+  auto &all = metrics.as<RecordObj>();
+  for (auto &[k, v] : all.fields) {
+    if (!v.is(Value::Handle) || v.as<HandleObj>().type != "metric") {
+      ev.err("E0206", spanOf(c, "metrics"), "`" + k + "` is not a metric but " + kindName(v));
+      return nullptr;
+    }
+    for (std::string_view end : beside)
+      if (all.find(k + std::string(end))) {
+        ev.err("E0204", spanOf(c, "metrics"),
+               "`" + k + std::string(end) + "` is what comes with the metric `" + k +
+                   "`: call the other metric something else");
+        return nullptr;
+      }
+  }
+  return &all;
+}
+
+/// What `model` and rows have in common: the gate, the baseline, how intervals are made. False after an error.
+bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
+  Json &spec = call.spec;
+  spec["require"] = nullptr;
+  if (arg(c, "require").is(Value::Fn)) {
+    spec["require"] = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"));
+  } else if (given(c, "require")) {
+    ev.err("E0206", spanOf(c, "require"),
+           "`require` is a function of the metrics, this is " + kindName(arg(c, "require")));
+    return false;
+  }
+  double confidence = 0;
+  if (!arg(c, "confidence").asFloat(confidence) || !(confidence > 0 && confidence < 1)) {
+    ev.err("E0213", spanOf(c, "confidence"),
+           "`confidence` lies between 0% and 100%, this is " + ev.text(arg(c, "confidence")));
+    return false;
+  }
+  int64_t resamples = 0;
+  constexpr int64_t most = 1'000'000;
+  if (!arg(c, "resamples").asInt(resamples) || resamples < 100 || resamples > most) {
+    ev.err("E0213", spanOf(c, "resamples"),
+           "an interval is of 100 to " + std::to_string(most) + " resamples, this is " + ev.text(arg(c, "resamples")));
+    return false;
+  }
+  spec["confidence"] = confidence;
+  spec["resamples"] = resamples;
+  spec["seed"] = toJson(ev, arg(c, "seed"));
+  spec["baseline"] = nullptr;
+  const Value &baseline = arg(c, "baseline");
+  if (baseline.is(Value::None))
+    return true;
+  const bool rows = spec.contains("data");
+  auto *h = baseline.is(Value::Handle) ? &baseline.as<HandleObj>() : nullptr;
+  if (h && h->call) {
+    ev.err("E0206", spanOf(c, "baseline"), "the baseline is an artifact that has no name yet")
+        .help("name it in a step of its own: stage before = evaluate(…)");
+    return false;
+  }
+  const bool corpus = h && h->type == "corpus" && h->batch.is_null();
+  if (!h || !(h->type == "metrics" || (rows && corpus))) {
+    ev.err("E0206", spanOf(c, "baseline"),
+           std::string("`baseline` is a stage of `evaluate`") + (rows ? " or rows with other predictions" : "") +
+               ", this is " + kindName(baseline));
+    return false;
+  }
+  if (!corpus) {
+    spec["baseline"] = Json{{"metrics", h->spec}};
+    return true;
+  }
+  if (!comesInOrder(ev, c, "baseline"))
+    return false;
+  spec["baseline"] = Json{{"data", h->spec}};
+  call.files.insert(call.files.end(), h->files.begin(), h->files.end());
+  for (auto &[k, v] : h->builtins)
+    call.builtins[k] = v;
+  return true;
+}
+
+Value stageOf(const BuiltinCall &c, std::shared_ptr<StageCall> call) {
+  call->builtins["evaluate"] = c.version;
+  auto h = handle("metrics", c, "evaluate");
+  h->call = std::move(call);
+  return Value::of(Value::Handle, h);
+}
+
+std::shared_ptr<StageCall> newCall(const BuiltinCall &c) {
+  auto call = std::make_shared<StageCall>();
+  call->kind = "evaluate";
+  call->result = "metrics";
+  call->span = c.span;
+  call->dataSpan = spanOf(c, "metrics");
+  return call;
+}
+
+/// Rows that hold predictions: no model is run.
+Value evaluateRows(Evaluator &ev, BuiltinCall &c) {
+  auto &in = arg(c, "model").as<HandleObj>();
+  if (in.call) {
+    ev.err("E0206", spanOf(c, "model"), "these rows are an artifact that has no name yet")
+        .help("name it in a step of its own: stage rows = …");
+    return {};
+  }
+  if (!in.batch.is_null())
+    return ev.fail("E0206", spanOf(c, "model"),
+                   "`evaluate` takes a model, or rows that hold predictions; these are packed into tokens");
+  const RecordObj *all = metricsOf(ev, c);
+  if (!all || !comesInOrder(ev, c, "model"))
+    return {};
+  auto call = newCall(c);
+  call->spec = Json{{"data", in.spec}, {"metrics", Json::object()}};
+  call->files = in.files;
+  call->builtins = in.builtins;
+  for (auto &[k, v] : all->fields) {
+    auto &h = v.as<HandleObj>();
+    if (!h.batch.is_null())
+      return ev.fail("E0206", spanOf(c, "metrics"),
+                     "`" + k + "` runs a model, and `evaluate` is given rows: give it the model, or say where rows "
+                               "hold predictions (hyp, ref)");
+    call->spec["metrics"][k] = h.spec;
+    for (auto &[b, n] : h.builtins)
+      call->builtins[b] = n;
+  }
+  if (!judged(ev, c, *call))
+    return {};
+  return stageOf(c, call);
+}
+
+Value evaluate(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  const Value &model = arg(c, "model");
+  if (model.is(Value::Handle) && model.as<HandleObj>().type == "corpus")
+    return evaluateRows(ev, c);
+  if (!model.is(Value::Model)) {
+    auto &d = ev.err("E0206", spanOf(c, "model"),
+                     "`evaluate` judges a model, or rows that hold predictions; this is " + kindName(model));
+    if (model.is(Value::Handle) && model.as<HandleObj>().call)
+      d.help("name it in a step of its own: stage m = train(…)");
+    return {};
+  }
+  auto m = std::static_pointer_cast<const ModelObj>(model.o);
+  if (m->from.empty())
+    return ev.fail("E0299", spanOf(c, "model"),
+                   "judging a model that no stage trained is not supported yet");
+  const RecordObj *all = metricsOf(ev, c);
+  if (!all)
+    return {};
+  auto call = newCall(c);
+  call->model = m;
+  Json ms = Json::object(), batch, predict;
+  for (auto &[k, v] : all->fields) {
+    auto &h = v.as<HandleObj>();
+    if (h.batch.is_null())
+      return ev.fail("E0206", spanOf(c, "metrics"),
+                     "`" + k + "` is of rows that hold predictions, and `evaluate` is given a model: give it those "
+                               "rows in its place");
+    if (!batch.is_null() && batch != h.batch)
+      return ev.fail("E0299", spanOf(c, "metrics"),
+                     "metrics over rows of different lengths or kinds in one `evaluate` are not "
+                     "supported yet; use two stages");
+    if (Json p = h.spec.value("predict", Json()); !ms.empty() && p != predict)
+      return ev.fail("E0299", spanOf(c, "metrics"),
+                     "metrics that predict in different ways in one `evaluate` are not supported yet; use "
+                     "two stages");
+    else
+      predict = p;
+    batch = h.batch;
+    ms[k] = h.spec;
+    for (auto &[name, x] : h.fields)
+      if (name == "predict")
+        call->predict = x;
+    call->data = v;
+    call->tokenizer = h.tokenizer;
+    call->files.insert(call->files.end(), h.files.begin(), h.files.end());
+    for (auto &[b, n] : h.builtins)
+      call->builtins[b] = n;
+  }
+  if (m->tokenizer.is(Value::Handle) && call->tokenizer.is(Value::Handle) &&
+      m->tokenizer.as<HandleObj>().spec != call->tokenizer.as<HandleObj>().spec)
+    return ev.fail("E0406", spanOf(c, "metrics"),
+                   "the model was trained with another tokenizer than these metrics read with");
+  int64_t rows = 0;
+  if (!countOf(ev, c, "batch", rows, "a batch has", "rows"))
+    return {};
+  call->spec = Json{{"model", Json{{"stage", m->from}}}, {"metrics", ms}, {"batch", rows}};
+  if (!judged(ev, c, *call))
+    return {};
+  return stageOf(c, call);
+}
+
+} // namespace
+
+const std::vector<Builtin> &metricBuiltins() {
+  static const std::vector<Builtin> table = {
+      {"evaluate", "", evaluate},      {"perplexity", "", metric}, {"bits_per_byte", "", metric},
+      {"accuracy", "", metric},        {"precision", "", metric},  {"recall", "", metric},
+      {"f1", "", metric},              {"mcc", "", metric},        {"balanced_accuracy", "", metric},
+      {"span_f1", "", metric},         {"bleu", "", rowMetric},    {"chrf", "", rowMetric},
+      {"rouge", "", rowMetric},        {"rouge_coco", "", rowMetric}, {"cider", "", rowMetric},
+      {"exact_match", "", rowMetric},  {"pass_at", "", rowMetric},
+  };
+  return table;
+}
+
+} // namespace r1

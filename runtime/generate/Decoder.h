@@ -1,0 +1,97 @@
+//===- Decoder.h - logits after the tokens of several rows --------------------===//
+//
+//   rows of tokens ──begin, append──► Decoder ──step──► logits f32[V], lse of the rows that are done
+//
+// A row holds at most `context` tokens: T, or the slots of the cache. A row that is full
+// goes on with the last half of its tokens, as if it had begun with them. What a row gets depends on its
+// tokens only: not on the other rows, on their number, or on the way in which it is computed.
+//
+// There are two kinds, made by `create` from the programs that the module has:
+//
+//   decode   inputs x.id, x.pos, x.seg i32[B, 1] and at i32[B], the slot of the row's new token, below S; keys
+//            and values of the slots before it are kept between runs. Outputs logits f32[B, V], lse f32[B]
+//   prefill  the same for N new tokens [B, N], and last i32[B], the one whose logits are asked for
+//   logits   without a cache: x.id, x.pos, x.seg i32[R, T], perhaps last i32[R] -> logits f32[R, V] or
+//            f32[R, T, V], perhaps lse f32[R] or f32[R, T]
+//
+// lse is the logarithm of the sum of exponentials of the logits, so logits[id] - lse is the log-probability
+// of a token. As an output of the module it has the bits of the training's loss; if the program `logits`
+// has none, it is computed here.
+//
+//===----------------------------------------------------------------------===//
+#ifndef R1RT_GENERATE_DECODER_H
+#define R1RT_GENERATE_DECODER_H
+#include "runtime/device/Executor.h"
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace r1rt::generate {
+
+class Decoder {
+public:
+  struct Options {
+    int64_t rows = 1;  // of a decoder without a cache; one with a cache has the B it was compiled for
+    int64_t slots = 0; // of a cache: the S it was compiled for
+    int32_t filler = 0; // an id for unused places
+  };
+  /// The executor has the weights, and outlives the decoder.
+  static Result<std::unique_ptr<Decoder>> create(Executor &e, const Options &options);
+  virtual ~Decoder() = default;
+
+  int64_t rows() const { return int64_t(all.size()); }
+  int64_t context() const { return most; }
+  int64_t vocab() const { return V; }
+  /// Does it keep keys and values?
+  virtual bool caches() const = 0;
+
+  /// The row holds these tokens, at least one and at most `context`, and is to be answered. A cache that
+  /// begins with the same tokens is used.
+  Status begin(int64_t row, std::span<const int32_t> tokens);
+  /// One token more; the row is to be answered again.
+  Status append(int64_t row, int32_t token);
+  /// What `append` makes of the tokens of a row.
+  void extend(std::vector<int32_t> &tokens, int32_t token) const;
+  /// Nobody waits for the row any more.
+  void end(int64_t row) { all[size_t(row)].asked = false; }
+  /// How many of `tokens` need not be computed again in this row.
+  int64_t shared(int64_t row, std::span<const int32_t> tokens) const;
+
+  /// One run of a program, which brings rows that are to be answered forward; an error if there are none.
+  Status step();
+  /// Are the logits after all tokens of the row there?
+  bool answered(int64_t row) const { return all[size_t(row)].answered; }
+  /// Valid until the row is answered again.
+  std::span<const float> logits(int64_t row) const {
+    return {answers.data() + size_t(row * V), size_t(V)};
+  }
+  float lse(int64_t row) const { return sums[size_t(row)]; }
+  std::span<const int32_t> tokens(int64_t row) const { return all[size_t(row)].tokens; }
+
+protected:
+  struct Row {
+    std::vector<int32_t> tokens;
+    std::vector<int32_t> cached; // those whose keys and values lie in the slots 0, 1, …
+    size_t computed = 0;         // of `tokens`: how many of them
+    bool asked = false, answered = false;
+    size_t pending() const { return asked ? tokens.size() - computed : 0; }
+  };
+
+  explicit Decoder(Executor &e, int32_t filler) : exec(e), filler(filler) {}
+  void reserve(int64_t rows);
+  /// One run; calls `answer` for each row that is done.
+  virtual Status run() = 0;
+  /// `lse` may be null.
+  Status answer(Row &row, const float *logits, const float *lse);
+
+  Executor &exec;
+  const int32_t filler;
+  std::vector<Row> all;
+  int64_t most = 0, V = 0;
+
+private:
+  std::vector<float> answers, sums;
+};
+
+} // namespace r1rt::generate
+#endif

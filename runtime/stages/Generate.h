@@ -1,0 +1,59 @@
+//===- Generate.h - a trained model continues texts -------------------------===//
+#ifndef R1RT_STAGES_GENERATE_H
+#define R1RT_STAGES_GENERATE_H
+#include "runtime/generate/Generator.h"
+#include "runtime/stages/Stages.h"
+#include <memory>
+
+namespace r1rt {
+
+/// A model with its tokenizer, ready to generate.
+class TextModel {
+public:
+  /// The module has the programs that generate/Decoder.h names; the options are those it was compiled with.
+  /// `modelDir` holds model.safetensors and the tokenizer. Module and device outlive it.
+  static Result<std::unique_ptr<TextModel>> open(Device &device, const r1_module &module, const std::string &modelDir,
+                                                 generate::Decoder::Options options,
+                                                 Accelerator *accelerator = nullptr);
+
+  generate::Decoder &decoder() { return *dec; }
+  const Tokenizer &tokenizer() const { return *tok; }
+
+  /// The tokens of a prompt. One of more than the context is cut to its last tokens, so that there is room
+  /// for `maxNew` new ones, or for half a context; `whole` is how many it had.
+  std::vector<int32_t> prompt(std::string_view text, int64_t maxNew, int64_t &whole) const;
+
+private:
+  TextModel() = default;
+  TokenizerPtr tok;
+  std::unique_ptr<Executor> exec;
+  std::unique_ptr<generate::Decoder> dec;
+};
+
+/// {"max_new", "min_new", "temperature", "top_k", "top_p", "min_p", "repetition", "stop": [TEXT], "beams",
+/// "n", "length_penalty", "early": "once"|"worse"|"never"}, each of which may be missing: GenerateOptions. Of
+/// beams the n best come out.
+Result<generate::GenerateOptions> generateOptions(const nlohmann::json &spec);
+
+/// A model writes to the rows of a corpus.
+///
+/// spec: {"stage": NAME, "data": tree, "prompt": {"row_fn": i}|null (the row's text), "n": samples of each row,
+///        "seed", "long": "cut"|"drop"|"stop" for prompts of more tokens than the context, and those of
+///        generateOptions}
+/// Each row gets the fields output (text), output_tokens, logprob (nats), finish ("stop" or "length"), sample
+/// (0, 1, …) and, of beams, score; sample 0 is the row itself, the others are added rows, made from it.
+/// Makes the artifact of a corpus. What has been written is kept in outputs.jsonl until then, so the
+/// same call goes on where it was interrupted; neither that nor the rows at once show in the result.
+/// Result: that of runCorpus, and {"outputs", "tokens" of them, "stopped"; of rows "cut", "dropped", "empty"}, which
+/// stands in generated.json, too.
+struct GenerateRowsJob {
+  const r1_module *module = nullptr;
+  nlohmann::json spec;
+  std::string modelDir;
+  std::string dir;
+  generate::Decoder::Options decoder;
+};
+Result<nlohmann::json> runGenerateRows(const GenerateRowsJob &job, StageContext &ctx);
+
+} // namespace r1rt
+#endif

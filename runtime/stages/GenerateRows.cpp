@@ -1,0 +1,393 @@
+// A model writes to the rows of a corpus.
+//
+//   data ──runCorpus──► rows/ ──prompts──► Generator ──► outputs.jsonl ──runCorpus──► the artifact
+//
+// The rows are made once to be asked about and once to be kept, so that the ledger is that of all passes. The
+// log of outputs is only appended to, in the order in which texts end, and cut where a crash has left half a
+// line.
+#include "runtime/corpus/Artifact.h"
+#include "runtime/corpus/Pass.h"
+#include "runtime/stages/Generate.h"
+#include "runtime/stages/Signals.h"
+#include "runtime/state/Files.h"
+#include "runtime/state/Philox.h"
+#include <chrono>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <unistd.h>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace r1rt {
+
+using generate::Output;
+using generate::Prompt;
+using nlohmann::json;
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+namespace {
+
+double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
+
+/// What identifies a request: a row, and of several samples which.
+std::string nameOf(const std::string &row, int64_t sample) { return row + "#" + std::to_string(sample); }
+
+/// outputs.jsonl: {"row": ID, "sample": k, "tokens": of the prompt} and "empty": true, "cut": true where
+/// the prompt was; then "outputs": [{FIELDS}], or "most": N where the prompt was too long and the row is dropped.
+class Log {
+public:
+  ~Log() {
+    if (fd >= 0)
+      ::close(fd);
+  }
+  /// Reads what is there.
+  Status open(const std::string &path);
+  bool has(const std::string &name) const { return names.count(name) > 0; }
+  uint64_t size() const { return names.size(); }
+  Status add(const json &line);
+  /// What was added is on the disk afterwards.
+  Status flush();
+  Clock::time_point flushed = Clock::now();
+
+private:
+  std::string path, buffer;
+  int fd = -1;
+  std::unordered_set<std::string> names;
+
+  Status failed(const char *what) const {
+    return Status::error(std::string("cannot ") + what + " `" + path + "`: " + std::strerror(errno));
+  }
+};
+
+Status Log::open(const std::string &p) {
+  path = p;
+  fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (fd < 0)
+    return failed("open");
+  R1RT_ASSIGN(std::string text, readFile(path));
+  size_t at = 0;
+  for (size_t end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
+    json line = json::parse(text.begin() + ptrdiff_t(at), text.begin() + ptrdiff_t(end), nullptr, false);
+    if (!line.is_object() || !line.contains("row"))
+      break; // of a crash: what follows is made again
+    names.insert(nameOf(line.value("row", ""), line.value("sample", int64_t(0))));
+  }
+  if (::ftruncate(fd, off_t(at)) != 0 || ::lseek(fd, off_t(at), SEEK_SET) < 0)
+    return failed("cut");
+  return Status::ok();
+}
+
+Status Log::add(const json &line) {
+  buffer += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+  names.insert(nameOf(line.value("row", ""), line.value("sample", int64_t(0))));
+  return since(flushed) > 1 ? flush() : Status::ok();
+}
+
+Status Log::flush() {
+  for (size_t at = 0; at < buffer.size();) {
+    ssize_t n = ::write(fd, buffer.data() + at, buffer.size() - at);
+    if (n < 0 && errno != EINTR)
+      return failed("write");
+    at += n > 0 ? size_t(n) : 0;
+  }
+  buffer.clear();
+  if (::fdatasync(fd) != 0)
+    return failed("flush");
+  flushed = Clock::now();
+  return Status::ok();
+}
+
+/// The finished log: outputs by row.
+class Outputs {
+public:
+  /// {"outputs", "tokens", "stopped"; of rows "cut", "dropped", "empty"}
+  json counts = {{"outputs", 0}, {"tokens", 0}, {"stopped", 0}, {"cut", 0}, {"dropped", 0}, {"empty", 0}};
+
+  Status open(const std::string &path) {
+    R1RT_ASSIGN(file, MappedFile::open(path));
+    std::string_view text = file.text();
+    for (size_t at = 0, end; (end = text.find('\n', at)) != text.npos; at = end + 1) {
+      R1RT_ASSIGN(json line, parse(at, end - at));
+      places[line.value("row", "")].push_back({at, end - at});
+      auto count = [&](const char *what, uint64_t n) { counts[what] = counts[what].get<uint64_t>() + n; };
+      const bool first = line.value("sample", 0) == 0;
+      count("empty", first && line.contains("empty"));
+      count("cut", first && line.contains("cut"));
+      count("dropped", first && line.contains("most"));
+      for (const json &o : line.value("outputs", json::array())) {
+        count("outputs", 1);
+        count("tokens", o["output_tokens"].size());
+        count("stopped", o["finish"] == "stop");
+      }
+    }
+    return Status::ok();
+  }
+
+  /// corpus::Context::outputs
+  Result<corpus::Written> of(const std::string &row) const {
+    auto it = places.find(row);
+    if (it == places.end())
+      return Status::error("row " + row + " was not there when the model was asked: the data have changed");
+    std::vector<json> lines;
+    for (auto [at, size] : it->second) {
+      R1RT_ASSIGN(json line, parse(at, size));
+      lines.push_back(std::move(line));
+    }
+    std::sort(lines.begin(), lines.end(), [](const json &a, const json &b) { return a["sample"] < b["sample"]; });
+    corpus::Written w;
+    if (lines[0].contains("most")) {
+      w.dropped = "long_prompt";
+      w.evidence = json{{"tokens", lines[0]["tokens"]}, {"most", lines[0]["most"]}};
+      return w;
+    }
+    for (json &line : lines)
+      for (json &o : line["outputs"]) {
+        o["sample"] = w.samples.size();
+        w.samples.push_back(std::move(o));
+      }
+    return w;
+  }
+
+private:
+  MappedFile file;
+  std::unordered_map<std::string, std::vector<std::pair<size_t, size_t>>> places;
+
+  Result<json> parse(size_t at, size_t size) const {
+    json line = json::parse(file.text().substr(at, size), nullptr, false);
+    if (!line.is_object())
+      return Status::error("the log of outputs is damaged at byte " + std::to_string(at));
+    return line;
+  }
+};
+
+/// Rows of shards, one after the other, each as often as it has samples.
+class Requests {
+public:
+  Requests(std::vector<std::string> shards, int64_t samples) : shards(std::move(shards)), samples(samples) {}
+
+  /// False at the end; else `row` and `sample` say which.
+  Result<bool> next() {
+    if (++sample < samples)
+      return true;
+    sample = 0;
+    for (; shard < shards.size(); ++shard) {
+      if (!lines) {
+        R1RT_ASSIGN(corpus::LineReader l, corpus::LineReader::open(shards[shard]));
+        lines = std::make_unique<corpus::LineReader>(std::move(l));
+      }
+      R1RT_ASSIGN(std::optional<std::string_view> line, lines->next());
+      if (line) {
+        row = json::parse(*line, nullptr, false);
+        if (!row.is_object())
+          return Status::error("`" + shards[shard] + "` has a line that is no JSON object");
+        row.erase("_key"); // not for functions of rows
+        return true;
+      }
+      lines.reset();
+    }
+    return false;
+  }
+  json row;
+  int64_t sample = INT64_MAX - 1;
+
+private:
+  std::vector<std::string> shards;
+  const int64_t samples;
+  std::unique_ptr<corpus::LineReader> lines;
+  size_t shard = 0;
+};
+
+class Writing {
+public:
+  Writing(const GenerateRowsJob &job, StageContext &ctx)
+      : job(job), ctx(ctx), spec(job.spec), stage(spec.value("stage", "generate")) {}
+  Result<json> run();
+
+private:
+  Status makeRows();
+  Status write();
+  Result<generate::Next> nextPrompt(Requests &requests, TextModel &model, Prompt &p);
+  Result<std::string> promptOf(const json &row) const;
+  void report();
+
+  const GenerateRowsJob &job;
+  StageContext &ctx;
+  const json &spec;
+  const std::string stage;
+  std::string rowsDir;    // of the corpus whose rows are asked about
+  uint64_t rowsInAll = 0;
+  generate::GenerateOptions options;
+  int64_t samples = 1;    // requests for each row
+  const RowFn *prompt = nullptr;
+  std::string ifLong;
+  uint64_t key = 0;
+  Log log;
+  std::unordered_map<uint64_t, json> open; // lines of requests at work, without outputs
+  uint64_t asked = 0, found = 0, tokens = 0;
+  Clock::time_point begun = Clock::now();
+};
+
+Status Writing::makeRows() {
+  const json &data = spec["data"];
+  if (data.is_object() && data.size() == 1 && data.contains("stage")) {
+    R1RT_ASSIGN(rowsDir, ctx.data.artifactDir(data["stage"].get<std::string>()));
+  } else {
+    rowsDir = job.dir + "/rows";
+    R1RT_TRY(makeDirs(rowsDir));
+    R1RT_TRY(runCorpus({{{"stage", stage}, {"data", data}}, rowsDir}, ctx).status());
+  }
+  R1RT_ASSIGN(json account, corpus::readAccount(rowsDir));
+  rowsInAll = account.value("rows", uint64_t(0));
+  return Status::ok();
+}
+
+Result<std::string> Writing::promptOf(const json &row) const {
+  if (!prompt)
+    return row.value("text", "");
+  auto text = (*prompt)(row);
+  if (!text)
+    return text.status().withContext("row " + row.value("_id", "") + ": `prompt`");
+  if (!text->is_string())
+    return Status::error("row " + row.value("_id", "") + ": `prompt` gives a text, this is " + text->dump());
+  return text->get<std::string>();
+}
+
+Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model, Prompt &p) {
+  for (;;) {
+    R1RT_ASSIGN(bool more, requests.next());
+    if (!more)
+      return generate::Next::end;
+    std::string id = requests.row.value("_id", "");
+    if (log.has(nameOf(id, requests.sample)))
+      continue;
+    R1RT_ASSIGN(std::string text, promptOf(requests.row));
+    int64_t whole = 0;
+    p.tokens = model.prompt(text, options.maxNew, whole);
+    const int64_t most = model.decoder().context();
+    json line = {{"row", id}, {"sample", requests.sample}, {"tokens", whole}};
+    if (text.empty())
+      line["empty"] = true;
+    if (whole > most && ifLong == "stop")
+      return Status::error("row " + id + ": the prompt has " + std::to_string(whole) + " tokens, the model reads " +
+                           std::to_string(most) +
+                           R"(; help: long = "cut" reads the end of it, long = "drop" leaves the row out)");
+    if (whole > most && ifLong == "drop") {
+      line["most"] = most;
+      R1RT_TRY(log.add(line));
+      continue;
+    }
+    if (whole > most)
+      line["cut"] = true;
+    p.number = asked++;
+    p.key = drawKey(drawKey(key, id), uint64_t(requests.sample));
+    open[p.number] = std::move(line);
+    return generate::Next::prompt;
+  }
+}
+
+void Writing::report() {
+  double s = since(begun), done = double(log.size()), all = double(rowsInAll) * double(samples);
+  char text[120];
+  std::snprintf(text, sizeof text, "%llu of %llu texts  %.1f/s  %.0f tokens/s",
+                static_cast<unsigned long long>(log.size()), static_cast<unsigned long long>(all),
+                (done - double(found)) / (s + 1e-9), double(tokens) / (s + 1e-9));
+  ctx.report.progress(stage, text, all > 0 ? done / all : 1,
+                      {{"texts", log.size()}, {"tokens", tokens}, {"seconds", s}});
+}
+
+Status Writing::write() {
+  R1RT_TRY(log.open(job.dir + "/outputs.jsonl"));
+  found = log.size();
+  R1RT_ASSIGN(std::vector<std::string> shards, corpus::shardFiles(rowsDir));
+  R1RT_ASSIGN(std::unique_ptr<TextModel> model,
+              TextModel::open(ctx.device, *job.module, job.modelDir, job.decoder, ctx.accelerator));
+  generate::addSpecialStops(model->tokenizer(), options);
+  R1RT_ASSIGN(generate::Generator generator,
+              generate::Generator::create(model->decoder(), model->tokenizer(), options));
+  Requests requests(std::move(shards), samples);
+  SignalGuard signals;
+  auto shown = begun;
+  Status st = generator.run(
+      [&](Prompt &p, bool) { return nextPrompt(requests, *model, p); },
+      [&](uint64_t number, std::vector<Output> &&outputs) -> Status {
+        json line = std::move(open.extract(number).mapped());
+        for (Output &out : outputs) {
+          json fields = {{"output", std::move(out.text)},
+                         {"output_tokens", std::move(out.tokens)},
+                         {"logprob", out.logprob},
+                         {"finish", out.stopped ? "stop" : "length"}};
+          if (options.beams > 1)
+            fields["score"] = out.score;
+          line["outputs"].push_back(std::move(fields));
+        }
+        return log.add(line);
+      },
+      [&] {
+        tokens = generator.tokens();
+        if (since(shown) > 0.5) {
+          report();
+          shown = Clock::now();
+        }
+        return !signals.stopAsked();
+      });
+  R1RT_TRY(log.flush()); // what there is, is kept
+  report();
+  return st;
+}
+
+Result<json> Writing::run() {
+  R1RT_ASSIGN(options, generateOptions(spec));
+  const int64_t n = spec.value("n", int64_t(1));
+  samples = options.beams > 1 ? 1 : n;
+  key = drawKey(spec.value("seed", uint64_t(0)), "generate");
+  ifLong = spec.value("long", "cut");
+  if (n < 1 || (ifLong != "cut" && ifLong != "drop" && ifLong != "stop"))
+    return Status::error("the description of the generation is not right: n is at least 1, `long` is cut, drop or stop",
+                         ExitClass::program);
+  if (spec.contains("prompt") && !spec["prompt"].is_null()) {
+    R1RT_ASSIGN(prompt, corpus::rowFunction(spec["prompt"], ctx.data));
+  }
+  const std::string logFile = job.dir + "/outputs.jsonl", countsFile = job.dir + "/generated.json";
+  Outputs outputs;
+  if (!corpus::readAccount(job.dir)) { // else the artifact is made, and only what is said of it was missing
+    R1RT_TRY(makeRows());
+    R1RT_TRY(write());
+    R1RT_TRY(outputs.open(logFile));
+    R1RT_TRY(writeFileAtomic(countsFile, outputs.counts.dump() + "\n"));
+  }
+  DataContext mine = ctx.data;
+  mine.outputs = [&](const std::string &row) { return outputs.of(row); };
+  StageContext with{ctx.device, mine, ctx.report, ctx.accelerator};
+  json tree = {{"op", "generate"}, {"n", n}, {"in", spec["data"]}};
+  R1RT_ASSIGN(json result, runCorpus({{{"stage", stage}, {"data", tree}}, job.dir}, with));
+  R1RT_ASSIGN(std::string text, readFile(countsFile));
+  json counts = json::parse(text, nullptr, false);
+  if (!counts.is_object())
+    return Status::error("`" + countsFile + "` is damaged");
+  result.update(counts);
+  auto warn = [&](const char *what, const char *how) {
+    if (counts.value(what, 0) > 0)
+      ctx.report.warning(stage, counts[what].dump() + " of " + result["rows_in"].dump() + " prompts " + how);
+  };
+  warn("cut", "have more tokens than the model reads: only the last ones were read");
+  warn("empty", "are empty: the model began a text of its own");
+  std::error_code ec;
+  fs::remove(logFile, ec);
+  fs::remove_all(job.dir + "/rows", ec);
+  return result;
+}
+
+} // namespace
+
+Result<json> runGenerateRows(const GenerateRowsJob &job, StageContext &ctx) {
+  try {
+    return Writing(job, ctx).run();
+  } catch (const json::exception &e) {
+    return Status::error(std::string("the description of the generation is not right: ") + e.what(),
+                         ExitClass::program);
+  }
+}
+
+} // namespace r1rt

@@ -1,0 +1,138 @@
+#include "runtime/generate/Decoder.h"
+#include "runtime/state/Philox.h"
+#include "test/runtime_generate/FakeModel.h"
+#include <gtest/gtest.h>
+
+using namespace r1rt;
+using generate::Decoder;
+
+namespace {
+
+struct Made {
+  fake::Model model;
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Executor> exec;
+  std::unique_ptr<Decoder> decoder;
+
+  void open(Decoder::Options o) {
+    device = Device::createCpu(1).take();
+    exec = Executor::create(*device, model.module()).take();
+    auto d = Decoder::create(*exec, o);
+    ASSERT_TRUE(d) << d.status().message();
+    decoder = d.take();
+  }
+};
+
+void expectAnswer(const Decoder &d, int64_t row, const std::vector<int32_t> &tokens) {
+  std::vector<float> logits(fake::V);
+  float lse = 0;
+  fake::answer(fake::hashOf(tokens), logits.data(), &lse);
+  ASSERT_TRUE(d.answered(row));
+  ASSERT_EQ(std::vector<float>(d.logits(row).begin(), d.logits(row).end()), logits);
+  ASSERT_EQ(d.lse(row), lse);
+}
+
+/// Rows that begin, grow, end and begin again at random; every answer is that of all its tokens.
+void walk(Decoder &d, uint64_t seed, int steps) {
+  const int64_t B = d.rows();
+  std::vector<std::vector<int32_t>> rows;
+  rows.resize(size_t(B));
+  std::vector<bool> open(rows.size());
+  for (int s = 0; s < steps; ++s) {
+    bool any = false;
+    for (int64_t b = 0; b < B; ++b) {
+      PhiloxBlock r = philox(drawKey(seed, uint64_t(b)), uint64_t(s));
+      auto &t = rows[size_t(b)];
+      if (open[size_t(b)] && !d.answered(b)) {
+        any = true;
+        continue;
+      }
+      if (open[size_t(b)] && r[0] % 20 == 0) {
+        d.end(b);
+        open[size_t(b)] = false;
+      }
+      if (!open[size_t(b)]) {
+        if (r[1] % 3 == 0)
+          continue; // stays empty for a while
+        size_t keep = t.empty() ? 0 : r[2] % (t.size() + 1); // often a prefix of what the row held
+        t.resize(keep);
+        size_t n = std::max<size_t>(1, r[3] % size_t(d.context()));
+        while (t.size() < n)
+          t.push_back(int32_t(philox(r[3], t.size())[0] % fake::V));
+        t.resize(n);
+        ASSERT_TRUE(d.begin(b, t));
+        open[size_t(b)] = true;
+      } else {
+        int32_t next = int32_t(r[1] % fake::V);
+        d.extend(t, next);
+        ASSERT_TRUE(d.append(b, next));
+      }
+      any = true;
+    }
+    if (!any)
+      continue;
+    ASSERT_TRUE(d.step());
+    for (int64_t b = 0; b < B; ++b)
+      if (open[size_t(b)] && d.answered(b))
+        expectAnswer(d, b, rows[size_t(b)]);
+  }
+}
+
+} // namespace
+
+TEST(Decoder, RecomputesEveryRow) {
+  for (int R : {1, 3}) {
+    Made m;
+    m.model.addLogits(R, 13);
+    m.open({5, 0, 257});
+    EXPECT_FALSE(m.decoder->caches());
+    EXPECT_EQ(m.decoder->rows(), 5);
+    EXPECT_EQ(m.decoder->context(), 13);
+    walk(*m.decoder, 4, 400);
+  }
+}
+
+TEST(Decoder, CacheHoldsWhatTheRowHolds) {
+  for (int N : {1, 4, 16})
+    for (int B : {1, 4}) {
+      Made m;
+      m.model.addCached(B, N, 13);
+      m.open({1, 13, 257});
+      EXPECT_TRUE(m.decoder->caches());
+      EXPECT_EQ(m.decoder->rows(), B);
+      EXPECT_EQ(m.decoder->context(), 13);
+      walk(*m.decoder, uint64_t(N), 600);
+    }
+}
+
+TEST(Decoder, AFullRowGoesOnWithItsLastHalf) {
+  Made m;
+  m.model.addCached(1, 4, 8);
+  m.open({1, 8, 257});
+  std::vector<int32_t> t = {1, 2, 3, 4, 5, 6, 7, 8};
+  ASSERT_TRUE(m.decoder->begin(0, t));
+  while (!m.decoder->answered(0))
+    ASSERT_TRUE(m.decoder->step());
+  ASSERT_TRUE(m.decoder->append(0, 9));
+  EXPECT_EQ(std::vector<int32_t>(m.decoder->tokens(0).begin(), m.decoder->tokens(0).end()),
+            (std::vector<int32_t>{6, 7, 8, 9}));
+}
+
+TEST(Decoder, SaysWhatIsWrong) {
+  Made m;
+  m.model.addCached(2, 4, 8);
+  m.device = Device::createCpu(1).take();
+  m.exec = Executor::create(*m.device, m.model.module()).take();
+  EXPECT_EQ(Decoder::create(*m.exec, {1, 0, 0}).status().message(), "a cache has at least one slot, not 0");
+  auto d = Decoder::create(*m.exec, {1, 8, 0}).take();
+  EXPECT_EQ(d->step().message(), "no row of the decoder waits for an answer");
+  EXPECT_EQ(d->begin(0, std::vector<int32_t>(9)).message(), "row 0 of 2 cannot hold 9 tokens: a row has 1 to 8");
+  EXPECT_FALSE(d->begin(2, std::vector<int32_t>(1)));
+  EXPECT_FALSE(d->begin(0, {}));
+
+  fake::Model empty;
+  auto e = Executor::create(*m.device, empty.module());
+  ASSERT_TRUE(e) << e.status().message();
+  EXPECT_EQ(Decoder::create(**e, {}).status().message(),
+            "the compiled module has no programs `decode` and `prefill`, and no program `logits`");
+}

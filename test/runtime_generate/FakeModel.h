@@ -1,0 +1,177 @@
+//===- FakeModel.h - a model of hand-written kernels, with and without a cache -----===//
+//
+// The logits after a row's tokens are a hash of all of them with their positions, so that one token that is
+// missed, repeated or taken from another row shows in every bit. Programs: `logits` [R, T]; `decode` and
+// `prefill`, whose cache holds what each slot was given.
+//
+//===----------------------------------------------------------------------===//
+#ifndef R1_TEST_GENERATE_FAKEMODEL_H
+#define R1_TEST_GENERATE_FAKEMODEL_H
+#include "runtime/r1rt.h"
+#include <cmath>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace fake {
+
+constexpr int V = 258;
+
+inline uint64_t mixed(uint64_t h, uint64_t x) {
+  h = (h ^ x) * 0x9E3779B97F4A7C15ull;
+  return h ^ (h >> 29);
+}
+
+/// Logits and lse after tokens whose hash is `h`.
+inline void answer(uint64_t h, float *logits, float *lse) {
+  float top = -INFINITY, sum = 0;
+  for (int v = 0; v < V; ++v) {
+    logits[v] = float(mixed(h, uint64_t(v) + 7) % 4096) / 512.f;
+    top = std::max(top, logits[v]);
+  }
+  for (int v = 0; v < V; ++v)
+    sum += std::exp(logits[v] - top);
+  *lse = top + std::log(sum);
+}
+
+inline uint64_t hashOf(const std::vector<int32_t> &tokens) {
+  uint64_t h = 1;
+  for (size_t i = 0; i < tokens.size(); ++i)
+    h = mixed(mixed(h, uint64_t(tokens[i])), i);
+  return h;
+}
+
+struct Dims {
+  int32_t B, N, S;
+};
+
+// args: dims id pos seg at last cache logits lse; of decode `last` is a zero for each row
+inline void cached(void *const *a, void *, int64_t tid, int64_t) {
+  if (tid != 0)
+    return;
+  Dims d = *static_cast<Dims *>(a[0]);
+  auto *id = static_cast<int32_t *>(a[1]), *pos = static_cast<int32_t *>(a[2]), *at = static_cast<int32_t *>(a[4]),
+       *last = static_cast<int32_t *>(a[5]), *cache = static_cast<int32_t *>(a[6]);
+  auto *logits = static_cast<float *>(a[7]), *lse = static_cast<float *>(a[8]);
+  for (int b = 0; b < d.B; ++b) {
+    if (at[b] < 0 || at[b] + d.N > d.S)
+      abort(); // the host promised room
+    for (int i = 0; i < d.N; ++i) {
+      int32_t *slot = cache + 2 * (b * d.S + at[b] + i);
+      slot[0] = id[b * d.N + i], slot[1] = pos[b * d.N + i];
+    }
+    uint64_t h = 1;
+    for (int s = 0; s <= at[b] + last[b]; ++s)
+      h = mixed(mixed(h, uint64_t(cache[2 * (b * d.S + s)])), uint64_t(cache[2 * (b * d.S + s) + 1]));
+    answer(h, logits + b * V, lse + b);
+  }
+}
+
+// args: dims id pos seg last logits lse
+inline void recomputed(void *const *a, void *, int64_t tid, int64_t) {
+  if (tid != 0)
+    return;
+  Dims d = *static_cast<Dims *>(a[0]);
+  auto *id = static_cast<int32_t *>(a[1]), *pos = static_cast<int32_t *>(a[2]), *seg = static_cast<int32_t *>(a[3]);
+  for (int b = 0; b < d.B; ++b) {
+    uint64_t h = 1;
+    for (int i = 0; i < d.S; ++i)
+      if (seg[b * d.S + i] == 0)
+        h = mixed(mixed(h, uint64_t(id[b * d.S + i])), uint64_t(pos[b * d.S + i]));
+    answer(h, static_cast<float *>(a[5]) + b * V, static_cast<float *>(a[6]) + b);
+  }
+}
+
+/// Programs that stand side by side in one module.
+class Model {
+public:
+  Model() = default;
+  Model(const Model &) = delete;
+
+  void addLogits(int R, int T) {
+    Program &p = program("logits", recomputed, {R, T, T});
+    input(p, "x.id", {R, T}), input(p, "x.pos", {R, T}), input(p, "x.seg", {R, T}), input(p, "last", {R});
+    outputs(p, R);
+  }
+  /// With room for `context` tokens in each row.
+  void addCached(int B, int N, int context) {
+    int S = context + N - 1;
+    uint64_t cache = region(uint64_t(8 * B * S)), zeros = region(uint64_t(4 * B));
+    for (bool decode : {true, false}) {
+      int n = decode ? 1 : N;
+      Program &p = program(decode ? "decode" : "prefill", cached, {B, n, S});
+      input(p, "x.id", {B, n}), input(p, "x.pos", {B, n}), input(p, "x.seg", {B, n}), input(p, "at", {B});
+      if (decode)
+        p.args.push_back({zeros, 0, 0});
+      else
+        input(p, "last", {B});
+      p.args.push_back({cache, 0, 0});
+      outputs(p, B);
+    }
+  }
+
+  const r1_module &module() {
+    for (Program &p : programs) {
+      p.op = {R1_OP_LAUNCH, uint32_t(&p - programs.data()), 0, uint32_t(p.args.size()), 0, 0};
+      kernels.push_back({p.name.c_str(), p.kernel, 0, nullptr, nullptr, 0, 0, 0, 0, nullptr, 0, nullptr, 0, 0, nullptr});
+      out.push_back({p.name.c_str(), &p.op, 1, p.args.data(), uint32_t(p.args.size()), p.in.data(),
+                     uint32_t(p.in.size()), nullptr, 0, p.out.data(), 2, nullptr, 0, 0, 0});
+      constants.push_back({p.dimsAt, sizeof(Dims), &p.dims});
+    }
+    m.arena_bytes = top;
+    m.kernels = kernels.data(), m.n_kernels = uint32_t(kernels.size());
+    m.programs = out.data(), m.n_programs = uint32_t(out.size());
+    m.constants = constants.data(), m.n_constants = uint32_t(constants.size());
+    return m;
+  }
+
+private:
+  struct Program {
+    std::string name;
+    r1_kernel_fn kernel;
+    Dims dims;
+    uint64_t dimsAt;
+    r1_op op;
+    std::vector<r1_arg> args;
+    std::vector<r1_field> in, out;
+  };
+  std::vector<Program> programs;
+  std::vector<r1_kernel> kernels;
+  std::vector<r1_program> out;
+  std::vector<r1_constant> constants;
+  r1_module m{};
+  uint64_t top = 0;
+
+  uint64_t region(uint64_t bytes) {
+    uint64_t at = top;
+    top += (bytes + 63) / 64 * 64;
+    return at;
+  }
+  Program &program(const std::string &name, r1_kernel_fn kernel, Dims dims) {
+    programs.reserve(8); // references stay
+    programs.push_back({name, kernel, dims, region(sizeof(Dims)), {}, {}, {}, {}});
+    programs.back().args.push_back({programs.back().dimsAt, 0, 0});
+    return programs.back();
+  }
+  r1_field field(const char *name, r1_dtype t, std::vector<int> dims) {
+    r1_field f{name, t, uint32_t(dims.size()), {}, 0, 0};
+    uint64_t n = 4;
+    for (size_t i = 0; i < dims.size(); ++i)
+      f.dims[i] = dims[i], n *= uint64_t(dims[i]);
+    f.offset = region(n);
+    return f;
+  }
+  void input(Program &p, const char *name, std::vector<int> dims) {
+    p.in.push_back(field(name, R1_I32, std::move(dims)));
+    p.args.push_back({p.in.back().offset, 0, 0});
+  }
+  void outputs(Program &p, int rows) {
+    p.out = {field("logits", R1_F32, {rows, V}), field("lse", R1_F32, {rows})};
+    for (auto &f : p.out)
+      p.args.push_back({f.offset, 0, 0});
+  }
+};
+
+} // namespace fake
+#endif
