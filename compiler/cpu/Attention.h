@@ -41,17 +41,21 @@ private:
   void storeRow(const Mem &m, Value at, int64_t c, Value v);
   /// Rows first … of `head` as f32 to scratch[to + r * cols].
   void copyRows(const Mem &m, Value batch, Value first, Value head, int64_t rows, Value to);
-  /// Keys (or values) of one head, transposed: scratch[to] as [panel][K][width].
-  void packKeys(const Mem &m, Value batch, Value group, int64_t to);
+  /// Keys that the queries before `t` of a row may see, by the capture that says where its queries stand.
+  Value keysBefore(Value batch, Value t);
+  /// The first `keys` keys (or values) of one head, transposed: scratch[to] as [panel][K][width].
+  void packKeys(const Mem &m, Value batch, Value group, Value keys, int64_t to);
+  /// Asks for the row at `at`, which will be read soon: in a cache those of a head lie apart.
+  void fetchRow(const Mem &m, Value at);
   /// Evaluates the lambda for `rows` queries from t and the keys of a panel: scratch[to + r * pitch
-  /// + key] becomes 0 where it holds and -inf elsewhere. Yields whether it holds anywhere.
-  Value allowed(Value batch, Value t, Value panel, int64_t rows, Value to);
+  /// + key] becomes 0 where it holds and -inf elsewhere. Yields whether it holds anywhere, and everywhere.
+  std::pair<Value, Value> allowed(Value batch, Value t, Value panel, int64_t rows, Value to);
   /// The dot products of `rows` rows at scratch[left] with the keys of a packed panel.
   SmallVector<Value> dots(Value left, int64_t packed, Value panel, int64_t rows);
   /// For each pair of vectors of channels from c: chains over the keys lo … hi of weights[r][key] *
   /// m[key]; with `sums` also of the weights alone (the same in every lane).
   void overKeys(Value weights, const Mem &m, Value batch, Value group, Value lo, Value hi,
-                int64_t rows, bool sums,
+                int64_t rows, bool sums, std::optional<int64_t> whole,
                 function_ref<void(int64_t c, ArrayRef<Value> acc, ArrayRef<Value> sums)> finish);
   void queryBlock(Value batch, Value head, Value group, Value t0, int64_t rows);
   /// p and ds of `rows` queries from t0, to the rows from `at` of their blocks in scratch, and dq.
@@ -70,12 +74,15 @@ private:
   KernelFunc k;
   Block arguments; // stand for the intrinsic's: it has types only
   Block *lambda = nullptr;
+  /// The argument of the lambda that holds, for each row of the batch, the slot of its query 0 (decode/Decode.h):
+  /// query t sees keys up to `base` + t. 0: none.
+  unsigned baseCapture = 0;
   int64_t B, T, H, K, S, G;
   float scale;
   int64_t width, panels, pitch, cols; // keys per panel, panels, padded keys, padded channels
   int64_t panelSize;                  // of a packed panel
   Mem Q, Ks, V, O, L, dO, dQ, dK, dV;
-  int64_t atKeys = 0, atValues = 0, atQ = 0, atD = 0, atP = 0, atS = 0, atDK = 0, atDV = 0,
+  int64_t atKeys = 0, atValues = 0, atQ = 0, atD = 0, atP = 0, atWhole = 0, atS = 0, atDK = 0, atDV = 0,
           size = 0;
   bool broken = false; // the lambda could not be emitted
 };

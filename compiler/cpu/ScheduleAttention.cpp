@@ -48,6 +48,8 @@ LogicalResult Schedule::look(unsigned inputs, unsigned minResults, unsigned maxR
   cols = up(K, width);
   panelSize = up(K, w) * width;
   lambda = &op.getLambdas()[0].front();
+  if (auto capture = op.getParams().getAs<IntegerAttr>("base"))
+    baseCapture = 3 + unsigned(capture.getInt());
   return success();
 }
 
@@ -129,7 +131,16 @@ void Schedule::copyRows(const Mem &m, Value batch, Value first, Value head, int6
   }
 }
 
-void Schedule::packKeys(const Mem &m, Value batch, Value group, int64_t to) {
+Value Schedule::keysBefore(Value batch, Value t) {
+  if (!baseCapture)
+    return ix.c(S);
+  const Mem &base = k.mems.lookup(lambda->getArgument(baseCapture));
+  Value first = memref::LoadOp::create(b, loc, base.flat, ix.add(ix.mul(batch, base.strides[0]), base.offset));
+  first = arith::IndexCastOp::create(b, loc, b.getIndexType(), first);
+  return ix.min(ix.add(first, t), ix.c(S));
+}
+
+void Schedule::packKeys(const Mem &m, Value batch, Value group, Value keys, int64_t to) {
   Problem p{};
   p.depth = K, p.cols = S, p.bCol = m.strides[1], p.bDepth = 1;
   Blocks bl{};
@@ -138,18 +149,29 @@ void Schedule::packKeys(const Mem &m, Value batch, Value group, int64_t to) {
   int64_t whole = S / width, rest = S % width;
   auto pack = [&](Value panel, int64_t live) {
     Value origin = element(m, batch, ix.mul(panel, width), group);
+    if (baseCapture) // the next panel
+      for (int64_t key = 0; key < width; ++key)
+        fetchRow(m, ix.add(origin, (width + key) * m.strides[1]));
     packer.packB(m, p, origin, ix.c(K), live, ix.add(ix.mul(panel, panelSize), to));
   };
+  Value end = ix.min(ix.ceilDiv(keys, width), ix.c(whole));
   if (whole)
-    ix.loop(ix.c(0), ix.c(whole), 1, [&](Value panel) { pack(panel, width); });
+    ix.loop(ix.c(0), end, 1, [&](Value panel) { pack(panel, width); });
   if (rest)
-    pack(ix.c(whole), rest);
+    ix.when(ix.less(ix.c(whole * width), keys), [&] { pack(ix.c(whole), rest); });
 }
 
-Value Schedule::allowed(Value batch, Value t, Value panel, int64_t rows, Value to) {
+void Schedule::fetchRow(const Mem &m, Value at) {
+  int64_t line = 64 / (m.element.getIntOrFloatBitWidth() / 8);
+  for (int64_t c = 0; c < K; c += line)
+    memref::PrefetchOp::create(b, loc, m.flat, ValueRange{ix.add(at, c)}, /*isWrite=*/false,
+                               /*localityHint=*/2u, /*isDataCache=*/true);
+}
+
+std::pair<Value, Value> Schedule::allowed(Value batch, Value t, Value panel, int64_t rows, Value to) {
   Value s0 = ix.mul(panel, width);
-  auto evaluate = [&](int64_t live) -> Value {
-    Value any;
+  auto evaluate = [&](int64_t live) -> std::pair<Value, Value> {
+    Value any, all;
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < kVectors; ++v) {
         Value at = ix.add(ix.add(to, r * pitch + v * w), s0);
@@ -165,32 +187,44 @@ Value Schedule::allowed(Value batch, Value t, Value panel, int64_t rows, Value t
         for (Operation &o : lambda->without_terminator())
           if (failed(l.emit(&o))) {
             broken = true;
-            return any;
+            return {any, all};
           }
         Value ok = l.asVector(lambda->getTerminator()->getOperand(0));
         if (Value m = l.mask())
           ok = arith::AndIOp::create(b, loc, ok, m);
         storeScratch(arith::SelectOp::create(b, loc, ok, constant(0), constant(kNone)), at);
         any = any ? Value(arith::OrIOp::create(b, loc, any, ok)) : ok;
+        all = all ? Value(arith::AndIOp::create(b, loc, all, ok)) : ok;
       }
-    Type bits = VectorType::get({1}, b.getIntegerType(unsigned(w)));
-    Value packed = vector::ExtractOp::create(
-        b, loc, vector::BitCastOp::create(b, loc, cast<VectorType>(bits), any), int64_t(0));
-    Value zero = arith::ConstantOp::create(b, loc, b.getIntegerAttr(packed.getType(), 0));
-    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, packed, zero);
+    auto bits = VectorType::get({1}, b.getIntegerType(unsigned(w)));
+    auto packed = [&](Value v) -> Value {
+      return vector::ExtractOp::create(b, loc, vector::BitCastOp::create(b, loc, bits, v), int64_t(0));
+    };
+    auto mask = [&](bool set) -> Value {
+      Type type = bits.getElementType();
+      return arith::ConstantOp::create(b, loc, IntegerAttr::get(type, set ? APInt::getAllOnes(unsigned(w)) : APInt(unsigned(w), 0)));
+    };
+    any = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, packed(any), mask(false));
+    all = live < width ? Value(arith::ConstantOp::create(b, loc, b.getBoolAttr(false)))
+                       : Value(arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, packed(all), mask(true)));
+    return {any, all};
   };
   int64_t whole = S / width, rest = S % width;
   if (!rest)
     return evaluate(width);
   if (!whole)
     return evaluate(rest);
-  auto f = scf::IfOp::create(b, loc, TypeRange{b.getI1Type()}, ix.less(panel, ix.c(whole)), true);
+  auto f = scf::IfOp::create(b, loc, TypeRange{b.getI1Type(), b.getI1Type()}, ix.less(panel, ix.c(whole)), true);
   OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(f.thenBlock());
-  scf::YieldOp::create(b, loc, evaluate(width));
-  b.setInsertionPointToStart(f.elseBlock());
-  scf::YieldOp::create(b, loc, evaluate(rest));
-  return f.getResult(0);
+  auto fill = [&](Block *block, int64_t live) {
+    b.setInsertionPointToStart(block);
+    auto [any, all] = evaluate(live);
+    if (!broken)
+      scf::YieldOp::create(b, loc, ValueRange{any, all});
+  };
+  fill(f.thenBlock(), width);
+  fill(f.elseBlock(), rest);
+  return {f.getResult(0), f.getResult(1)};
 }
 
 SmallVector<Value> Schedule::dots(Value left, int64_t packed, Value panel, int64_t rows) {
@@ -203,9 +237,11 @@ SmallVector<Value> Schedule::dots(Value left, int64_t packed, Value panel, int64
 }
 
 // For each pair of vectors of channels: chains over the keys lo … hi of weights[r][key] * m[key];
-// with `sums` also of the weights themselves (the same in every lane), given to the first pair.
+// with `sums` also of the weights themselves (the same in every lane), given to the first pair. `whole`
+// tells where in scratch stands for each panel whether every row sees all its keys: elsewhere a key of
+// weight 0 is passed over, since its value may be no number.
 void Schedule::overKeys(Value weights, const Mem &m, Value batch, Value group, Value lo, Value hi,
-                        int64_t rows, bool sums,
+                        int64_t rows, bool sums, std::optional<int64_t> whole,
                         function_ref<void(int64_t, ArrayRef<Value>, ArrayRef<Value>)> finish) {
   SmallVector<Value> rowSums;
   for (int64_t c = 0; c < K; c += width) {
@@ -213,21 +249,45 @@ void Schedule::overKeys(Value weights, const Mem &m, Value batch, Value group, V
     bool count = sums && c == 0;
     SmallVector<Value> acc(rows * nv + (count ? rows : 0), constant(0));
     Value origin = element(m, batch, ix.c(0), group);
-    auto last = ix.loop(lo, hi, 1, acc, [&](Value s, ValueRange in) {
-      SmallVector<Value> next(in), columns;
-      Value at = ix.add(origin, ix.mul(s, m.strides[1]));
-      for (int64_t v = 0; v < nv; ++v)
-        columns.push_back(loadRow(m, at, c + v * w));
-      for (int64_t r = 0; r < rows; ++r) {
-        Value x = vector::BroadcastOp::create(b, loc, constant(0).getType(),
-                                              scalarScratch(ix.add(ix.add(weights, r * pitch), s)));
+    auto keys = [&](Value from, Value to, ValueRange init, bool guarded) {
+      return ix.loop(from, to, 1, init, [&](Value s, ValueRange in) {
+        SmallVector<Value> next(in), columns;
+        Value at = ix.add(origin, ix.mul(s, m.strides[1]));
+        if (baseCapture && c == 0)
+          fetchRow(m, ix.add(at, width * m.strides[1]));
         for (int64_t v = 0; v < nv; ++v)
-          next[r * nv + v] = math::FmaOp::create(b, loc, x, columns[v], next[r * nv + v]);
-        if (count)
-          next[rows * nv + r] = arith::AddFOp::create(b, loc, next[rows * nv + r], x);
-      }
-      return next;
-    });
+          columns.push_back(loadRow(m, at, c + v * w));
+        for (int64_t r = 0; r < rows; ++r) {
+          Value x = vector::BroadcastOp::create(b, loc, constant(0).getType(),
+                                                scalarScratch(ix.add(ix.add(weights, r * pitch), s)));
+          Value counts = guarded ? arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, x, constant(0)) : Value();
+          for (int64_t v = 0; v < nv; ++v) {
+            Value &sum = next[r * nv + v];
+            Value more = math::FmaOp::create(b, loc, x, columns[v], sum);
+            sum = guarded ? arith::SelectOp::create(b, loc, counts, more, sum) : more;
+          }
+          if (count)
+            next[rows * nv + r] = arith::AddFOp::create(b, loc, next[rows * nv + r], x);
+        }
+        return next;
+      });
+    };
+    SmallVector<Value> last;
+    if (!whole)
+      last = keys(lo, hi, acc, false);
+    else
+      last = ix.loop(ix.div(lo, width), ix.ceilDiv(hi, width), 1, acc, [&](Value panel, ValueRange in) {
+        Value from = ix.mul(panel, width), flag = scalarScratch(ix.add(panel, *whole));
+        Value full = arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, flag,
+                                           arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0)));
+        auto f = scf::IfOp::create(b, loc, in.getTypes(), full, true);
+        OpBuilder::InsertionGuard guard(b);
+        b.setInsertionPointToStart(f.thenBlock());
+        scf::YieldOp::create(b, loc, keys(from, ix.add(from, width), in, false));
+        b.setInsertionPointToStart(f.elseBlock());
+        scf::YieldOp::create(b, loc, keys(from, ix.min(ix.add(from, width), hi), in, true));
+        return SmallVector<Value>(f.getResults());
+      });
     if (count)
       rowSums.assign(last.begin() + rows * nv, last.end());
     finish(c, ArrayRef(last).take_front(rows * nv), rowSums);
@@ -244,10 +304,13 @@ void Schedule::queryBlock(Value batch, Value head, Value group, Value t0, int64_
   SmallVector<Value> state(rows, none);
   state.push_back(ix.c(panels));
   state.push_back(ix.c(0));
-  state = ix.loop(ix.c(0), ix.c(panels), 1, state, [&](Value panel, ValueRange in) {
-    Value any = allowed(batch, t0, panel, rows, ix.c(atP));
+  Value keys = keysBefore(batch, ix.add(t0, rows));
+  state = ix.loop(ix.c(0), ix.ceilDiv(keys, width), 1, state, [&](Value panel, ValueRange in) {
+    auto [any, all] = allowed(batch, t0, panel, rows, ix.c(atP));
     if (broken)
       return SmallVector<Value>(in);
+    memref::StoreOp::create(b, loc, arith::UIToFPOp::create(b, loc, b.getF32Type(), all), k.scratch,
+                            ix.add(panel, atWhole));
     auto f = scf::IfOp::create(b, loc, in.getTypes(), any, true);
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(f.elseBlock());
@@ -289,7 +352,7 @@ void Schedule::queryBlock(Value batch, Value head, Value group, Value t0, int64_
       storeScratch(emitExp(b, loc, x), at);
     }
   });
-  overKeys(ix.c(atP), V, batch, group, lo, ix.min(hi, ix.c(S)), rows, true,
+  overKeys(ix.c(atP), V, batch, group, lo, ix.min(hi, keys), rows, true, atWhole,
            [&](int64_t c, ArrayRef<Value> acc, ArrayRef<Value> sums) {
              int64_t nv = int64_t(acc.size()) / rows;
              for (int64_t r = 0; r < rows; ++r) {
@@ -298,7 +361,9 @@ void Schedule::queryBlock(Value batch, Value head, Value group, Value t0, int64_
                Value empty =
                    arith::CmpFOp::create(b, loc, arith::CmpFPredicate::OEQ, sums[r], constant(0));
                for (int64_t v = 0; v < nv; ++v) {
-                 Value y = arith::DivFOp::create(b, loc, acc[r * nv + v], sums[r]);
+                 // From the -0 that products which underflow leave, a key that is not seen makes +0.
+                 Value y = arith::AddFOp::create(b, loc, acc[r * nv + v], constant(0));
+                 y = arith::DivFOp::create(b, loc, y, sums[r]);
                  storeRow(O, at, c + v * w, arith::SelectOp::create(b, loc, empty, constant(0), y));
                }
                if (c == 0 && L.flat) {
@@ -318,7 +383,8 @@ FailureOr<func::FuncOp> Schedule::forward() {
   atKeys = 0;
   atQ = atKeys + panels * panelSize;
   atP = atQ + kRows * cols;
-  size = atP + kRows * pitch;
+  atWhole = atP + kRows * pitch;
+  size = atWhole + panels;
   if (failed(begin()))
     return failure();
   auto writes = op.getWrites();
@@ -329,7 +395,7 @@ FailureOr<func::FuncOp> Schedule::forward() {
   auto [lo, hi] = ix.share(ix.c(B * H * blocks), k.tid, k.threads);
   ix.loop(ix.div(lo, blocks), ix.ceilDiv(hi, blocks), 1, [&, lo = lo, hi = hi](Value bh) {
     Value batch = ix.div(bh, H), head = ix.rem(bh, H), group = ix.div(head, H / G);
-    packKeys(Ks, batch, group, atKeys);
+    packKeys(Ks, batch, group, keysBefore(batch, ix.c(T)), atKeys);
     Value first = ix.mul(bh, blocks);
     ix.loop(ix.max(ix.sub(lo, first), ix.c(0)), ix.min(ix.sub(hi, first), ix.c(blocks)), 1,
             [&](Value q) {

@@ -40,7 +40,7 @@ std::pair<Value, Value> Schedule::gradientRows(Value batch, Value head, Value gr
   }
   SmallVector<Value> state{ix.c(panels), ix.c(0)};
   state = ix.loop(ix.c(0), ix.c(panels), 1, state, [&](Value panel, ValueRange in) {
-    Value any = allowed(batch, t0, panel, rows, rowP);
+    Value any = allowed(batch, t0, panel, rows, rowP).first;
     if (broken)
       return SmallVector<Value>(in);
     Value s0 = ix.mul(panel, width);
@@ -80,7 +80,7 @@ std::pair<Value, Value> Schedule::gradientRows(Value batch, Value head, Value gr
   if (broken)
     return {};
   Value lo = ix.mul(state[0], width), hi = ix.mul(state[1], width);
-  overKeys(rowS, Ks, batch, group, lo, ix.min(hi, ix.c(S)), rows, false,
+  overKeys(rowS, Ks, batch, group, lo, ix.min(hi, ix.c(S)), rows, false, std::nullopt,
            [&](int64_t c, ArrayRef<Value> acc, ArrayRef<Value>) {
              int64_t nv = int64_t(acc.size()) / rows;
              for (int64_t r = 0; r < rows; ++r)
@@ -138,8 +138,8 @@ FailureOr<func::FuncOp> Schedule::backward() {
   auto [lo, hi] = ix.share(ix.c(B * G), k.tid, k.threads);
   ix.loop(lo, hi, 1, [&](Value bg) {
     Value batch = ix.div(bg, G), group = ix.rem(bg, G);
-    packKeys(Ks, batch, group, atKeys);
-    packKeys(V, batch, group, atValues);
+    packKeys(Ks, batch, group, ix.c(S), atKeys);
+    packKeys(V, batch, group, ix.c(S), atValues);
     ix.loop(ix.c(atDK), ix.c(atDV + keyRows), w, [&](Value i) { storeScratch(constant(0), i); });
     ix.loop(ix.c(0), ix.c(H / G), 1, [&](Value inGroup) {
       Value head = ix.add(ix.mul(group, H / G), inGroup);

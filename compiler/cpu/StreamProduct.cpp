@@ -124,27 +124,56 @@ void ProductSchedule::streamColumns(Value j0, Value j1) {
     withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
       int64_t nv = (cols + w - 1) / w;
       Value first = ix.add(bOrigin, ix.mul(jp, bl.nr * p.bCol));
+      // Columns from `depth` on as they lie, one vector each, transposed.
+      auto columns = [&](Value depth, int64_t v, function_ref<Value(Value)> load) {
+        SmallVector<Value> x;
+        for (int64_t c = 0; c < w; ++c)
+          fetch(ix.add(ix.add(first, depth), (bl.nr + v * w + c) * p.bCol));
+        for (int64_t c = 0; c < w; ++c)
+          x.push_back(c < cols - v * w ? load(ix.add(ix.add(first, depth), (v * w + c) * p.bCol)) : zero);
+        return packer.transpose(x);
+      };
+      auto add = [&](SmallVector<Value> &acc, int64_t v, Value depth, Value x) {
+        for (int64_t r = 0; r < rows; ++r)
+          acc[r * nv + v] = math::FmaOp::create(b, loc, left(r, depth), x, acc[r * nv + v]);
+      };
       auto square = [&](Value depth, int64_t count, ValueRange in) {
         SmallVector<Value> acc(in);
         for (int64_t v = 0; v < nv; ++v) {
-          SmallVector<Value> x;
-          for (int64_t c = 0; c < w; ++c)
-            fetch(ix.add(ix.add(first, depth), (bl.nr + v * w + c) * p.bCol));
-          for (int64_t c = 0; c < w; ++c)
-            x.push_back(c < cols - v * w
-                            ? packer.load(B, ix.add(ix.add(first, depth), (v * w + c) * p.bCol), w, count)
-                            : zero);
-          x = packer.transpose(x);
+          auto x = columns(depth, v, [&](Value at) { return packer.load(B, at, w, count); });
           for (int64_t u = 0; u < count; ++u)
-            for (int64_t r = 0; r < rows; ++r)
-              acc[r * nv + v] = math::FmaOp::create(b, loc, left(r, ix.add(depth, u)), x[u], acc[r * nv + v]);
+            add(acc, v, ix.add(depth, u), x[u]);
+        }
+        return acc;
+      };
+      // Two neighbours in bf16 are transposed as one lane: the upper half is a float, the lower one shifted up.
+      auto pairs = [&](Value depth, ValueRange in) {
+        SmallVector<Value> acc(in);
+        auto bits = VectorType::get({w}, b.getI32Type());
+        auto number = [&](int64_t n) {
+          return arith::ConstantOp::create(b, loc, DenseElementsAttr::get(bits, APInt(32, uint64_t(n))));
+        };
+        for (int64_t v = 0; v < nv; ++v) {
+          auto x = columns(depth, v, [&](Value at) -> Value {
+            Value both = vector::LoadOp::create(b, loc, VectorType::get({2 * w}, B.element), B.flat, at);
+            return vector::BitCastOp::create(b, loc, vec, both);
+          });
+          for (int64_t u = 0; u < w; ++u) {
+            Value both = arith::BitcastOp::create(b, loc, bits, x[u]);
+            Value low = arith::ShLIOp::create(b, loc, both, number(16));
+            Value high = arith::AndIOp::create(b, loc, both, number(0xFFFF0000));
+            add(acc, v, ix.add(depth, 2 * u), arith::BitcastOp::create(b, loc, vec, low));
+            add(acc, v, ix.add(depth, 2 * u + 1), arith::BitcastOp::create(b, loc, vec, high));
+          }
         }
         return acc;
       };
       SmallVector<Value> acc(rows * nv, zero);
-      int64_t whole = p.depth / w * w;
-      if (whole)
-        acc = ix.loop(ix.c(0), ix.c(whole), w, acc,
+      int64_t done = B.element.isBF16() ? p.depth / (2 * w) * (2 * w) : 0, whole = p.depth / w * w;
+      if (done)
+        acc = ix.loop(ix.c(0), ix.c(done), 2 * w, acc, pairs);
+      if (done < whole)
+        acc = ix.loop(ix.c(done), ix.c(whole), w, acc,
                       [&](Value depth, ValueRange in) { return square(depth, w, in); });
       if (whole < p.depth)
         acc = square(ix.c(whole), p.depth - whole, acc);

@@ -93,7 +93,9 @@ std::string assemble(Operation *op, Kernel &k, MLIRContext *context, bool &faile
   failed_ = failed(printMath(math, k.math, context));
   out += math.str();
   out += k.before.str();
-  out += "R1_KERNEL(" + k.name + ", " + std::to_string(k.grid.threads) + ")(";
+  std::string threads = k.name + ", " + std::to_string(k.grid.threads);
+  out += k.grid.residents == 1 ? "R1_KERNEL(" + threads + ")("
+                               : "R1_KERNEL_OF(" + threads + ", " + std::to_string(k.grid.residents) + ")(";
   std::string entry;
   for (auto [i, a] : llvm::enumerate(k.args)) {
     std::string type = (a.written ? "" : "const ") + storedName(a.element) + " *";

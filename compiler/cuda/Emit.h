@@ -10,6 +10,7 @@ namespace r1::cuda {
 /// How a kernel is launched: a one-dimensional grid.
 struct Grid {
   int64_t blocks = 1, threads = 128;
+  int64_t residents = 1; // blocks for which a multiprocessor is to have registers
 };
 
 /// A kernel while it is being printed: what stands before it, its arguments, its body.

@@ -15,8 +15,11 @@ const std::vector<Builtin> &checkpointBuiltins(); // CheckpointBuiltins.cpp: `ch
 const std::vector<Builtin> &generateBuiltins();  // GenerateBuiltins.cpp: `generate` of stdlib/generate.r1
 const std::vector<Builtin> &tokenizerBuiltins(); // TokenizerBuiltins.cpp: `tokenizer` of stdlib/stages.r1
 const std::vector<Builtin> &metricBuiltins();    // MetricBuiltins.cpp: metrics and `evaluate`
+const std::vector<Builtin> &translateBuiltins(); // TranslateBuiltins.cpp: `translate` of stdlib/translate.r1
 const std::vector<Builtin> &stageBuiltins();     // StageBuiltins.cpp: and of stdlib/stages.r1
 
+/// augment(…) by back_translate(to = model, back = model): GenerateBuiltins.cpp.
+Value augmentByModels(Evaluator &ev, BuiltinCall &c, double share);
 Value gradientOf(Evaluator &ev, BuiltinCall &c); // Gradients.cpp
 
 /// mean([1.0, 2.0]), mean(rows, r => ...), max([..]).

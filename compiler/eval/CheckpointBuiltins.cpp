@@ -111,6 +111,7 @@ Value checkpoint(Evaluator &ev, BuiltinCall &c) {
     return broken(folder.status());
   auto &about = folder->description();
   std::vector<std::string_view> used;
+  Saved<bool> silent(ev.advises, false);
   Value v = modelOf(ev, about.model, about.args, spanOf(c, "path"), used);
   if (!v.is(Value::Model))
     return {};

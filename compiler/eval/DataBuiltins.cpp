@@ -265,6 +265,35 @@ Value decontaminate(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Handle, h);
 }
 
+Value shots(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
+    return {};
+  auto &of = arg(c, "of").as<HandleObj>();
+  if (!of.batch.is_null())
+    return ev.fail("E0206", spanOf(c, "of"), "`of` is a corpus of rows, these are tokens");
+  if (of.call)
+    return ev.fail("E0206", spanOf(c, "of"), "`of` is an artifact that has no name yet: stage pool = …");
+  int64_t k = 0;
+  if (!arg(c, "k").asInt(k) || k < 0 || k > 1000)
+    return ev.fail("E0213", spanOf(c, "k"), "a prompt has 0 to 1000 examples, this is " + ev.text(arg(c, "k")));
+  if (!arg(c, "format").is(Value::Fn)) {
+    ev.err("E0206", spanOf(c, "format"), "`format` is a function of an example's row, this is " + kindName(arg(c, "format")))
+        .help("format = r => \"${r.question}\\n${r.answer}\\n\\n\"");
+    return {};
+  }
+  const std::string field = arg(c, "field").string();
+  if (field.empty() || field == "text" || field.starts_with("_"))
+    return ev.fail("E0206", spanOf(c, "field"), "`" + field + "` is a name that rows have of their own");
+  auto h = pass(c, "shots", arg(c, "data"),
+                Json{{"of", of.spec},
+                     {"k", k},
+                     {"format", ev.stages->rowFn(arg(c, "format"), spanOf(c, "format"))},
+                     {"field", field},
+                     {"seed", toJson(ev, arg(c, "seed"))}});
+  bring(*h, of);
+  return Value::of(Value::Handle, h);
+}
+
 // ── rules, augmentation, gates ──────────────────────────────────────────────
 
 Value applyRules(Evaluator &ev, BuiltinCall &c) {
@@ -291,21 +320,27 @@ Value applyRules(Evaluator &ev, BuiltinCall &c) {
 Value augment(Evaluator &ev, BuiltinCall &c) {
   if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
     return {};
-  Json how = toJson(ev, arg(c, "how"));
   double share = 0;
+  if (!arg(c, "share").asFloat(share) || share <= 0 || share > 1)
+    return ev.fail("E0213", spanOf(c, "share"),
+                   "a share is above 0% and at most 100%, this is " + ev.text(arg(c, "share")));
+  const Value *model = arg(c, "how").is(Value::Record) ? arg(c, "how").as<RecordObj>().find("to") : nullptr;
+  if (model && !model->is(Value::None))
+    return augmentByModels(ev, c, share);
+  Json how = toJson(ev, arg(c, "how"));
   if (!how.is_object() || !how.contains("augment"))
     return ev.fail("E0206", spanOf(c, "how"),
                    "`how` is synonyms(…), typos(…) or back_translate(…), this is " +
                        kindName(arg(c, "how")));
   if (how["augment"] == "back_translate" && !(how["via"].is_string() && how["back"].is_string()))
-    return ev.fail("E0299", spanOf(c, "how"),
-                   "translation by a model of the pipeline is not supported yet; an installed program does it: "
-                   "back_translate(via = \"en-es\", back = \"es-en\")");
-  if (!arg(c, "share").asFloat(share) || share <= 0 || share > 1)
-    return ev.fail("E0213", spanOf(c, "share"),
-                   "a share is above 0% and at most 100%, this is " + ev.text(arg(c, "share")));
+    return ev.fail("E0206", spanOf(c, "how"),
+                   "`via` and `back` are names of an installed translator's directions; models of the pipeline are "
+                   "back_translate(to = …, back = …)");
   auto h = pass(c, "augment", arg(c, "data"),
                 Json{{"share", share}, {"how", how}, {"seed", toJson(ev, arg(c, "seed"))}});
+  if (how["augment"] == "back_translate") // those that are of models
+    for (const char *name : {"to", "to_prompt", "back_prompt", "max_new", "beams", "stop", "batch"})
+      h->spec["how"].erase(name);
   // The lexicon is an input like any other file.
   if (how.contains("lexicon") && how["lexicon"].is_string()) {
     std::string lexicon = how["lexicon"] == "wordnet" ? "/usr/share/wordnet" : how["lexicon"].get<std::string>();
@@ -401,6 +436,7 @@ const std::vector<Builtin> &dataBuiltins() {
       {"dedup", "", dedup},
       {"drop_repeats", "", dropRepeats},
       {"decontaminate", "", decontaminate},
+      {"shots", "", shots},
       {"apply_rules", "", applyRules},
       {"augment", "", augment},
       {"statistics", "", statistics},

@@ -47,7 +47,7 @@ struct Entry {
     fn->resultNames.push_back(std::move(name));
   }
 
-  /// The batch of a corpus of tokens: {x = {id, pos, seg}, target, mask}, of labelled rows
+  /// The batch of a corpus of tokens: {x = {id, pos, seg}, target, mask}, of pairs with a source, of labelled rows
   /// {x, target, last, mask} with one target for each row. Targets of labelled tokens are classes.
   Value batch(int64_t rows, const Json &layout, bool targets, bool countRows, Span from) {
     uint32_t frame = ev.sh.dims.newFrame();
@@ -64,12 +64,17 @@ struct Entry {
       cls.bounded = true;
       cls.bound = dim("C", layout.at("classes"));
     }
-    Fields x;
-    x.emplace_back("id", input("x.id", id, {B, T}, countRows));
-    x.emplace_back("pos", input("x.pos", i32, {B, T}, countRows));
-    x.emplace_back("seg", input("x.seg", i32, {B, T}, countRows));
+    auto tokens = [&](const std::string &name, const Dim &length) {
+      Fields x;
+      x.emplace_back("id", input(name + ".id", id, {B, length}, countRows));
+      x.emplace_back("pos", input(name + ".pos", i32, {B, length}, countRows));
+      x.emplace_back("seg", input(name + ".seg", i32, {B, length}, countRows));
+      return Value::record(std::move(x));
+    };
     Fields b;
-    b.emplace_back("x", Value::record(std::move(x)));
+    if (layout.at("layout") == "pairs")
+      b.emplace_back("source", tokens("source", dim("S", layout.at("source_seq"))));
+    b.emplace_back("x", tokens("x", T));
     if (targets && layout.at("layout") == "labels") {
       ElemType place = i32;
       place.bounded = true;

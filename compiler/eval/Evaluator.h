@@ -131,6 +131,9 @@ public:
   };
   std::vector<Frame> frames;
   Diag &err(const char *code, Span where, std::string title);
+  /// Of a place in the library, the user's call that led there; else the place itself.
+  Span userCall(Span where) const;
+  bool advises = true; // `advise` warns: not where a file says which sizes a model has
   Value fail(const char *code, Span where, std::string title) {
     err(code, where, std::move(title));
     return {};

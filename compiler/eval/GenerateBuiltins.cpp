@@ -1,4 +1,4 @@
-// The @builtin function `generate` of stdlib/generate.r1: a model writes to the rows of a corpus.
+// The @builtin functions of stdlib/generate.r1: a model writes to the rows of a corpus, or chooses.
 #include "compiler/eval/Builtins.h"
 #include "compiler/eval/StageHelpers.h"
 #include <cmath>
@@ -13,8 +13,7 @@ constexpr int64_t mostTexts = 4096; // at once, of a row, beams
 constexpr const char *drawing[] = {"temperature", "top_k", "top_p", "min_p", "repetition"};
 
 /// `model` as one that a stage or a checkpoint gives, and that goes on with texts; null after an error.
-std::shared_ptr<const ModelObj> writer(Evaluator &ev, const BuiltinCall &c, const char *name) {
-  const Value &model = arg(c, name);
+std::shared_ptr<const ModelObj> writer(Evaluator &ev, const BuiltinCall &c, const Value &model, const char *name) {
   auto m = model.is(Value::Model) ? std::static_pointer_cast<const ModelObj>(model.o) : nullptr;
   const Json layout = m && m->batch.is(Value::Handle) ? m->batch.as<HandleObj>().batch : Json();
   if (m && !m->from.empty() && !layout.is_null() && layout.at("layout") == "lm" && !layout.contains("masked"))
@@ -108,43 +107,123 @@ bool howOf(Evaluator &ev, const BuiltinCall &c, Json &spec) {
   return true;
 }
 
-Value generate(Evaluator &ev, BuiltinCall &c) {
-  if (!inPipeline(ev, c))
-    return {};
-  auto m = writer(ev, c, "model");
-  if (!m || unpackedOnly(ev, c, arg(c, "data")).isError())
-    return {};
-  auto &in = arg(c, "data").as<HandleObj>();
+/// The argument `name`, a function of a row, as JSON; null for none. False after an error.
+bool functionOf(Evaluator &ev, const BuiltinCall &c, const char *name, Json &spec) {
+  spec[name] = nullptr;
+  if (arg(c, name).is(Value::None))
+    return true;
+  if (!arg(c, name).is(Value::Fn)) {
+    ev.err("E0206", spanOf(c, name), "`" + std::string(name) + "` is a function of a row, this is " + kindName(arg(c, name)));
+    return false;
+  }
+  spec[name] = ev.stages->rowFn(arg(c, name), spanOf(c, name));
+  return true;
+}
+
+/// The stage that asks `m` about the rows of `data`, to be told how.
+std::shared_ptr<StageCall> asking(const BuiltinCall &c, const std::shared_ptr<const ModelObj> &m, const Json &data,
+                                  Json spec, const char *at) {
   auto call = std::make_shared<StageCall>();
+  auto &in = arg(c, "data").as<HandleObj>();
   call->kind = "generate";
   call->result = "corpus";
-  call->spec = Json{{"model", Json{{"stage", m->from}}}, {"data", in.spec}};
-  if (!howOf(ev, c, call->spec))
-    return {};
-  call->spec["prompt"] = nullptr;
-  if (arg(c, "prompt").is(Value::Fn))
-    call->spec["prompt"] = ev.stages->rowFn(arg(c, "prompt"), spanOf(c, "prompt"));
-  else if (!arg(c, "prompt").is(Value::None))
-    return ev.fail("E0206", spanOf(c, "prompt"),
-                   "`prompt` is a function of a row, this is " + kindName(arg(c, "prompt")));
-  call->spec["seed"] = c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed")) : Json(ev.stages->out.seed);
+  call->spec = std::move(spec);
+  call->spec["model"] = Json{{"stage", m->from}};
+  call->spec["data"] = data;
   call->files = in.files;
   call->builtins = in.builtins;
-  call->builtins["generate"] = c.version;
+  call->builtins[std::string(c.name)] = c.version;
   call->model = m;
   call->data = m->batch;
   call->precision = m->precision;
   call->span = c.span;
-  call->dataSpan = spanOf(c, "model");
+  call->dataSpan = spanOf(c, at);
+  return call;
+}
+
+Value generate(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  auto m = writer(ev, c, arg(c, "model"), "model");
+  Json spec = Json::object();
+  if (!m || unpackedOnly(ev, c, arg(c, "data")).isError() || !howOf(ev, c, spec) || !functionOf(ev, c, "prompt", spec))
+    return {};
+  spec["seed"] = c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed")) : Json(ev.stages->out.seed);
   auto h = handle("corpus", c, "generate");
-  h->call = call;
+  h->call = asking(c, m, arg(c, "data").as<HandleObj>().spec, std::move(spec), "model");
+  return Value::of(Value::Handle, h);
+}
+
+Value choose(Evaluator &ev, BuiltinCall &c) {
+  if (!inPipeline(ev, c))
+    return {};
+  auto m = writer(ev, c, arg(c, "model"), "model");
+  Json spec = Json::object();
+  if (!m || unpackedOnly(ev, c, arg(c, "data")).isError() || !count(ev, c, spec, "batch", 1, mostTexts) ||
+      !oneOf(ev, c, "long", {"cut", "drop", "stop"}) || !functionOf(ev, c, "prompt", spec) ||
+      !functionOf(ev, c, "choices", spec))
+    return {};
+  if (spec["choices"].is_null())
+    return ev.fail("E0206", spanOf(c, "choices"), "`choices` is a function of a row that gives a list of texts");
+  spec["long"] = arg(c, "long").string();
+  auto h = handle("corpus", c, "choose");
+  h->call = asking(c, m, arg(c, "data").as<HandleObj>().spec, std::move(spec), "model");
   return Value::of(Value::Handle, h);
 }
 
 } // namespace
 
+// Two stages: NAME.there has what the first model makes of the rows that are chosen, NAME the rows with what the
+// second makes of that beside them.
+Value augmentByModels(Evaluator &ev, BuiltinCall &c, double share) {
+  auto &how = arg(c, "how").as<RecordObj>();
+  auto field = [&](const char *name) {
+    const Value *v = how.find(name);
+    return v ? *v : Value(Value::None);
+  };
+  auto to = writer(ev, c, field("to"), "how"), back = to ? writer(ev, c, field("back"), "how") : nullptr;
+  if (!to || !back)
+    return {};
+  Json spec = {{"n", 1},       {"min_new", 0}, {"top_k", 0},     {"top_p", 1.0}, {"min_p", 0.0}, {"repetition", 1.0},
+               {"early", "worse"}, {"length_penalty", 1.0}, {"long", "drop"}, {"seed", 0}, {"prompt", nullptr}};
+  for (auto [name, high] : {std::pair{"max_new", mostIds}, {"beams", mostTexts}, {"batch", mostTexts}}) {
+    int64_t n = 0;
+    if (!field(name).asInt(n) || n < 1 || n > high)
+      return ev.fail("E0213", spanOf(c, "how"),
+                     "`" + std::string(name) + "` of back_translate is from 1 to " + std::to_string(high) +
+                         ", this is " + ev.text(field(name)));
+    spec[name] = n;
+  }
+  spec["batch"] = std::max(spec["batch"].get<int64_t>(), spec["beams"].get<int64_t>());
+  spec["temperature"] = spec["beams"] == 1 ? 0.0 : 1.0; // the likeliest text, either way
+  spec["stop"] = toJson(ev, field("stop"));
+  Json there = spec;
+  for (auto [name, of] : {std::pair{"to_prompt", &there}, {"back_prompt", &spec}}) {
+    Value f = field(name);
+    if (f.is(Value::Fn))
+      (*of)["prompt"] = ev.stages->rowFn(f, spanOf(c, "how"));
+    else if (!f.is(Value::None))
+      return ev.fail("E0206", spanOf(c, "how"),
+                     "`" + std::string(name) + "` of back_translate is a function of a row, this is " + kindName(f));
+  }
+  const Json &data = arg(c, "data").as<HandleObj>().spec;
+  const Json seed = toJson(ev, arg(c, "seed"));
+  auto first = asking(c, to, Json{{"op", "share"}, {"share", share}, {"seed", seed}, {"in", data}}, there, "how");
+  first->suffix = ".there";
+  spec["field"] = "output";
+  spec["into"] = data;
+  spec["augment"] = {{"share", share},
+                     {"seed", seed},
+                     {"how", {{"augment", "back_translate"}, {"to", {{"stage", to->from}}}, {"back", {{"stage", back->from}}}}}};
+  auto h = handle("corpus", c, "augment");
+  auto call = asking(c, back, Json{{"stage", ev.stages->place() + "there"}}, std::move(spec), "how");
+  call->first = first;
+  h->call = call;
+  return Value::of(Value::Handle, h);
+}
+
 const std::vector<Builtin> &generateBuiltins() {
-  static const std::vector<Builtin> table = {{"generate", "", generate}};
+  static const std::vector<Builtin> table = {{"generate", "", generate}, {"choose", "", choose}};
   return table;
 }
 

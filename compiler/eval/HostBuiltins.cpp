@@ -426,6 +426,26 @@ Value replaceAt(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Model, std::const_pointer_cast<ModelObj>(r));
 }
 
+// advise(["…", ""]): a warning at the user's call that led here, of all remarks that are not empty.
+Value advise(Evaluator &ev, BuiltinCall &c) {
+  Value none(Value::None);
+  if (ev.symbolic || ev.rowMode || !ev.advises)
+    return none;
+  if (!c[0].is(Value::List))
+    return ev.fail("E0206", c.args[0].span, "`advise` takes a list of texts, this is " + kindName(c[0]));
+  std::vector<std::string> remarks;
+  for (auto &x : c[0].as<ListObj>().items)
+    if (x.is(Value::Str) && !x.string().empty())
+      remarks.push_back(x.string());
+  if (remarks.empty())
+    return none;
+  Diag &d = ev.sh.diags.warning("E0215", ev.userCall(c.span), remarks[0]);
+  for (size_t i = 1; i < remarks.size(); ++i)
+    d.note(remarks[i]);
+  d.help("sizes that are meant to be so: --no-advice");
+  return none;
+}
+
 } // namespace
 
 Value hostReduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
@@ -476,6 +496,7 @@ Value hostReduction(Evaluator &ev, BuiltinCall &c, ReduceOp op, bool mean) {
 const std::vector<Builtin> &hostBuiltins() {
   static const std::vector<Builtin> table = {
       {"len", "x", len},
+      {"advise", "remarks", advise},
       {"count", "pattern text", count},
       {"matches", "pattern text", matches},
       {"capture", "pattern text group?", capture},

@@ -9,6 +9,17 @@ namespace r1 {
 
 // ── errors ──────────────────────────────────────────────────────────────────
 
+Span Evaluator::userCall(Span where) const {
+  auto library = [&](Span s) {
+    return sh.sources.has(s.file) && sh.sources.file(s.file).path.rfind("std/", 0) == 0;
+  };
+  if (library(where))
+    for (size_t i = frames.size(); i-- > 0;)
+      if (frames[i].call.valid() && !library(frames[i].call))
+        return frames[i].call;
+  return where;
+}
+
 Diag &Evaluator::err(const char *code, Span where, std::string title) {
   if (rowMode) {
     if (rowError.empty()) {
@@ -21,16 +32,7 @@ Diag &Evaluator::err(const char *code, Span where, std::string title) {
     return dropped;
   }
   // What goes wrong inside the library is shown at the user's call that led there.
-  auto library = [&](Span s) {
-    return sh.sources.has(s.file) && sh.sources.file(s.file).path.rfind("std/", 0) == 0;
-  };
-  Span at = where;
-  if (library(where))
-    for (size_t i = frames.size(); i-- > 0;)
-      if (frames[i].call.valid() && !library(frames[i].call)) {
-        at = frames[i].call;
-        break;
-      }
+  Span at = userCall(where);
   Diag &d = sh.diags.error(code, at, std::move(title));
   if (at.file != where.file) {
     d.also(where, "here");

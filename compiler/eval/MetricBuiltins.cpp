@@ -25,7 +25,7 @@ bool optionsOf(Evaluator &ev, const BuiltinCall &c, Json &spec) {
   };
   static const Choice choices[] = {
       {"average", "", {"macro", "micro", "weighted"}},
-      {"tokenizer", "bleu", {"13a", "intl", "zh", "char", "none"}},
+      {"tok", "bleu", {"13a", "intl", "zh", "char", "none"}},
       {"smooth", "bleu", {"exp", "floor", "add-k", "none"}},
       {"type", "rouge", {"L", "Lsum", "1", "2", "3", "4", "5", "6", "7", "8", "9"}},
       {"per", "", {"token", "word", "byte"}},
@@ -114,9 +114,10 @@ Value metric(Evaluator &ev, BuiltinCall &c) {
   if (c.name == "span_f1" && (!tags || !data.batch.contains("names")))
     return ev.fail("E0206", spanOf(c, "data"),
                    quoted(c) + " is of words with named tags (IOB2): label(tok, len, bio(types), each = \"token\")");
-  if (data.batch.contains("masked") && (c.name == "bits_per_byte" || (index(c, "per") >= 0 && arg(c, "per").string() != "token")))
+  const std::string per = index(c, "per") >= 0 ? arg(c, "per").string() : c.name == "bits_per_byte" ? "byte" : "token";
+  if (data.batch.contains("masked") && per != "token")
     return ev.fail("E0206", spanOf(c, "data"),
-                   (c.name == "bits_per_byte" ? quoted(c) : "`per = \"" + arg(c, "per").string() + "\"`") +
+                   (c.name == "bits_per_byte" ? quoted(c) : "`per = \"" + per + "\"`") +
                        " is of whole texts, of these a part is masked");
   auto h = handle("metric", c, c.name);
   h->spec = Json{{"metric", std::string(c.name)}, {"data", data.spec}};
@@ -209,7 +210,8 @@ bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
   if (!h || !(h->type == "metrics" || (rows && corpus))) {
     ev.err("E0206", spanOf(c, "baseline"),
            std::string("`baseline` is a stage of `evaluate`") + (rows ? " or rows with other predictions" : "") +
-               ", this is " + kindName(baseline));
+               (h && h->type == "corpus" && !h->batch.is_null() ? "; these are packed into tokens"
+                                                                : ", this is " + kindName(baseline)));
     return false;
   }
   if (!corpus) {

@@ -162,7 +162,8 @@ Value Evaluator::modelMember(const Value &v, std::string_view name, Span span) {
   for (auto &p : m->decl->params)
     have.push_back(std::string(p.name));
   for (auto *d : m->decl->members)
-    have.push_back(std::string(d->name));
+    if (d->name[0] != '_')
+      have.push_back(std::string(d->name));
   std::string n(name);
   auto &d = err("E0208", span, kindName(v) + " has no `" + n + "`");
   if (auto near = nearest(n, have); !near.empty())

@@ -118,14 +118,14 @@ Value pack(Evaluator &ev, BuiltinCall &c) {
       !countOf(ev, c, "seq", seq, "a row has", "tokens"))
     return {};
   Json args{{"seq", seq}, {"separate", arg(c, "separate").b}};
-  if (const Value &fim = arg(c, "fim"); !fim.is(Value::None)) {
+  if (const Value &fim = arg(c, "middle"); !fim.is(Value::None)) {
     const Value *names = fim.is(Value::Record) ? fim.as<RecordObj>().find("tokens") : nullptr;
     if (!names || !names->is(Value::List) || names->as<ListObj>().items.size() != 3)
-      return ev.fail("E0206", spanOf(c, "fim"),
+      return ev.fail("E0206", spanOf(c, "middle"),
                      names ? "`tokens` of fim are three: before the prefix, the suffix and the middle"
-                           : "`fim` is fim(…) or none, this is " + kindName(fim));
+                           : "`middle` is fim(…) or none, this is " + kindName(fim));
     args["fim"] = toJson(ev, fim);
-    if (!hasSpecials(ev, c, "fim", args["fim"]["tokens"].get<std::vector<std::string>>()))
+    if (!hasSpecials(ev, c, "middle", args["fim"]["tokens"].get<std::vector<std::string>>()))
       return {};
   }
   return Value::of(Value::Handle, tokens(c, "pack", std::move(args),

@@ -191,7 +191,7 @@ void StageBuilder::sources(Stage &s, const Decl &d, const Run &r,
 
 std::string_view evaluatorOf(const Json &layout) {
   const Json &kind = layout.at("layout");
-  return kind == "labels" ? "label_eval" : kind == "tags" ? "token_label_eval" : "lm_eval";
+  return kind == "labels" ? "label_eval" : kind == "tags" ? "token_label_eval" : kind == "pairs" ? "translate_eval" : "lm_eval";
 }
 
 static std::string_view evaluator(const Value &data) { return evaluatorOf(data.as<HandleObj>().batch); }
@@ -266,6 +266,14 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
         "a stage is an artifact: a corpus, a trained model, a tokenizer or metrics; this is " +
             kindName(v));
   }
+  if (call->first) {
+    auto h = std::make_shared<HandleObj>();
+    h->type = "corpus";
+    h->call = call->first;
+    if (makeStage(r, d, Value::of(Value::Handle, h), over).isError())
+      return {};
+  }
+  s.name = name += call->suffix;
   s.kind = call->kind;
   s.result = call->result;
   s.spec = call->spec;

@@ -19,6 +19,9 @@ struct StageCall {
   Value tokenizer, data;              // Handles
   std::vector<std::string> trainable; // patterns
   bool allTrainable = true;
+  /// Made before this one: the stage called as this one's name and `suffix`, whose artifact it reads.
+  std::shared_ptr<StageCall> first;
+  std::string suffix;
   Span trainableSpan, lossSpan, optimSpan, dataSpan, span;
 };
 

@@ -262,7 +262,8 @@ static bool isCacheWrite(const Group &g) {
   return op && op.getKernelName() == "cache_write";
 }
 
-/// New values of pools are written over the old ones, if nothing reads those later.
+/// New values of pools are written over the old ones, if nothing reads those later, nor elsewhere than where the new
+/// ones are written (a transpose of one would meet elements of the other).
 LogicalResult Program::bindInPlace() {
   for (auto &[before, after] : inPlace) {
     if (values.resolve(after) == before)
@@ -271,7 +272,8 @@ LogicalResult Program::bindInPlace() {
     Home pool = *values.home(before);
     bool safe = writer && !values.home(after) &&
                 (isCacheWrite(*writer) ||
-                 (writer->kind == Group::Rows && !writer->alongSweep && !writer->chain));
+                 (writer->kind == Group::Rows && !writer->alongSweep && !writer->chain &&
+                  (!grouping->readsOf(*writer).contains(before) || grouping->readsInPlace(*writer, before))));
     bool past = false;
     for (auto &g : grouping->groups) {
       if (past && grouping->readsOf(*g).contains(before))

@@ -1,6 +1,7 @@
 #include "runtime/corpus/Pass.h"
 #include "runtime/augment/Augment.h"
 #include "runtime/corpus/Engine.h"
+#include "runtime/corpus/Shots.h"
 #include "runtime/dedup/Repeats.h"
 #include "runtime/state/Philox.h"
 #include "runtime/text/Rules.h"
@@ -268,6 +269,64 @@ json changingRules(const json &rules, bool &alone) {
   return some;
 }
 
+/// Does a share of the rows hold the one with this id? `key` is of what else is drawn for it.
+bool isChosen(const Row &row, double share, uint64_t seed, uint64_t &key) {
+  key = drawKey(seed, row.id);
+  PhiloxBlock b = philox(key, 0);
+  return uniform01(b[0], b[1]) < share;
+}
+
+/// A row with another text beside `row`. A split keeps the two together, whatever becomes of their texts.
+Row beside(Row &row, std::string &&text) {
+  if (row.key.empty())
+    row.key = keyOf(row);
+  Row r = row;
+  r.text = std::move(text);
+  return r;
+}
+
+/// The rows that `augment` of the same share and seed makes others from.
+class Share final : public RowPass {
+public:
+  Share(double share, uint64_t seed) : share(share), seed(seed) {}
+
+private:
+  double share;
+  uint64_t seed;
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
+    uint64_t key;
+    return isChosen(row, share, seed, key) ? Fate{} : Fate{Fate::drop, "not_chosen", ""};
+  }
+};
+
+/// Augmentation by what a model has written.
+class AugmentWritten final : public RowPass {
+public:
+  AugmentWritten(OutputsFn outputs, double share, uint64_t seed)
+      : outputs(std::move(outputs)), share(share), seed(seed) {}
+
+private:
+  OutputsFn outputs;
+  double share;
+  uint64_t seed;
+
+  Result<Fate> look(Row &row, uint64_t, std::vector<Added> &more) override {
+    uint64_t key;
+    if (!isChosen(row, share, seed, key))
+      return Fate{};
+    R1RT_ASSIGN(Written w, outputs(row.id));
+    if (w.samples.empty()) // too long, one way or the other
+      return Fate{};
+    std::string text = w.samples[0].value("output", "");
+    if (text.find_first_not_of(" \t\r\n") == std::string::npos || text == row.text)
+      return Fate{};
+    more.push_back({beside(row, std::move(text)),
+                    dumped({{"how", "back_translate"}, {"logprob", w.samples[0].value("logprob", 0.0)}})});
+    return Fate{};
+  }
+};
+
 class Augment final : public RowPass {
 public:
   Augment(std::unique_ptr<Augmenter> how, double share, uint64_t seed)
@@ -279,19 +338,15 @@ private:
   uint64_t seed;
 
   Result<Fate> look(Row &row, uint64_t, std::vector<Added> &more) override {
-    uint64_t key = drawKey(seed, row.id);
-    PhiloxBlock b = philox(key, 0);
-    if (uniform01(b[0], b[1]) >= share)
+    uint64_t key;
+    if (!isChosen(row, share, seed, key))
       return Fate{};
     Added a;
     auto text = how->apply(row.text, drawKey(key, uint64_t(1)), a.evidence);
     if (!text)
       return inRow(text.status(), row);
     if (*text) {
-      if (row.key.empty()) // a split keeps the two together, whatever becomes of their texts
-        row.key = keyOf(row);
-      a.row = row;
-      a.row.text = std::move(**text);
+      a.row = beside(row, std::move(**text));
       more.push_back(std::move(a));
     }
     return Fate{};
@@ -382,7 +437,7 @@ Result<SplitRange> splitRange(const json &t) {
 
 bool isRowPass(const std::string &op) {
   for (const char *known :
-       {"filter", "map_rows", "extend", "apply_rules", "augment", "decontaminate", "split", "generate"})
+       {"filter", "map_rows", "extend", "apply_rules", "augment", "decontaminate", "split", "generate", "share", "shots"})
     if (op == known)
       return true;
   return false;
@@ -431,11 +486,23 @@ Result<PassMaker> makerOf(const json &t, const Context &ctx) {
     json how = t.value("how", json::object());
     double share = t.value("share", 0.0);
     uint64_t seed = t.value("seed", uint64_t(0));
+    if (how.contains("to")) {
+      if (!ctx.outputs)
+        return Status::error("a model writes to rows in a stage of its own", ExitClass::program);
+      return PassMaker([=, outputs = ctx.outputs]() -> Made {
+        return std::unique_ptr<Pass>(new AugmentWritten(outputs, share, seed));
+      });
+    }
     std::string base = ctx.baseDir;
     return PassMaker([=]() -> Made {
       R1RT_ASSIGN(std::unique_ptr<Augmenter> a, Augmenter::create(how, base));
       return std::unique_ptr<Pass>(new Augment(std::move(a), share, seed));
     });
+  }
+  if (op == "share") {
+    double share = t.value("share", 0.0);
+    uint64_t seed = t.value("seed", uint64_t(0));
+    return PassMaker([=]() -> Made { return std::unique_ptr<Pass>(new Share(share, seed)); });
   }
   if (op == "generate") {
     if (!ctx.outputs)
@@ -458,6 +525,8 @@ Result<PassMaker> makerOf(const json &t, const Context &ctx) {
                std::to_string(t.value("ngram", 13u)) + " " + t.value("units", "words") + " and find nothing");
     return PassMaker([seen, ids]() -> Made { return std::unique_ptr<Pass>(new Decontaminate(seen, ids)); });
   }
+  if (op == "shots")
+    return shotsMaker(t, ctx);
   if (op == "split") {
     R1RT_ASSIGN(SplitRange range, splitRange(t));
     const RowFn *by = nullptr;

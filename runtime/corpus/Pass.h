@@ -7,8 +7,10 @@
 //   extend    {"fields": {NAME: {"row_fn": i} | {"score": {"stage": S}, …}}}   more fields
 //   apply_rules {"rules": […]}                              runtime/text/Rules.h
 //   augment   {"share": 0..1, "how": {…}, "seed": 0}      another row beside it: runtime/augment
+//   share     {"share", "seed"}                          the rows that `augment` makes others from
 //   generate  {"n": samples}                              what a model has written (Context::outputs)
 //   decontaminate {"against": tree, "ngram": 13, "units": "words"}
+//   shots     {"of": tree, "k": n, …}                     examples from another corpus: Shots.h
 //   split     {"part", "fractions", "by", "seed"}         rows whose hash lies in the part
 //
 //===----------------------------------------------------------------------===//

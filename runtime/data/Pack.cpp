@@ -3,6 +3,7 @@
 #include "runtime/data/Fim.h"
 #include "runtime/data/Interleave.h"
 #include "runtime/data/Label.h"
+#include "runtime/data/Pairs.h"
 #include "runtime/device/Executor.h"
 #include "runtime/state/Philox.h"
 #include <atomic>
@@ -285,6 +286,8 @@ static Result<std::shared_ptr<PackedData>> readPacked(const json &tree, DataCont
     return readDocuments(tree, ctx);
   if (op == "chat")
     return readChats(tree, ctx);
+  if (op == "translate")
+    return readPairs(tree, ctx);
   if (op == "interleave")
     return readInterleaved(tree, ctx);
   if (op == "masked") {
@@ -336,7 +339,8 @@ Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program) {
 }
 
 Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program, size_t bucket) {
-  static const char *const names[leaves] = {"x.id", "x.pos", "x.seg", "target", "mask", "last"};
+  static const char *const names[leaves] = {"x.id", "x.pos", "x.seg", "target", "mask", "last",
+                                             "source.id", "source.pos", "source.seg"};
   Batcher b;
   b.seq = data->lengthOf(bucket);
   const bool labelled = !data->labels.empty(), tagged = !data->tags.empty();
@@ -346,26 +350,27 @@ Result<Batcher> Batcher::create(PackedPtr data, const r1_program &program, size_
     int k = 0;
     while (k < leaves && std::string_view(f.name) != names[k])
       ++k;
-    if (k == leaves || (k == 5 && !labelled))
+    if (k == leaves || (k == 5 && !labelled) || (k >= 6 && !data->source))
       return Status::error(where + "batches of " + (labelled ? "labelled rows" : "rows of tokens") +
                                " have no leaf `" + f.name + "`",
                            ExitClass::program);
     bool isMask = k == 4, ofRow = labelled && k >= 3;
+    const int32_t length = k < 6 ? b.seq : data->source->seq;
     if (isMask ? dtypeBytes(f.dtype) != 1 : f.dtype != R1_I32)
       return Status::error(where + "`" + f.name + "` is " + dtypeName(f.dtype) + "; batches have " +
                                (isMask ? "bool" : "i32"),
                            ExitClass::program);
-    if (f.rank != (ofRow ? 1u : 2u) || (!ofRow && f.dims[1] != b.seq) || (b.rows && f.dims[0] != b.rows) ||
+    if (f.rank != (ofRow ? 1u : 2u) || (!ofRow && f.dims[1] != length) || (b.rows && f.dims[0] != b.rows) ||
         f.dims[0] < 1)
       return Status::error(where + "`" + f.name + "` does not have the shape [batch" +
-                               (ofRow ? "] of labelled rows" : ", " + std::to_string(b.seq) + "] of packed rows"),
+                               (ofRow ? "] of labelled rows" : ", " + std::to_string(length) + "] of packed rows"),
                            ExitClass::program);
     b.rows = f.dims[0];
-    bool ids = k == 0 || (k == 3 && !labelled && !tagged);
-    int64_t last = ids ? data->tokenizer->vocab() - 1 : k == 1 || k == 5 ? b.seq - 1 : k == 3 ? data->classes - 1 : 0;
+    bool ids = k == 0 || k == 6 || (k == 3 && !labelled && !tagged);
+    int64_t last = ids ? data->tokenizer->vocab() - 1 : k == 1 || k == 5 || k == 7 ? length - 1 : k == 3 ? data->classes - 1 : 0;
     if (f.bound > 0 && last >= f.bound) {
       // The vocabulary may be larger than what occurs, unless ids are drawn from all of it.
-      if (ids && !data->ids.empty() && data->masking.rate == 0)
+      if (ids && k != 6 && !data->ids.empty() && data->masking.rate == 0)
         last = std::max(data->tokenizer->padding(),
                         *std::max_element(data->ids.begin(), data->ids.end()));
       if (last >= f.bound)
@@ -399,6 +404,11 @@ uint64_t Batcher::fill(char *arena, const std::function<uint32_t(int64_t)> &rowA
     if (!labelled) {
       data->fill(row, tokens(0), tokens(1), tokens(2), tokens(3), leaf(4, r, seq, uint8_t()),
                  firstDraw + uint64_t(r), seq);
+      if (data->source) {
+        const int32_t length = data->source->seq;
+        auto source = [&](int k) { return leaf(k, r, length, int32_t()); };
+        data->source->fill(row, source(6), source(7), source(8), nullptr, nullptr, 0, length);
+      }
       counted += data->targets(row);
       continue;
     }

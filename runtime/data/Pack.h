@@ -54,6 +54,7 @@ struct PackedData {
   int32_t classes = 0;
   std::vector<std::string> classNames; // [classes], or empty: they are numbers
   Masking masking;
+  std::shared_ptr<const PackedData> source; // of pairs (Pairs.h): the texts that belong to these, row for row
   std::vector<Source> sources; // of an `interleave`, in the order of their rows; else empty
   uint64_t truncated = 0, cutTokens = 0; // documents that did not fit their row, and what was left out
   uint64_t repaired = 0;                 // tags that began no span and now do
@@ -119,7 +120,7 @@ private:
   PackedPtr data;
   int64_t rows = 0;
   int32_t seq = 0; // tokens of a row
-  static constexpr int leaves = 6; // x.id, x.pos, x.seg, target, mask, last
+  static constexpr int leaves = 9; // x.id, x.pos, x.seg, target, mask, last, source.id, source.pos, source.seg
   uint64_t offsets[leaves] = {};
   bool present[leaves] = {};
 };

@@ -179,7 +179,8 @@ Status Generator::run(const std::function<Result<Next>(Prompt &, bool)> &next,
       std::vector<int64_t> rows(free.end() - ptrdiff_t(need), free.end());
       std::reverse(rows.begin(), rows.end());
       free.resize(free.size() - need);
-      tasks.push_back(need > 1 ? beamTask(shared, std::move(p), std::move(rows))
+      tasks.push_back(!p.choices.empty() ? choiceTask(shared, std::move(p), std::move(rows))
+                      : need > 1         ? beamTask(shared, std::move(p), std::move(rows))
                                : std::make_unique<SampleTask>(shared, std::move(p), std::move(rows)));
       R1RT_TRY(tasks.back()->begin());
     }

@@ -41,6 +41,13 @@ struct Prompt {
   uint64_t number = 0;         // the caller's
   uint64_t key = 0;            // of the draws
   std::vector<int32_t> tokens; // at least one; of more than the context the last ones are read
+
+  /// A continuation that may follow: nothing is written then, but each choice is an output with its tokens'
+  /// log-probabilities, in their order. `tokens` is not read.
+  struct Choice {
+    std::vector<int32_t> context, tokens; // at least one each; together no more than the context
+  };
+  std::vector<Choice> choices;
 };
 
 /// What a source of prompts has.
@@ -86,6 +93,12 @@ void addSpecialStops(const Tokenizer &tokenizer, GenerateOptions &options);
 /// The prompt's tokens as a text begins in training: end of text, then the text. A tokenizer without an end
 /// of text begins an empty one with its first id.
 std::vector<int32_t> promptTokens(const Tokenizer &tokenizer, std::string_view text);
+
+/// A prompt and what may follow it as tokens, as evaluations of language models split them (Gao et al., the LM
+/// evaluation harness): both are encoded together, and as many tokens as the prompt alone has are the context;
+/// blanks at the prompt's end belong to the choice. Of more than `most` tokens the first are left out. An empty
+/// `tokens` if the choice adds none.
+Prompt::Choice choiceOf(const Tokenizer &tokenizer, std::string_view prompt, std::string_view choice, int64_t most);
 
 } // namespace r1rt::generate
 #endif

@@ -41,7 +41,8 @@ protected:
   std::vector<bool> asked = std::vector<bool>(rows.size());
 };
 
-std::unique_ptr<Task> beamTask(Shared &s, Prompt &&p, std::vector<int64_t> rows); // Beams.cpp
+std::unique_ptr<Task> beamTask(Shared &s, Prompt &&p, std::vector<int64_t> rows);   // Beams.cpp
+std::unique_ptr<Task> choiceTask(Shared &s, Prompt &&p, std::vector<int64_t> rows); // Choices.cpp
 
 } // namespace r1rt::generate
 #endif

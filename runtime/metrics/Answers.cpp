@@ -43,7 +43,7 @@ std::string normalAnswer(std::string_view text, const MatchOptions &o) {
   if (o.numbers)
     s = plainNumbers(s);
   if (o.punctuation)
-    std::erase_if(s, [](char c) { return static_cast<unsigned char>(c) < 128 && std::ispunct(static_cast<unsigned char>(c)); });
+    std::erase_if(s, [](unsigned char c) { return c < 128 && std::ispunct(c); });
   std::u32string t = decode(s);
   if (o.articles) {
     auto isWord = [](char32_t c) { return c >= 128 ? !isSpace(c) : std::isalnum(int(c)) || c == '_'; };

@@ -39,8 +39,8 @@ struct LikelihoodSums {
   double tokens = 0, words = 0, bytes = 0;
 };
 enum class LikelihoodUnit { perplexity, wordPerplexity, bytePerplexity, bitsPerByte, loss };
-/// exp(nll / tokens), exp(nll / words), exp(nll / bytes), nll / (bytes ln 2), nll / tokens. Infinite or NaN where there is none of the
-/// unit.
+/// exp(nll / tokens), exp(nll / words), exp(nll / bytes), nll / (bytes ln 2), nll / tokens. Infinite or NaN
+/// where there is none of the unit.
 double likelihood(const LikelihoodSums &sums, LikelihoodUnit unit);
 /// The same over parts of a corpus, which are what is drawn again; `part` says what they are ("document").
 Measured likelihood(std::span<const LikelihoodSums> parts, LikelihoodUnit unit, const std::string &part);

@@ -45,7 +45,9 @@ private:
 /// Numbers for words.
 class Vocabulary {
 public:
-  uint32_t id(std::u32string_view word) { return ids.try_emplace(std::u32string(word), uint32_t(ids.size())).first->second; }
+  uint32_t id(std::u32string_view word) {
+    return ids.try_emplace(std::u32string(word), uint32_t(ids.size())).first->second;
+  }
   std::vector<uint32_t> idsOf(const std::vector<std::u32string_view> &words);
 
 private:

@@ -7,8 +7,9 @@ namespace r1rt::metrics {
 
 std::optional<ClassMetric> classMetric(std::string_view name) {
   static constexpr std::pair<std::string_view, ClassMetric> all[] = {
-      {"accuracy", ClassMetric::accuracy}, {"precision", ClassMetric::precision}, {"recall", ClassMetric::recall},
-      {"f1", ClassMetric::f1},             {"mcc", ClassMetric::mcc},             {"balanced_accuracy", ClassMetric::balancedAccuracy}};
+      {"accuracy", ClassMetric::accuracy}, {"precision", ClassMetric::precision},
+      {"recall", ClassMetric::recall},     {"f1", ClassMetric::f1},
+      {"mcc", ClassMetric::mcc},           {"balanced_accuracy", ClassMetric::balancedAccuracy}};
   for (auto &[n, m] : all)
     if (n == name)
       return m;
@@ -48,7 +49,9 @@ double ClassSums::averaged(ClassMetric metric, Average average) const {
   double total = 0, weights = 0;
   for (size_t c = 0; c < truths.size(); ++c) {
     const double weight = average == Average::weighted ? truths[c] : double(truths[c] + predicted[c] > 0);
-    const double v = metric == ClassMetric::precision ? precision(c) : metric == ClassMetric::recall ? recall(c) : f1(c);
+    const double v = metric == ClassMetric::precision ? precision(c)
+                     : metric == ClassMetric::recall  ? recall(c)
+                                                      : f1(c);
     total += weight * v;
     weights += weight;
   }

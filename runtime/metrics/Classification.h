@@ -65,9 +65,9 @@ private:
   std::vector<uint64_t> counts;
 };
 
-/// A metric of rows with one class each, of `classes`, each below it. Statistics: for each row its
-/// prediction, hit and truth as ClassSums; of accuracy [hit, 1]. Errors: numbers of rows that differ; a class that is too
-/// large, by its row.
+/// A metric of rows with one class each, below `classes`. Statistics: for each row its prediction, hit and
+/// truth as ClassSums; of accuracy [hit, 1]. Errors: numbers of rows that differ; a class that is too large, by its
+/// row.
 Result<Measured> classification(std::span<const uint32_t> truths, std::span<const uint32_t> predicted, size_t classes,
                                 ClassMetric metric, Average average = Average::macro);
 

@@ -68,7 +68,9 @@ Result<Measured> spans(std::span<const std::vector<std::string>> truths,
   for (auto &[type, column] : types)
     column = n++;
   Measured m;
-  m.name = metric == ClassMetric::precision ? "span precision" : metric == ClassMetric::recall ? "span recall" : "span F1";
+  m.name = metric == ClassMetric::precision ? "span precision"
+           : metric == ClassMetric::recall  ? "span recall"
+                                            : "span F1";
   const char *averages[] = {"macro", "micro", "weighted"};
   m.signature = std::string("scheme:IOB2|mode:") + (strict ? "strict" : "conlleval") + "|average:" +
                 averages[int(average)] + "|zero:0";
@@ -79,7 +81,8 @@ Result<Measured> spans(std::span<const std::vector<std::string>> truths,
     for (const Span &s : found[d]) {
       ++row[types[s.type]];
       // Spans of a sequence do not overlap, so each is there once, in order of its begin.
-      auto at = std::lower_bound(is[d].begin(), is[d].end(), s, [](const Span &a, const Span &b) { return a.begin < b.begin; });
+      auto at = std::lower_bound(is[d].begin(), is[d].end(), s,
+                                 [](const Span &a, const Span &b) { return a.begin < b.begin; });
       if (at != is[d].end() && *at == s)
         ++row[n + types[s.type]];
     }

@@ -18,8 +18,9 @@ struct Span {
 Result<std::vector<Span>> spansOf(std::span<const std::string> tags, bool strict);
 
 /// F1, precision or recall of spans, which are right when type, begin and end are: seqeval's. A document is a
-/// sequence. Types are those that occur as a span of either; of none the metric is 0. Statistics: per
-/// type, in order of name, spans found, of these right, spans that are there. Errors: numbers of sequences or of tags that differ; bad tags.
+/// sequence. Types are those that occur as a span of either; of none the metric is 0. Statistics: per type, in
+/// order of name, spans found, then of these right, then spans that are there. Errors: numbers of sequences or
+/// of tags that differ; bad tags.
 Result<Measured> spans(std::span<const std::vector<std::string>> truths,
                        std::span<const std::vector<std::string>> predicted, ClassMetric metric = ClassMetric::f1,
                        Average average = Average::micro, bool strict = false);

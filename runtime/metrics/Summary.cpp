@@ -10,15 +10,6 @@ namespace r1rt::metrics {
 
 namespace {
 
-std::string referencesOf(const Texts &texts) {
-  size_t low = ~size_t(0), high = 0;
-  for (const auto &r : texts.references) {
-    low = std::min(low, r.size());
-    high = std::max(high, r.size());
-  }
-  return "nrefs:" + (high == 0 ? "0" : low == high ? std::to_string(low) : "var");
-}
-
 /// The mean over documents, of statistics [..., score, 1].
 double meanOf(std::span<const double> sums) {
   const size_t n = sums.size();
@@ -97,24 +88,37 @@ Score ngramScore(const Ids &mine, const Ids &theirs, int n) {
 /// Lengths of longest common subsequences of all beginnings: [i][j] of i of a and j of b.
 class CommonTable {
 public:
-  template <class Sequence> CommonTable(const Sequence &a, const Sequence &b) : width(b.size() + 1) {
+  CommonTable(const Ids &a, const Ids &b) : width(b.size() + 1) {
     cells.resize((a.size() + 1) * width);
     for (size_t i = 1; i <= a.size(); ++i)
       for (size_t j = 1; j <= b.size(); ++j)
         cells[i * width + j] = a[i - 1] == b[j - 1] ? at(i - 1, j - 1) + 1 : std::max(at(i - 1, j), at(i, j - 1));
   }
   uint32_t at(size_t i, size_t j) const { return cells[i * width + j]; }
-  uint32_t longest() const { return cells.back(); }
 
 private:
   size_t width;
   std::vector<uint32_t> cells;
 };
 
+/// The last of them alone, in memory for one row.
+template <class Sequence> uint32_t longestCommon(const Sequence &a, const Sequence &b) {
+  std::vector<uint32_t> row(b.size() + 1);
+  for (const auto &x : a) {
+    uint32_t diagonal = 0;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const uint32_t above = row[j];
+      row[j] = x == b[j - 1] ? diagonal + 1 : std::max(above, row[j - 1]);
+      diagonal = above;
+    }
+  }
+  return row.back();
+}
+
 Score sequenceScore(const Ids &mine, const Ids &theirs) {
   if (mine.empty() || theirs.empty())
     return {};
-  return scoreOf(CommonTable(theirs, mine).longest(), mine.size(), theirs.size());
+  return scoreOf(longestCommon(theirs, mine), mine.size(), theirs.size());
 }
 
 /// Each sentence of the reference with all of the hypothesis: the union of its common subsequences (Lin 2004,
@@ -170,7 +174,7 @@ Result<Measured> rouge(const Texts &texts, const RougeOptions &o) {
                          ExitClass::program);
   Measured m;
   m.name = "ROUGE-" + o.type;
-  m.signature = referencesOf(texts) + "|score:f1|tok:a-z0-9|stem:" + (o.stemmer ? "porter" : "no");
+  m.signature = countReferences(texts) + "|score:f1|tok:a-z0-9|stem:" + (o.stemmer ? "porter" : "no");
   m.statistics = Statistics(4);
   for (size_t d = 0; d < texts.hypotheses.size(); ++d) {
     RougeTokens tokens(o.stemmer);
@@ -208,14 +212,14 @@ Result<Measured> rougeCoco(const Texts &texts) {
   constexpr double beta2 = 1.2 * 1.2;
   Measured m;
   m.name = "ROUGE-L (COCO)";
-  m.signature = referencesOf(texts) + "|beta:1.2|tok:blank";
+  m.signature = countReferences(texts) + "|beta:1.2|tok:blank";
   m.statistics = Statistics(2);
   for (size_t d = 0; d < texts.hypotheses.size(); ++d) {
     const auto mine = split(texts.hypotheses[d]);
     double precision = 0, recall = 0;
     for (const std::string &reference : texts.references[d]) {
       const auto theirs = split(reference);
-      const double common = CommonTable(theirs, mine).longest();
+      const double common = longestCommon(theirs, mine);
       precision = std::max(precision, common / double(mine.size()));
       recall = std::max(recall, common / double(theirs.size()));
     }
@@ -278,7 +282,7 @@ Result<Measured> cider(const Texts &texts) {
 
   Measured m;
   m.name = "CIDEr-D";
-  m.signature = referencesOf(texts) + "|n:4|sigma:6|df:corpus|tok:blank";
+  m.signature = countReferences(texts) + "|n:4|sigma:6|df:corpus|tok:blank";
   m.statistics = Statistics(2);
   for (size_t d = 0; d < documents; ++d) {
     const Vector mine = vectorOf(counts(texts.hypotheses[d]));

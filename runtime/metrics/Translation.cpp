@@ -19,12 +19,11 @@ Status comparable(const Texts &texts) {
   return Status::ok();
 }
 
-/// "2", or "var" where documents have different numbers of references.
-static std::string countReferences(const Texts &texts) {
+std::string countReferences(const Texts &texts) {
   std::set<size_t> counts;
   for (const auto &r : texts.references)
     counts.insert(r.size());
-  return counts.size() == 1 ? std::to_string(*counts.begin()) : counts.empty() ? "0" : "var";
+  return "nrefs:" + (counts.size() == 1 ? std::to_string(*counts.begin()) : counts.empty() ? "0" : "var");
 }
 
 static std::string number(const char *format, double v) {
@@ -223,7 +222,7 @@ Result<Measured> bleu(const Texts &texts, const BleuOptions &o) {
                          ExitClass::program);
   Measured m;
   m.name = "BLEU";
-  m.signature = "nrefs:" + countReferences(texts) + "|case:" + (o.lowercase ? "lc" : "mixed") + "|eff:" +
+  m.signature = countReferences(texts) + "|case:" + (o.lowercase ? "lc" : "mixed") + "|eff:" +
                 (o.effectiveOrder ? "yes" : "no") + "|tok:" + o.tokenizer + "|smooth:" + o.smooth +
                 (hasValue ? "[" + number("%.2f", smoothValue) + "]" : "") +
                 (o.order == 4 ? "" : "|order:" + std::to_string(o.order));
@@ -327,7 +326,7 @@ Result<Measured> chrf(const Texts &texts, const ChrfOptions &o) {
                          ExitClass::program);
   Measured m;
   m.name = "chrF" + std::to_string(o.beta) + std::string(size_t(o.words), '+');
-  m.signature = "nrefs:" + countReferences(texts) + "|case:" + (o.lowercase ? "lc" : "mixed") + "|eff:" +
+  m.signature = countReferences(texts) + "|case:" + (o.lowercase ? "lc" : "mixed") + "|eff:" +
                 (o.smooth ? "no" : "yes") + "|nc:" + std::to_string(o.characters) + "|nw:" +
                 std::to_string(o.words) + "|space:" + (o.whitespace ? "yes" : "no");
   const size_t orders = size_t(o.characters + o.words);

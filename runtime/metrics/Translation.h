@@ -56,6 +56,8 @@ Result<std::vector<std::string>> bleuTokens(std::string_view text, const std::st
 
 /// Ok, or what is wrong with texts that are to be compared.
 Status comparable(const Texts &texts);
+/// For signatures: "nrefs:2", or "nrefs:var" where documents have different numbers of references.
+std::string countReferences(const Texts &texts);
 
 } // namespace r1rt::metrics
 #endif

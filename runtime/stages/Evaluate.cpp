@@ -265,7 +265,8 @@ Status Evaluation::classes(const std::string &name, const std::string &kind, con
   }
   log.confusion(key, c.truths, c.predicted, c.names, c.classes);
   Judged j;
-  R1RT_ASSIGN(j.metric, metrics::classification(c.truths, c.predicted, c.classes, *metrics::classMetric(kind), *average));
+  R1RT_ASSIGN(j.metric,
+              metrics::classification(c.truths, c.predicted, c.classes, *metrics::classMetric(kind), *average));
   if (c.ends.empty()) {
     j.references = c.references;
   } else { // a document is a word

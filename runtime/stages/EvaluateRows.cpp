@@ -186,7 +186,7 @@ std::vector<std::string> classesOf(const Gathered &g) {
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   auto isNumber = [](const std::string &n) {
-    return !n.empty() && n.size() < 16 && std::all_of(n.begin(), n.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return !n.empty() && std::all_of(n.begin(), n.end(), [](char c) { return c >= '0' && c <= '9'; });
   };
   std::sort(names.begin(), names.end(), [&](const std::string &a, const std::string &b) {
     if (isNumber(a) != isNumber(b))
@@ -199,7 +199,7 @@ std::vector<std::string> classesOf(const Gathered &g) {
 Result<metrics::Measured> measureTexts(const std::string &metric, const json &o, const Texts &texts) {
   if (metric == "bleu") {
     metrics::BleuOptions b;
-    b.tokenizer = o.value("tokenizer", b.tokenizer);
+    b.tokenizer = o.value("tok", b.tokenizer);
     b.smooth = o.value("smooth", b.smooth);
     if (o.contains("smooth_value"))
       b.smoothValue = o["smooth_value"].get<double>();
@@ -265,7 +265,8 @@ Result<Judged> RowsEvaluation::measure(const json &spec, Gathered &g, Evaluation
       predicted.push_back(numbers[g.predicted[i]]);
     }
     if (log)
-      log->confusion(spec.at("hyp").dump() + spec.at("ref").dump(), truths, predicted, names, names.size());
+      log->confusion(spec.at("hyp").at("source").dump() + spec.at("ref").at("source").dump(), truths, predicted, names,
+                     names.size());
     R1RT_ASSIGN(j.metric, metrics::classification(truths, predicted, names.size(), *metrics::classMetric(metric),
                                                   *average));
     break;

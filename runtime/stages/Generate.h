@@ -40,8 +40,14 @@ Result<generate::GenerateOptions> generateOptions(const nlohmann::json &spec);
 /// spec: {"stage": NAME, "data": tree, "prompt": {"row_fn": i}|null (the row's text), "n": samples of each row,
 ///        "seed", "long": "cut"|"drop"|"stop" for prompts of more tokens than the context, and those of
 ///        generateOptions}
+///        and, if what is written is to stand in rows beside others: {"into": tree, "augment": {"share", "seed", "how"}}
+///        of an `augment` by models; `data` are then the rows that it chooses. "field": what a row without
+///        a `prompt` is asked with, instead of its text.
 /// Each row gets the fields output (text), output_tokens, logprob (nats), finish ("stop" or "length"), sample
 /// (0, 1, …) and, of beams, score; sample 0 is the row itself, the others are added rows, made from it.
+/// With "choices": {"row_fn": i} nothing is written: the function gives the texts that may follow the prompt, and the
+/// row gets choice (the number of the likeliest, from 0), choice_by_length (of the one whose log-probability divided by
+/// its characters is the highest), choice_logprobs (nats) and choice_tokens (how many).
 /// Makes the artifact of a corpus. What has been written is kept in outputs.jsonl until then, so the
 /// same call goes on where it was interrupted; neither that nor the rows at once show in the result.
 /// Result: that of runCorpus, and {"outputs", "tokens" of them, "stopped"; of rows "cut", "dropped", "empty"}, which

@@ -11,6 +11,7 @@
 #include "runtime/stages/Signals.h"
 #include "runtime/state/Files.h"
 #include "runtime/state/Philox.h"
+#include "runtime/text/Utf8.h"
 #include <chrono>
 #include <cstring>
 #include <fcntl.h>
@@ -102,6 +103,8 @@ Status Log::flush() {
 /// The finished log: outputs by row.
 class Outputs {
 public:
+  /// `some`: rows may have none.
+  explicit Outputs(bool some) : some(some) {}
   /// {"outputs", "tokens", "stopped"; of rows "cut", "dropped", "empty"}
   json counts = {{"outputs", 0}, {"tokens", 0}, {"stopped", 0}, {"cut", 0}, {"dropped", 0}, {"empty", 0}};
 
@@ -118,8 +121,8 @@ public:
       count("dropped", first && line.contains("most"));
       for (const json &o : line.value("outputs", json::array())) {
         count("outputs", 1);
-        count("tokens", o["output_tokens"].size());
-        count("stopped", o["finish"] == "stop");
+        count("tokens", o.contains("choice") ? 0 : o["output_tokens"].size());
+        count("stopped", o.value("finish", "") == "stop");
       }
     }
     return Status::ok();
@@ -128,6 +131,8 @@ public:
   /// corpus::Context::outputs
   Result<corpus::Written> of(const std::string &row) const {
     auto it = places.find(row);
+    if (it == places.end() && some)
+      return corpus::Written();
     if (it == places.end())
       return Status::error("row " + row + " was not there when the model was asked: the data have changed");
     std::vector<json> lines;
@@ -144,13 +149,15 @@ public:
     }
     for (json &line : lines)
       for (json &o : line["outputs"]) {
-        o["sample"] = w.samples.size();
+        if (!o.contains("choice"))
+          o["sample"] = w.samples.size();
         w.samples.push_back(std::move(o));
       }
     return w;
   }
 
 private:
+  const bool some;
   MappedFile file;
   std::unordered_map<std::string, std::vector<std::pair<size_t, size_t>>> places;
 
@@ -210,6 +217,7 @@ private:
   Status write();
   Result<generate::Next> nextPrompt(Requests &requests, TextModel &model, Prompt &p);
   Result<std::string> promptOf(const json &row) const;
+  Result<bool> setChoices(const json &row, const std::string &text, TextModel &model, Prompt &p, json &line) const;
   void report();
 
   const GenerateRowsJob &job;
@@ -221,6 +229,7 @@ private:
   generate::GenerateOptions options;
   int64_t samples = 1;    // requests for each row
   const RowFn *prompt = nullptr;
+  const RowFn *choices = nullptr; // what may follow; nothing is written then
   std::string ifLong;
   uint64_t key = 0;
   Log log;
@@ -245,7 +254,7 @@ Status Writing::makeRows() {
 
 Result<std::string> Writing::promptOf(const json &row) const {
   if (!prompt)
-    return row.value("text", "");
+    return row.value(spec.value("field", "text"), "");
   auto text = (*prompt)(row);
   if (!text)
     return text.status().withContext("row " + row.value("_id", "") + ": `prompt`");
@@ -263,9 +272,22 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     if (log.has(nameOf(id, requests.sample)))
       continue;
     R1RT_ASSIGN(std::string text, promptOf(requests.row));
+    const int64_t most = model.decoder().context();
+    p.number = asked;
+    p.key = drawKey(drawKey(key, id), uint64_t(requests.sample));
+    if (choices) {
+      json line = {{"row", id}, {"sample", 0}};
+      R1RT_ASSIGN(bool fits, setChoices(requests.row, text, model, p, line));
+      if (!fits) {
+        line.erase("characters");
+        R1RT_TRY(log.add(line));
+        continue;
+      }
+      open[asked++] = std::move(line);
+      return generate::Next::prompt;
+    }
     int64_t whole = 0;
     p.tokens = model.prompt(text, options.maxNew, whole);
-    const int64_t most = model.decoder().context();
     json line = {{"row", id}, {"sample", requests.sample}, {"tokens", whole}};
     if (text.empty())
       line["empty"] = true;
@@ -280,11 +302,66 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     }
     if (whole > most)
       line["cut"] = true;
-    p.number = asked++;
-    p.key = drawKey(drawKey(key, id), uint64_t(requests.sample));
-    open[p.number] = std::move(line);
+    open[asked++] = std::move(line);
     return generate::Next::prompt;
   }
+}
+
+/// What may follow the prompt of a row; false if that has too many tokens and the row is dropped.
+Result<bool> Writing::setChoices(const json &row, const std::string &text, TextModel &model, Prompt &p,
+                                 json &line) const {
+  const std::string name = "row " + row.value("_id", "") + ": ";
+  line["characters"] = json::array();
+  auto all = (*choices)(row);
+  if (!all)
+    return all.status().withContext(name + "`choices`");
+  if (!all->is_array() || all->empty() ||
+      std::any_of(all->begin(), all->end(), [](const json &x) { return !x.is_string(); }))
+    return Status::error(name + "`choices` gives a list of at least one text, this is " + all->dump());
+  const int64_t most = model.decoder().context();
+  p.choices.clear();
+  for (const json &one : *all) {
+    const std::string choice = one;
+    generate::Prompt::Choice c = generate::choiceOf(model.tokenizer(), text, choice, INT64_MAX);
+    const int64_t whole = int64_t(c.context.size() + c.tokens.size());
+    if (c.tokens.empty())
+      return Status::error(name + "the choice " + one.dump() + " adds no token to the prompt");
+    if (int64_t(c.tokens.size()) >= most)
+      return Status::error(name + "the choice " + one.dump() + " has " + std::to_string(c.tokens.size()) +
+                           " tokens, the model reads " + std::to_string(most) + " with one before them");
+    line["tokens"] = std::max(line.value("tokens", int64_t(0)), whole);
+    if (whole > most && ifLong == "stop")
+      return Status::error(name + "prompt and choice have " + std::to_string(whole) + " tokens, the model reads " +
+                           std::to_string(most) +
+                           R"(; help: long = "cut" reads the end of the prompt, long = "drop" leaves the row out)");
+    if (whole > most && ifLong == "drop") {
+      line["most"] = most;
+      return false;
+    }
+    if (whole > most) {
+      line["cut"] = true;
+      c.context.erase(c.context.begin(), c.context.end() - (most - int64_t(c.tokens.size())));
+    }
+    line["characters"].push_back(text::countChars(choice));
+    p.choices.push_back(std::move(c));
+  }
+  if (text.empty())
+    line["empty"] = true;
+  return true;
+}
+
+/// Which of the choices is the likeliest, as fields of the row.
+json choiceFields(const std::vector<Output> &outputs, const json &characters) {
+  json logprobs = json::array(), tokens = json::array();
+  size_t best = 0, bestByLength = 0;
+  auto byLength = [&](size_t i) { return outputs[i].logprob / std::max(1.0, characters[i].get<double>()); };
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    logprobs.push_back(outputs[i].logprob);
+    tokens.push_back(outputs[i].tokens.size());
+    best = outputs[i].logprob > outputs[best].logprob ? i : best;
+    bestByLength = byLength(i) > byLength(bestByLength) ? i : bestByLength;
+  }
+  return {{"choice", best}, {"choice_by_length", bestByLength}, {"choice_logprobs", logprobs}, {"choice_tokens", tokens}};
 }
 
 void Writing::report() {
@@ -313,6 +390,11 @@ Status Writing::write() {
       [&](Prompt &p, bool) { return nextPrompt(requests, *model, p); },
       [&](uint64_t number, std::vector<Output> &&outputs) -> Status {
         json line = std::move(open.extract(number).mapped());
+        if (choices) {
+          line["outputs"].push_back(choiceFields(outputs, line["characters"]));
+          line.erase("characters");
+          return log.add(line);
+        }
         for (Output &out : outputs) {
           json fields = {{"output", std::move(out.text)},
                          {"output_tokens", std::move(out.tokens)},
@@ -349,8 +431,12 @@ Result<json> Writing::run() {
   if (spec.contains("prompt") && !spec["prompt"].is_null()) {
     R1RT_ASSIGN(prompt, corpus::rowFunction(spec["prompt"], ctx.data));
   }
+  if (spec.contains("choices")) {
+    R1RT_ASSIGN(choices, corpus::rowFunction(spec["choices"], ctx.data));
+    samples = 1;
+  }
   const std::string logFile = job.dir + "/outputs.jsonl", countsFile = job.dir + "/generated.json";
-  Outputs outputs;
+  Outputs outputs(spec.contains("into"));
   if (!corpus::readAccount(job.dir)) { // else the artifact is made, and only what is said of it was missing
     R1RT_TRY(makeRows());
     R1RT_TRY(write());
@@ -361,6 +447,10 @@ Result<json> Writing::run() {
   mine.outputs = [&](const std::string &row) { return outputs.of(row); };
   StageContext with{ctx.device, mine, ctx.report, ctx.accelerator};
   json tree = {{"op", "generate"}, {"n", n}, {"in", spec["data"]}};
+  if (spec.contains("into")) {
+    tree = spec["augment"];
+    tree.update({{"op", "augment"}, {"in", spec["into"]}});
+  }
   R1RT_ASSIGN(json result, runCorpus({{{"stage", stage}, {"data", tree}}, job.dir}, with));
   R1RT_ASSIGN(std::string text, readFile(countsFile));
   json counts = json::parse(text, nullptr, false);

@@ -160,8 +160,10 @@ Status Training::prepare() {
     R1RT_TRY(requireSpace(job.dir, need - std::min(need, have), "stage `" + stage + "`"));
   R1RT_TRY(startWeights());
   R1RT_TRY(restore());
-  const json *node = SourceOrder::find(spec["data"]), &part = node ? *node->at("sources").begin() : spec["data"];
-  if (std::string op = part.value("op", ""); op == "pad" || op == "label")
+  const json *node = SourceOrder::find(spec["data"]), *part = node ? &*node->at("sources").begin() : &spec["data"];
+  while (part->value("op", "") == "masked")
+    part = &part->at("in");
+  if (std::string op = part->value("op", ""); op == "pad" || op == "label")
     ctx.report.note(stage + "  " + data->shapeText());
   if (std::string few = fewRows(*data, steps->batch()); !few.empty())
     ctx.report.warning(stage, few);

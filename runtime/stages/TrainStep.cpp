@@ -141,7 +141,7 @@ Status Training::leaveOut(const Batch &b, const Outcome &o, Verdict v, double lr
     return failedIn(b.step, Status::error(what + ", and so it was " + std::to_string(mostSkips) +
                                           " steps before, all of which were left out" + advice +
                                           "; or the rows are to blame: " + list));
-  ctx.report.warning(stage, what + ", again when computed again; it is left out, with its rows " + list);
+  ctx.report.warning(stage, what + ", and so it is when computed again; it is left out, with its rows " + list);
   ++at.skipped;
   return Status::ok();
 }

@@ -340,6 +340,14 @@ private:
     return int32_t(node.number());
   }
 
+  /// A step that may make a text `times` as long. In a row they would make it as long as they please.
+  void grows(const Node &node, double times, double &total) {
+    constexpr double most = 4096;
+    if ((total *= std::max(times, 1.0)) > most)
+      node.refuse("and the steps before it may make a text more than " + std::to_string(int(most)) +
+                  " times as long, which is too much");
+  }
+
   // ── normalizer ────────────────────────────────────────────────────────────
 
   static bool isPattern(const Node &node, std::string &text) { // else a literal
@@ -384,8 +392,10 @@ private:
     }
     case 7:
       node.only({"type", "pattern", "content"});
+      grows(node, double(node.at("content").text().size()) / double(literal(node).size()), longer);
       return add(Normaliser::replace, literal(node), node.at("content").text());
     case 8:
+      grows(node, 1 + double(node.at("prepend").text().size()), longer);
       return add(Normaliser::prepend, "", node.only({"type", "prepend"}).at("prepend").text());
     case 9: {
       node.only({"type", "clean_text", "handle_chinese_chars", "strip_accents", "lowercase"});
@@ -393,7 +403,7 @@ private:
       if (node.at("clean_text").boolean())
         add(Normaliser::bertClean);
       if (node.at("handle_chinese_chars").boolean())
-        add(Normaliser::bertIdeographs);
+        grows(node, 2, longer), add(Normaliser::bertIdeographs);
       if (node.boolean("strip_accents", low))
         add(Normaliser::nfd), add(Normaliser::bertAccents);
       if (low)
@@ -401,6 +411,7 @@ private:
       return;
     }
     case 10:
+      grows(node, 2, longer);
       return add(Normaliser::bytes);
     }
   }
@@ -418,6 +429,7 @@ private:
                                    "WhitespaceSplit", "Punctuation", "Metaspace", "CharDelimiterSplit", "Sequence"})) {
     case 0:
       node.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
+      grows(node, node.at("add_prefix_space").boolean() ? 4 : 2, longer);
       if (node.at("add_prefix_space").boolean())
         impl->steps.push_back({Step::blankBefore});
       if (node.boolean("use_regex", true))
@@ -458,6 +470,7 @@ private:
       node.only({"type", "replacement", "prepend_scheme", "split", "add_prefix_space", "str_rep"});
       Step step{Step::metaspace};
       step.mark = character(node.at("replacement"));
+      grows(node, 2 * double(step.mark.size()), longer);
       step.before = scheme(node);
       impl->tracksOrigin |= step.before == Step::first;
       impl->steps.push_back(step);
@@ -677,6 +690,7 @@ private:
     }
     case 7:
       node.only({"type", "pattern", "content"});
+      grows(node, double(node.at("content").text().size()) / double(literal(node).size()), longerDecoded);
       return add({Decoder::replace, literal(node), node.at("content").text()});
     }
   }
@@ -684,6 +698,7 @@ private:
   Node root;
   std::shared_ptr<Encoder::Impl> impl;
   Kind which = bpe;
+  double longer = 1, longerDecoded = 1;
 };
 
 /// Runs `read`, whose errors become a Status.

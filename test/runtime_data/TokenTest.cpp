@@ -1,5 +1,6 @@
 #include "runtime/data/Pack.h"
 #include "runtime/state/Files.h"
+#include "runtime/tokenizer/Tokenizer.h"
 #include <random>
 #include <sentencepiece_processor.h>
 #include <algorithm>
@@ -149,6 +150,69 @@ TEST(Tokenizer, BpeSmallTextAndSmallVocabulary) {
   }
 }
 
+/// A tokenizer.json of the tests of runtime/tokenizer, as a value of the language names it.
+static Result<TokenizerPtr> pretrained(const std::string &name) {
+  DataContext ctx;
+  return openTokenizer({{"op", "tokenizer"}, {"path", std::string(R1_TOKENIZERS) + "/" + name + ".json"}}, ctx);
+}
+
+TEST(Tokenizer, PretrainedKeepsItsFilesAndRoles) {
+  auto t = pretrained("llama3");
+  ASSERT_TRUE(t) << t.status().message();
+  EXPECT_EQ((*t)->beginOfText(), (*t)->special("<|begin_of_text|>"));
+  EXPECT_EQ((*t)->endOfText(), (*t)->special("<|end_of_text|>"));
+  EXPECT_EQ((*t)->padding(), (*t)->endOfText());
+  EXPECT_EQ((*t)->special("the"), -1);
+  const std::string text = " The rest\n of it\xF0\x9F\x98\x80<|eot_id|>";
+  std::vector<int32_t> ids = encode(**t, text);
+  EXPECT_EQ(ids.back(), (*t)->special("<|eot_id|>"));
+  std::string alone;
+  for (int32_t id : ids)
+    alone += (*t)->decode(std::span(&id, 1));
+  EXPECT_EQ(alone, text.substr(0, text.find('<')));
+  const std::string dir = testing::TempDir() + "r1rt_pretrained_" + std::to_string(getpid());
+  std::filesystem::create_directories(dir);
+  ASSERT_TRUE((*t)->save(dir));
+  auto again = openTokenizer(dir);
+  ASSERT_TRUE(again) << again.status().message();
+  EXPECT_EQ(encode(**again, text), ids);
+  EXPECT_EQ(*(*again)->tokenizerJson(), *readFile(std::string(R1_TOKENIZERS) + "/llama3.json"));
+  std::string json = *readFile(dir + "/tokenizer.json");
+  ASSERT_TRUE(writeFileAtomic(dir + "/tokenizer.json", json + "\n"));
+  auto damaged = openTokenizer(dir);
+  ASSERT_FALSE(damaged);
+  EXPECT_NE(damaged.status().message().find("tokenizer.json` is damaged"), std::string::npos);
+  std::filesystem::remove_all(dir);
+  EXPECT_FALSE(pretrained("none"));
+}
+
+// As a tokenizer.json ours give the same ids, U+2581 and names of bytes included; the package says the same of
+// more texts in test/bench/tokenizer.py.
+TEST(Tokenizer, OursAsTokenizerJson) {
+  auto trained = trainBpe(english(), 400, {"<user>"}, {});
+  ASSERT_TRUE(trained) << trained.status().message();
+  for (const TokenizerPtr &t : {*trained, bytesTokenizer({"<user>"})}) {
+    auto json = t->tokenizerJson();
+    ASSERT_TRUE(json) << json.status().message();
+    auto encoder = tokenizer::Encoder::fromJson(*json);
+    ASSERT_TRUE(encoder) << encoder.status().message();
+    std::mt19937 draw(9);
+    const char *parts[] = {" ", "the", "fox", "over", "\n", "jum", "ps.", "\xE2\x96\x81", "\xE6\x95\xB0", "<0x41>", "quickly", "0", "lazy"};
+    for (int i = 0; i < 500; ++i) {
+      std::string text;
+      for (int n = int(draw() % 20); n >= 0; --n)
+        text += parts[draw() % std::size(parts)];
+      std::vector<int32_t> ids;
+      encoder->encode(text, ids);
+      ASSERT_EQ(ids, encode(*t, text)) << text;
+      ASSERT_EQ(encoder->decode(ids), text);
+    }
+    EXPECT_TRUE(encoder->isSpecial(t->endOfText()));
+    EXPECT_EQ(encoder->tokenToId("<user>"), t->special("<user>"));
+  }
+  EXPECT_FALSE(bytesTokenizer({"<|pad|>"})->tokenizerJson());
+}
+
 namespace {
 struct Filled {
   std::vector<int32_t> id, pos, seg, target;
@@ -182,6 +246,25 @@ TEST(Pack, SeparateDocumentsBestFit) {
   EXPECT_EQ(last.mask, (M{1, 1, 1, 0, 0, 0, 0, 0}));
   // 16 bytes and 3 ends are predicted.
   EXPECT_EQ((*p)->targets(0) + (*p)->targets(1) + (*p)->targets(2), 19u);
+}
+
+// A tokenizer with a begin of text of its own: it is only a first input, and end of text only a last target.
+TEST(Pack, BeginAndEndOfText) {
+  auto t = pretrained("llama3");
+  ASSERT_TRUE(t) << t.status().message();
+  const int32_t begin = (*t)->beginOfText(), end = (*t)->endOfText(), a = encode(**t, "a")[0], b = encode(**t, "b")[0];
+  auto p = packDocuments(corpusOf({"a", "b"}), *t, 4, true);
+  ASSERT_TRUE(p) << p.status().message();
+  ASSERT_EQ((*p)->rows(), 1u);
+  Filled row(**p, 0);
+  EXPECT_EQ(row.id, (I{begin, a, begin, b}));
+  EXPECT_EQ(row.target, (I{a, end, b, end}));
+  EXPECT_EQ(row.seg, (I{0, 0, 1, 1}));
+  EXPECT_EQ(row.mask, M(4, 1));
+  auto stream = packDocuments(corpusOf({"a", "b"}), *t, 8, false);
+  Filled one(**stream, 0);
+  EXPECT_EQ(I(one.id.begin(), one.id.begin() + 5), (I{begin, a, end, begin, b}));
+  EXPECT_EQ(one.target[4], end);
 }
 
 // Whatever the lengths: each document is predicted in full, once, in order.

@@ -225,3 +225,55 @@ TEST(Generator, TellsTextAsItBecomesCertain) {
   EXPECT_EQ(streamed, whole);
   EXPECT_GT(g->tokens(), 5u);
 }
+
+/// The log-probability of each choice, with and without a cache, beside others at work and alone.
+TEST(Generator, Choices) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> asked = {
+      {"two and ", {"two", "three", "t"}}, {"x", {"y"}}, {"", {"begin", "b"}}, {"a long prompt that has many bytes ", {"end", "endless"}}};
+  std::map<uint64_t, std::vector<Output>> first;
+  for (auto &made : {Made::cached(3, 4, 64), Made::cached(1, 8, 64), Made::recomputing(2, 64)}) {
+    Generator g = Generator::create(*made->decoder, *made->tok, {}).take();
+    std::map<uint64_t, std::vector<Output>> found;
+    size_t i = 0;
+    Status st = g.run(
+        [&](Prompt &p, bool) -> Result<Next> {
+          if (i == asked.size())
+            return Next::end;
+          p = Prompt();
+          p.number = i;
+          for (const std::string &c : asked[i].second)
+            p.choices.push_back(choiceOf(*made->tok, asked[i].first, c, 64));
+          ++i;
+          return Next::prompt;
+        },
+        [&](uint64_t number, std::vector<Output> &&o) {
+          found[number] = std::move(o);
+          return Status::ok();
+        });
+    ASSERT_TRUE(st) << st.message();
+    for (size_t q = 0; q < asked.size(); ++q) {
+      ASSERT_EQ(found[q].size(), asked[q].second.size());
+      for (size_t c = 0; c < found[q].size(); ++c) {
+        const Output &o = found[q][c];
+        std::vector<int32_t> tokens = promptTokens(*made->tok, asked[q].first + asked[q].second[c]);
+        double sum = 0;
+        for (size_t t = tokens.size() - o.tokens.size(); t < tokens.size(); ++t) {
+          float logits[fake::V], lse;
+          fake::answer(fake::hashOf({tokens.begin(), tokens.begin() + ptrdiff_t(t)}), logits, &lse);
+          sum += logits[tokens[t]] - lse;
+        }
+        EXPECT_NEAR(o.logprob, sum, 1e-5);
+        // A blank at the end of the prompt is the choice's.
+        EXPECT_EQ(o.tokens.size(), asked[q].second[c].size() + (q == 0 || q == 3));
+        if (!first.empty())
+          EXPECT_EQ(o.logprobs, first[q][c].logprobs);
+      }
+    }
+    first = found;
+  }
+  Made m;
+  Prompt::Choice cut = choiceOf(*m.tok, "0123456789", "ab", 6);
+  EXPECT_EQ(m.tok->decode(cut.context), "6789");
+  EXPECT_EQ(m.tok->decode(cut.tokens), "ab");
+  EXPECT_TRUE(choiceOf(*m.tok, "x", "", 6).tokens.empty());
+}

@@ -98,6 +98,17 @@ def json_files():
         put(name + ".jsonl", "".join(json.dumps(r) + "\n" for r, _, _ in part).encode(),
             [(t, m or r) for r, t, m in part], format="jsonl")
 
+    words = [
+        ({"tokens": ["New", "\u00e9 \"x\"", "a\tb"], "tags": ["B-LOC", "I-LOC", "O"]}, "New \u00e9 \"x\" a\tb"),
+        ({"id": 1, "tokens": [], "tags": []}, ""),
+        ({"text": "own", "tokens": ["other"]}, "own"),
+    ]
+    bad = [({"tokens": ["a", 1]}, "field `tokens` is no list of words: element 2 is no string"),
+           ({"tokens": "a"}, "field `tokens` is a string, in line 1 it is a list")]
+    put("words.jsonl", "".join(json.dumps(r) + "\n" for r, _ in words + bad).encode(),
+        [(t, {k: v for k, v in r.items() if k != "text"}) for r, t in words],
+        [(len(words) + 1 + i, m) for i, (_, m) in enumerate(bad)], format="jsonl")
+
     lines = [(b'{"text":"good","n":1}', "good", {"n": 1}), (b'{"text":"bad"', None, "not end with"),
              (b"", None, None), (b'{"text":"\xff"}', None, "wrong UTF-8 at byte 9"),
              (b'{"n":1}', None, "there is no field `text`; the row has `n`"), (b'{"text":7}', None, "is a number"),

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
+#include <sstream>
 #include <sys/wait.h>
 
 using namespace r1rt;
@@ -274,12 +276,55 @@ TEST_F(StagesTest, DamagedWeightsAreRefused) {
   EXPECT_TRUE(r) << r.status().message();
 }
 
+TEST_F(StagesTest, EvaluateAgainstABaseline) {
+  ASSERT_TRUE(train(spec(5), dir("short")));
+  ASSERT_TRUE(train(spec(200), dir("long")));
+  json s = {{"stage", "before"}, {"metrics", {{"loss", {{"metric", "loss"}, {"data", data()}}}}}};
+  auto evaluate = [&](const std::string &model, const std::string &to) {
+    return with(1, [&](StageContext &ctx) {
+      ctx.data.artifactDir = [&](const std::string &stage) -> Result<std::string> { return root + "/" + stage; };
+      return runEvaluate({&fake::module, s, root + "/" + model, dir(to)}, ctx);
+    });
+  };
+  auto before = evaluate("short", "before");
+  ASSERT_TRUE(before) << before.status().message();
+  EXPECT_FALSE((*before)["metrics"].contains("loss_diff"));
+  s["stage"] = "after";
+  s["baseline"] = {{"metrics", {{"stage", "before"}}}};
+  auto after = evaluate("long", "after");
+  ASSERT_TRUE(after) << after.status().message();
+  const json m = (*after)["metrics"];
+  EXPECT_NEAR(m["loss_diff"].get<double>(), m["loss"].get<double>() - (*before)["metrics"]["loss"].get<double>(), 1e-12);
+  EXPECT_LT(m["loss_diff_high"], 0); // the same batches, each of them better
+  EXPECT_LT(m["loss_p"], 0.01);
+  EXPECT_TRUE(fs::exists(root + "/after/tensorboard"));
+  // Other rows are other documents.
+  std::ofstream(root + "/a.txt", std::ios::app) << "one more line\n";
+  auto other = evaluate("long", "after");
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.status().message().find("baseline"), std::string::npos) << other.status().message();
+  // A damaged baseline, and one without the metric.
+  ASSERT_TRUE(writeFileAtomic(root + "/before/statistics.json", "{\"loss\": {\"statistics\": {\"width\": 4, "
+                                                                "\"documents\": [[4, 1.0]]}}}"));
+  auto damaged = evaluate("long", "after");
+  ASSERT_FALSE(damaged);
+  EXPECT_NE(damaged.status().message().find("document 0: 4, 1.0 is no column below 4"), std::string::npos)
+      << damaged.status().message();
+  ASSERT_TRUE(writeFileAtomic(root + "/before/statistics.json", "[]"));
+  auto torn = evaluate("long", "after");
+  ASSERT_FALSE(torn);
+  EXPECT_NE(torn.status().message().find("--fresh before makes it again"), std::string::npos)
+      << torn.status().message();
+}
+
 TEST_F(StagesTest, EvaluateFillsTheLastBatch) {
   ASSERT_TRUE(train(spec(20), dir("m")));
   json s = {{"stage", "eval"},
             {"metrics",
              {{"ppl", {{"metric", "perplexity"}, {"data", data()}}},
               {"bpb", {{"metric", "bits_per_byte"}, {"data", data()}}},
+              {"byte", {{"metric", "perplexity"}, {"per", "byte"}, {"data", data()}}},
+              {"word", {{"metric", "perplexity"}, {"per", "word"}, {"data", data()}}},
               {"loss", {{"metric", "loss"}, {"data", data()}}}}}};
   auto r = with(2, [&](StageContext &ctx) {
     return runEvaluate({&fake::module, s, root + "/m", dir("e")}, ctx);
@@ -302,12 +347,20 @@ TEST_F(StagesTest, EvaluateFillsTheLastBatch) {
   EXPECT_NEAR(m["loss"].get<double>(), sum / count, 1e-5);
   EXPECT_NEAR(m["ppl"].get<double>(), std::exp(sum / count), 1e-3);
   EXPECT_NEAR(m["bpb"].get<double>(), sum / std::log(2.0) / double(p->textBytes), 1e-4);
+  EXPECT_NEAR(m["byte"].get<double>(), std::exp(sum / double(p->textBytes)), 1e-4);
+  std::istringstream text(bytes(root + "/a.txt"));
+  const auto words = std::distance(std::istream_iterator<std::string>(text), {});
+  EXPECT_NEAR(m["word"].get<double>() / std::exp(sum / double(words)), 1, 1e-4);
+  for (const std::string name : {"ppl", "loss", "bpb", "byte", "word"}) {
+    EXPECT_LT(m[name + "_low"], m[name]) << name;
+    EXPECT_GT(m[name + "_high"], m[name]) << name;
+  }
   EXPECT_TRUE(fs::exists(root + "/e/metrics.json"));
   s["metrics"]["x"] = {{"metric", "bleu"}, {"data", data()}};
   auto bad = with(
       1, [&](StageContext &ctx) { return runEvaluate({&fake::module, s, root + "/m", ""}, ctx); });
   ASSERT_FALSE(bad);
-  EXPECT_NE(bad.status().message().find("`bleu` is not supported yet"), std::string::npos);
+  EXPECT_NE(bad.status().message().find("there is no metric `bleu` of a model"), std::string::npos);
 }
 
 TEST_F(StagesTest, ATextModelGoesOnWithPrompts) {

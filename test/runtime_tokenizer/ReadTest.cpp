@@ -108,6 +108,13 @@ TEST(Read, HostileText) {
   for (int i = 0; i < 40; ++i)
     deep += R"({"type":"Sequence","normalizers":[)";
   EXPECT_NE(message(deep).find("64 deep"), std::string::npos);
+  // Nor are steps in a row: 2^40 times as long.
+  json longer = parts("gpt2");
+  longer["normalizer"] = {{"type", "Sequence"}, {"normalizers", json::array()}};
+  for (int i = 0; i < 40; ++i)
+    longer["normalizer"]["normalizers"].push_back({{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}});
+  EXPECT_EQ(errorOf(longer), "`normalizer.normalizers[12]` and the steps before it may make a text more than 4096 "
+                             "times as long, which is too much");
 }
 
 // Merges as texts, as files before 0.20 have them, are the same merges.

@@ -74,7 +74,7 @@ namespace tensor {
 template <int K_, int Operands, int M_, int N_, bool Kept_, int U_, bool Wgmma_ = false> struct Plan {
   static constexpr int K = K_, M = M_, N = N_, U = U_, rows = kThreads / 32 * 16 * M;
   static constexpr bool Kept = Kept_, Wgmma = Wgmma_;
-  static_assert(!Wgmma || (K == 64 && M == 1 && N == 64 && Kept), "rows of 128 bytes, 64 x 64 sums");
+  static_assert(!Wgmma || (K == 64 && M == 1 && N == 64), "rows of 128 bytes, 64 x 64 sums");
   // In elements: x | y | places of u | w. A kept x is staged where u and w come later.
   static constexpr int resident = rows * K, tile = N * K;
   static constexpr int atY = pick(Kept, 0, resident);
@@ -111,7 +111,7 @@ struct Mma {
 struct Wgmma {
   template <class P> using Forward = Plan<64, 1, 1, 64, true, 2, true>;
   template <class P> using Queries = Plan<64, 2, 1, 64, true, 2, true>;
-  template <class P> using Keys = Plan<64, 2, 1, 64, true, 2, true>;
+  template <class P> using Keys = Plan<64, 2, 1, 64, false, 2, true>; // twice the sums
 };
 
 //===--- tiles in shared memory ---------------------------------------------------------------===//
@@ -226,10 +226,14 @@ R1_FN void dots(float (&acc)[L::M][L::N / 8][4], const A &rows, S columns) {
   if constexpr (L::Wgmma) {
     auto &sums = reinterpret_cast<float(&)[L::N / 2]>(acc);
     const u32 at_ = shared_address(columns);
+    u32 a[L::K / 16][1][4];
+    R1_UNROLL
+    for (int k = 0; k < L::K; k += 16)
+      rows.get(a[k / 16], k);
     wgmma_fence();
     R1_UNROLL
     for (int k = 0; k < L::K; k += 16)
-      wgmma_from<H, false>(sums, rows.kept[k / 16][0], descriptor(at_ + k * 2));
+      wgmma_from<H, false>(sums, a[k / 16][0], descriptor(at_ + k * 2));
     wgmma_commit();
     wgmma_wait<0>(sums);
     return;
@@ -598,7 +602,7 @@ R1_FN void queryGradients(int index, M memory, R1_PTR(float) stats, R1_PTR(unsig
   outputTerms(stats, atY, outs);
   block_sync();
   Operand<H, L, L::Kept> x;
-  Operand<H, L, L::Wgmma> y;
+  Operand<H, L, L::Wgmma && L::Kept> y;
   x.open(atX);
   y.open(atY);
   float delta[L::M][2], logs[L::M][2], sums[L::M][L::K / 8][4];
@@ -697,7 +701,7 @@ R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, R1_PTR(unsigne
   async_wait<0>();
   block_sync();
   Operand<H, L, L::Kept> x;
-  Operand<H, L, L::Wgmma> y;
+  Operand<H, L, L::Wgmma && L::Kept> y;
   x.open(atX);
   y.open(atY);
   if constexpr (L::Kept)

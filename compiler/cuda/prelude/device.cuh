@@ -2,7 +2,9 @@
 #pragma once
 
 // One block per multiprocessor at least: without that number ptxas spills a few registers to fit more.
-#define R1_KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads, 1) name
+#define R1_KERNEL(name, threads) R1_KERNEL_OF(name, threads, 1)
+#define R1_KERNEL_OF(name, threads, blocks)                                                        \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name
 #define R1_ENTRY(name, args, blocks, threads, ...)
 #define R1_ENTRY_SHARED(name, args, blocks, threads, bytes, ...)
 #define R1_DYNAMIC(name) extern __shared__ __align__(1024) char name[]

@@ -28,6 +28,7 @@ r1emu_bind(const r1emu_api *api) {
 #define R1_KERNEL(name, threads)                                                                   \
   static_assert((threads) > 0 && (threads) <= 1024, #name ": 1 to 1024 threads per block");        \
   static void name
+#define R1_KERNEL_OF(name, threads, blocks) R1_KERNEL(name, threads)
 #define R1_ENTRY(name, args, blocks, threads, ...)                                                 \
   R1_ENTRY_SHARED(name, args, blocks, threads, 0, __VA_ARGS__)
 #define R1_ENTRY_SHARED(name, args, blocks, threads, bytes, ...)                                   \

@@ -1,7 +1,8 @@
 // product.cuh's products on Hopper's tensor cores (sm_90a alone): A and B both bf16 or both f16, sums f32.
 //
 //   product_wgmma<P>(A, B, C, e)     A and B are tensor maps; P, C and e as for product<P>, if
-//                                    product_mma_fits<P>()
+//                                    product_mma_fits<P>(); e also takes the sums of 4 neighbours, from a
+//                                    multiple of 4 on, as a vec, and then gives one
 //
 // A block makes 128 x 256 or 128 x 128 elements in steps of 64 k. One thread keeps a ring of stages
 // filled, two warpgroups make 64 rows each of the tile:

@@ -205,7 +205,7 @@ Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage,
                                                        const std::vector<std::string> &names,
                                                        const CompileOptions &options) {
   for (const std::string &name : names)
-    if (!hasEntry(stage, name))
+    if (!hasEntry(stage, name == "decode" || name == "prefill" ? "logits" : name)) // these two are derived from it
       return Status::error("stage `" + stage.name + "` has no entry `" + name +
                                "`: its model has no forward over tokens",
                            ExitClass::program);

@@ -39,9 +39,14 @@ int64_t contextOf(const Stage &s) {
 Result<std::unique_ptr<CompiledStage>> Runner::compileWriter(const Stage &s, int64_t rows,
                                                              r1rt::generate::Decoder::Options &decoder) {
   R1RT_ASSIGN(CompileOptions options, compileOptions(s));
-  decoder.rows = rows;
-  decoder.slots = contextOf(s);
-  return compile(s, {"logits"}, options);
+  decoder.rows = options.decode.rows = rows;
+  decoder.slots = options.decode.slots = contextOf(s);
+  options.decode.chunk = std::min<int64_t>(options.decode.chunk, decoder.slots);
+  options.decode.orRecompute = true;
+  R1RT_ASSIGN(auto compiled, compile(s, {"decode", "prefill"}, options));
+  if (!compiled->recomputes.empty())
+    report.note(s.name + "  each token is computed with all before it: " + compiled->recomputes);
+  return compiled;
 }
 
 Result<json> Runner::generateRows(const PlannedStage &p, const std::string &dir) {

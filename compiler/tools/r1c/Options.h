@@ -27,6 +27,7 @@ struct Options {
   std::string store = ".r1";
   std::string color = "auto";      // auto | always | never
   bool json = false, quiet = false;
+  bool noAdvice = false;           // no E0215
   int verbose = 0;
   int threads = 0;                 // 0: all cores
   std::string target = "cpu";      // cpu | cuda | cuda-emu[:ARCH]

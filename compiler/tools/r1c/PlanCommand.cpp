@@ -56,6 +56,18 @@ std::string scheduleText(const Stage &s) {
   return text + " at 0, 25, 50, 75, 100 % of the run";
 }
 
+/// "12, 24 or 48", the lengths of rows that come in buckets; else empty.
+std::string bucketsText(const json &data) {
+  const json *t = &data;
+  while (t->is_object() && t->contains("in") && !t->contains("buckets"))
+    t = &t->at("in");
+  std::string text;
+  if (t->is_object() && t->contains("buckets"))
+    for (size_t i = 0, n = t->at("buckets").size(); i < n; ++i)
+      text += (i == 0 ? "" : i + 1 < n ? ", " : " or ") + t->at("buckets")[i].dump();
+  return text;
+}
+
 std::string trimmed(const std::string &s) { return s.substr(std::min(s.find_first_not_of(' '), s.size())); }
 
 } // namespace
@@ -161,10 +173,12 @@ int planCommand(const Options &o) {
         long long batch = s.spec.value("batch", int64_t(0)), micro = (*compiled)->micro, shards = co.shards;
         std::string parts = shards > 1 ? " x shards " + std::to_string(shards) : "";
         std::string asked = s.fit.to ? " (fit " + std::to_string(s.fit.from) + ".." + std::to_string(s.fit.to) + ")" : "";
+        std::printf("        %s\n", scheduleText(s).c_str());
         std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld%s;  %d launches of %d kernels\n",
                     batch / micro / shards, micro, parts.c_str(), batch, asked.c_str(), (*compiled)->launches,
                     (*compiled)->distinctKernels);
-        std::printf("        %s\n", scheduleText(s).c_str());
+        if (std::string lengths = bucketsText(s.spec.value("data", json())); !lengths.empty())
+          std::printf("        rows of %s tokens: programs for each, in the memory of the longest\n", lengths.c_str());
         if (co.target == TargetKind::cuda)
           std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n",
                       (*compiled)->libraryProducts, (*compiled)->products - (*compiled)->libraryProducts,

@@ -34,6 +34,8 @@ int Session::fail(const char *command, const r1rt::Status &status) const {
 void Session::printDiags() {
   const auto &all = diags.all();
   for (; printed < all.size(); ++printed) {
+    if (options.noAdvice && all[printed].code == "E0215")
+      continue;
     if (options.json)
       printEvent("diagnostic", json::parse(renderJson(all[printed], sources)));
     else

@@ -38,6 +38,7 @@ void addCommon(CLI::App *app, Options &o) {
       ->check(CLI::IsMember({"auto", "always", "never"}))
       ->capture_default_str();
   app->add_flag("--json", o.json, "events as JSON lines on standard output");
+  app->add_flag("--no-advice", o.noAdvice, "say nothing of unusual sizes (E0215)");
   app->add_flag("-q,--quiet", o.quiet, "only errors");
   app->add_flag("-v", o.verbose, "more detail; twice for all of it");
   app->add_option("--threads", o.threads, "threads to compute with; 0 = one for each core")

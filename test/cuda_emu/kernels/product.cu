@@ -15,6 +15,12 @@ struct Epilogue {
   R1_FN S_TC operator()(int g, int m, int n, float sum) const {
     return r1::cast<S_TC>(S_ACCUMULATE ? sum : sum + bias[n]);
   }
+  R1_FN r1::vec<S_TC, 4> operator()(int g, int m, int n, r1::vec<float, 4> sum) const {
+    r1::vec<S_TC, 4> all;
+    for (int i = 0; i < 4; ++i)
+      all.v[i] = operator()(g, m, n + i, sum.v[i]);
+    return all;
+  }
 };
 #ifdef S_WGMMA
 constexpr int kBlocks = r1::product_wgmma_blocks<Shape>(), kThreads = 384;

@@ -87,7 +87,7 @@ cases = {
 }
 if len(sys.argv) == 3 and sys.argv[1] == "--check":
     text = open(sys.argv[2]).read()
-    wanted = dict(re.findall(r'test "([^"]+)" \{.*?want: f32\[R, C\] = ([^\n]+)', text, re.S))
+    wanted = dict(re.findall(r'test "([^"]+)" \{.*?want: f32\[R, C\] = (\[\[.*?\]\])', text, re.S))
     assert wanted.keys() == cases.keys(), (sorted(wanted), sorted(cases))
     for name, p in cases.items():
         have = torch.tensor(eval(wanted[name]), dtype=torch.float64)
