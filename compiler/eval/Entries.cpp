@@ -397,7 +397,7 @@ bool groupsOf(Evaluator &ev, const StageCall &c, std::vector<Group> &out) {
     return add(c.optim, {}, "`optim`");
   auto &items = c.optim.as<ListObj>().items;
   if (items.empty()) {
-    fail("E0206", "`optim` is an empty list").help("[{use = adamw()}]");
+    fail("E0206", "`optim` is an empty list").help("[{use = …}] with one optimiser for all parameters");
     return false;
   }
   for (size_t i = 0; i < items.size(); ++i) {
@@ -455,7 +455,7 @@ bool stretchesOf(Evaluator &ev, const Stage &s, const StageCall &c, std::vector<
     }
     if (taker == groups.size()) {
       ev.err("E0403", c.optimSpan, "no group of `optim` takes the parameter `" + leaf.path + "`")
-          .help("end the list with a group for all others: {use = adamw()}");
+          .help("end the list with a group for all others: {use = …}");
       return false;
     }
     int64_t count = elementCount(leaf.type), padded = (count + 15) / 16 * 16;
@@ -464,7 +464,7 @@ bool stretchesOf(Evaluator &ev, const Stage &s, const StageCall &c, std::vector<
         ev.err("E0302", c.optimSpan,
                "an optimiser of matrices takes parameters of at least 2 dims, `" + leaf.path + "` has " +
                    std::to_string(leaf.type.dims.size()))
-            .help("optim = [{at = \"**.w\", use = muon()}, {use = adamw()}]");
+            .help("give it those alone, and the others another: [{at = \"blocks[*].**.w\", use = …}, {use = …}]");
         return false;
       }
       int64_t columns = leaf.type.dims.back().size;

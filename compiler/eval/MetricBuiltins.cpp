@@ -1,4 +1,4 @@
-// The @builtin functions of stdlib/stages.r1 that judge: metrics, and the stage `evaluate` that they stand in.
+// The @builtin functions of stdlib/metrics.r1, and the stage `evaluate` that they stand in.
 #include "compiler/eval/Builtins.h"
 #include "compiler/eval/StageHelpers.h"
 #include <algorithm>

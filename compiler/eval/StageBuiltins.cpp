@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <map>
 #include <set>
 
 namespace r1 {
@@ -132,22 +131,23 @@ Value pack(Evaluator &ev, BuiltinCall &c) {
                                          Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));
 }
 
-// The templates of runtime/data/Chat.h, and the special tokens that they write.
+// The library's `chat_templates` names the templates of runtime/data/Chat.h and the special tokens that they write.
 Value chat(Evaluator &ev, BuiltinCall &c) {
-  static const std::map<std::string, std::vector<std::string>> templates = {
-      {"chatml", {"<|im_start|>", "<|im_end|>"}},
-      {"qwen", {"<|im_start|>", "<|im_end|>"}},
-      {"llama3", {"<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}},
-      {"deepseek", {"<｜begin▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"}},
-      {"plain", {}}};
-  std::vector<std::string> names;
-  for (auto &[name, specials] : templates)
+  if (!inPipeline(ev, c))
+    return {};
+  Value table = ev.global(ev.sh.program.main, "chat_templates", c.span);
+  if (!table.is(Value::Record))
+    return ev.fail("E0200", c.span, "the library has no `chat_templates`");
+  std::vector<std::string> names, specials;
+  for (auto &[name, tokens] : table.as<RecordObj>().fields) {
     names.push_back(name);
+    if (name == arg(c, "template").string())
+      specials = toJson(ev, tokens).get<std::vector<std::string>>();
+  }
   int64_t seq = 0, vocab = 0;
-  if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
-      !comesInOrder(ev, c, "data") || !namedTokenizer(ev, c, vocab) ||
-      !countOf(ev, c, "seq", seq, "a row has", "tokens") || !oneOf(ev, c, "template", names) ||
-      !hasSpecials(ev, c, "template", templates.at(arg(c, "template").string())))
+  if (unpackedOnly(ev, c, arg(c, "data")).isError() || !comesInOrder(ev, c, "data") ||
+      !namedTokenizer(ev, c, vocab) || !countOf(ev, c, "seq", seq, "a row has", "tokens") ||
+      !oneOf(ev, c, "template", names) || !hasSpecials(ev, c, "template", specials))
     return {};
   return Value::of(Value::Handle, tokens(c, "chat", Json{{"seq", seq}, {"template", arg(c, "template").string()}},
                                          Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));

@@ -177,12 +177,14 @@ Result<std::vector<CudaBinary>> compileCuda(const std::vector<CudaSource> &sourc
   R1RT_ASSIGN(job.version, versionStamp(job.api, options.plugin));
   R1RT_TRY(checkArch(job.api, job.arch, job.version, /*refused=*/false, options.orOlder));
 
-  // No contraction of a*b+c: a kernel means the same sums and products as on the CPU.
+  // No contraction of a*b+c: a kernel means the same sums and products as on the CPU. The cache of NVRTC's own,
+  // which it keeps where a driver is installed, would give machine code without ptxas's log.
   job.flags = {"--gpu-architecture=" + job.arch,
                "--std=c++17",
                "-default-device",
                "--fmad=false",
                "-lineinfo",
+               "--no-cache",
                "--ptxas-options=-v"};
   job.flags.insert(job.flags.end(), options.moreOptions.begin(), options.moreOptions.end());
   for (const std::string &flag : job.flags)

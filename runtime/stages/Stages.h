@@ -29,19 +29,27 @@ struct StageContext {
 };
 
 /// Fits parameters. The module has the program "step" (inputs: batch leaves; scalars, of which any
-/// may be missing: lr, t (1-based step), progress (0..1), clip; outputs: loss, grad_norm, others)
-/// and, if "valid" is given or an `interleave` adapts its shares, "eval" (see below).
+/// may be missing: lr, t (1 + the steps taken), progress (0..1), clip, seed, limit (a step whose loss is
+/// above it, or whose loss or gradient is not finite, changes nothing), loss_scale (of f16: the loss comes multiplied by it;
+/// Guard.h); outputs: loss, grad_norm, others; the state `ema`, if any, is what AverageWeights.h says)
+/// and, if "valid" is given or an `interleave` adapts its shares, "eval" (see below). Of rows in buckets it has
+/// each of them for each length, "step@64", as data/Buckets.h says; so have all that follow.
 ///
 /// spec: {"stage": NAME, "data": tree, "batch": rows, "seed": 0,
 ///        "budget": {"steps":n}|{"epochs":x}|{"tokens":n}|{"seconds":s},
-///        "clip": c|null, "valid": tree|null,
+///        "clip": c|null, "valid": tree|null, "valid_every": steps (a tenth of the budget),
+///        "stop": {"patience": n, "min_delta": d}|null,        when `valid` does not get better
+///        "keep": "last"|"best",                               which weights the result has
+///        "guard": {"most": n, "spike": z|null, "window": n}|null,  leaves out bad steps, n in a row at most
 ///        "start": DIR | [{"dir": DIR, "prefix": "base."}],    weights to begin with; the leaf
 ///                                                             PREFIX + P takes DIR's tensor P
 ///        "metadata": {string: string},                        into model.safetensors
 ///        "checkpoint_seconds": 30, "checkpoint_steps": 0}
 /// Makes model.safetensors (path -> f32), state.safetensors ("NAME.PATH"), the tokenizer's files,
 /// steps.jsonl and tensorboard/. Result: {"steps", "loss", "targets", "seconds", "data":
-/// PackedData::shape()}, and of interleaved rows "sources": {NAME: {"rows", "taken", "share"}}.
+/// PackedData::shape()}, of interleaved rows "sources": {NAME: {"rows", "taken", "share"}}, and where it applies
+/// "skipped": steps, "best": {"step", "valid_loss"}, "stopped": "early". Events: step, metric (valid_loss), skipped
+/// {"step", "reason": "loss"|"gradient"|"spike", "loss", "grad_norm", "rows": [{"row", "text"}]}, shares.
 struct TrainJob {
   const r1_module *module = nullptr;
   nlohmann::json spec;

@@ -574,6 +574,8 @@ def long_documents(args, bench, folder):
                  "blanks": lambda n: " " * n, "lines": lambda n: "\n" * n, "ideographs": lambda n: "数据" * (n // 6),
                  "quotes": lambda n: "'" * n, "marks": lambda n: "e" + "\u0301" * (n // 2)}
     for kind in [gpt2, llama3, gpt4o, bert, llama2]:
+        if args.only and kind.__name__ not in args.only:
+            continue
         tok = make(kind, texts[:1500], 5000)
         path = os.path.join(folder, "long.json")
         tok.save(path)

@@ -6,6 +6,7 @@
 // must have the bits that `logits` computes there, and their log-probabilities those of `eval`.
 //
 //   --set PATH=EXPR   --rows 1,3   --slots S   --chunk N   --team 1,2   --tokens N   --evals N   --seed N
+//   --align N: texts begin at multiples of N, in caches and in packed rows
 //   --target cpu|cuda-emu   --cache DIR   --shift N: say to `decode` that slots are N further (then bits differ)
 //   --bench N: instead, the time of a token with `rows` texts at once, `slots` - 1 tokens long, the best of N,
 //   and what the threads read from memory meanwhile at best
@@ -32,6 +33,7 @@ static cl::list<int> rowsList("rows", cl::CommaSeparated), teams("team", cl::Com
 static cl::opt<int64_t> slots("slots", cl::init(0)), chunk("chunk", cl::init(64));
 static cl::opt<int64_t> tokens("tokens", cl::init(1000)), evals("evals", cl::init(50));
 static cl::opt<int> shift("shift", cl::init(0));
+static cl::opt<int64_t> align("align", cl::init(1));
 static cl::opt<uint64_t> seed("seed", cl::init(1));
 static cl::opt<std::string> target("target", cl::init("cpu")), cache("cache");
 static cl::opt<int> bench("bench", cl::init(0));
@@ -214,6 +216,7 @@ private:
     if (!more)
       return;
     // Behind the text before, as another segment, or from the first slot again.
+    used = (used + align - 1) / align * align;
     bool behind = used && S - used >= 8 && random() % 3 == 0;
     r.first = behind ? used : 0;
     r.seg = behind ? r.seg + 1 : int32_t(random() % 3);
@@ -303,14 +306,18 @@ std::vector<Packed> pack(const std::vector<Text> &texts, int64_t T, int64_t voca
   };
   for (const Text &t : texts) {
     auto n = int64_t(t.ids.size());
-    if (used + n > T) {
-      if (!out.empty())
+    auto toPlace = [&] { return (align - used % align) % align; };
+    if (int64_t gap = toPlace(); gap && used + gap + n <= T)
+      fill(out.back(), nullptr, gap);
+    if (used + n > T || toPlace()) {
+      if (!out.empty() && used < T)
         fill(out.back(), nullptr, T - used);
       out.emplace_back();
       used = segment = 0;
     }
     if (int64_t room = T - used - n; room && random() % 2)
-      fill(out.back(), nullptr, int64_t(random() % uint64_t(room)) + 1); // another one before it
+      if (int64_t before = (int64_t(random() % uint64_t(room)) + 1) / align * align)
+        fill(out.back(), nullptr, before); // another one before it
     fill(out.back(), &t, n);
   }
   if (!out.empty())

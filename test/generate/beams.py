@@ -31,7 +31,7 @@ def main(directory):
         table = model.transformer.wte.weight
         said = torch.cat([model.generate(torch.tensor([[END, *p.encode()]]), max_new_tokens=4, do_sample=True,
                                          num_return_sequences=16, pad_token_id=PADDING)[:, -4:].flatten() for p in PROMPTS])
-        table[END] = table[said.bincount().topk(12).indices].mean(0) * 1.5
+        table[END] = table[said.bincount().topk(12).indices].mean(0) * 1.8
     model.save_pretrained("gpt2")
     with open("asks.jsonl", "w") as f:
         for p in PROMPTS:

@@ -24,7 +24,7 @@ ALLOWED = [
     ("attention", r"compiler/(cpu|cuda)/|compiler/tools/|compiler/Compiler\.cpp|compiler/fuse/",
      "the schedule of a registered kernel, under the kernel's name"),
     ("perplexity|bits_per_byte", r"compiler/(eval|check|tools)/",
-     "metrics that the runtime computes: built-in names, declared in stdlib/stages.r1"),
+     "metrics that the runtime computes: built-in names, declared in stdlib/metrics.r1"),
     ("ppo|grpo", r"compiler/check/Names\.cpp", "names of the language that are refused as not supported yet"),
     ("dropout", r"compiler/(eval|check)/",
      "built in because it draws random numbers and is absent outside of training"),

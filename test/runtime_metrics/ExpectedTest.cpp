@@ -177,5 +177,5 @@ TEST(Expected, Stems) {
     size_t colon = line.find(':');
     EXPECT_EQ(porterStem(line.substr(0, colon)), line.substr(colon + 1)) << line;
   }
-  EXPECT_GE(words, 800u);
+  EXPECT_GE(words, 600u);
 }

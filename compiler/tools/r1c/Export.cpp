@@ -69,8 +69,8 @@ Status writeTokenizer(const std::string &from, const std::string &to, r1rt::chec
     R1RT_ASSIGN(r1rt::tokenizer::Encoder e, r1rt::tokenizer::Encoder::open(from));
     job.bos = e.roles().bos, job.eos = e.roles().eos, job.pad = e.roles().pad;
   } else {
-    report.note("a tokenizer of bytes has no counterpart in `transformers`; tokenizer.json is not written");
-    return Status::ok();
+    R1RT_ASSIGN(std::string content, tok->tokenizerJson());
+    R1RT_TRY(r1rt::writeFileAtomic(to + "/tokenizer.json", content));
   }
   if (std::filesystem::exists(to + "/tokenizer_config.json", ec))
     return Status::ok();
