@@ -226,11 +226,11 @@ LogicalResult emitAttention(kern::IntrinsicOp op, const EmitOptions &options, Ke
   std::string agree = "r1::" + way + "_blocks<" + shape + ">() == " + std::to_string(k.grid.blocks) +
                       " && r1::attention_threads == " + std::to_string(k.grid.threads);
   if (wgmma) {
-    // Tiles of 64 rows of 128 bytes: two of u and one of w; for the adjoint x, y and terms of 128 columns, too. A
+    // Tiles of 64 rows of 128 bytes: x, two of u and one of w; for the adjoint y and terms of 128 columns, too. A
     // byte for each tile of columns.
     k.grid.residents = backward ? 3 : 4;
     k.sharedBytes = backward ? 5 * 64 * 128 + 128 * 4 + ceilDiv(std::max(S, T), 1024) * 16
-                             : 3 * 64 * 128 + ceilDiv(S, 1024) * 16;
+                             : 4 * 64 * 128 + ceilDiv(S, 1024) * 16;
     agree += " && r1::" + way + "_shared<" + shape + ">() == " + std::to_string(k.sharedBytes);
   }
   text.line("static_assert(" + agree + ", \"the grid\");");

@@ -149,6 +149,15 @@ Value generate(Evaluator &ev, BuiltinCall &c) {
   if (!m || unpackedOnly(ev, c, arg(c, "data")).isError() || !howOf(ev, c, spec) || !functionOf(ev, c, "prompt", spec))
     return {};
   spec["seed"] = c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed")) : Json(ev.stages->out.seed);
+  if (!arg(c, "template").is(Value::None)) {
+    std::vector<std::string> names;
+    if (Value table = ev.global(ev.sh.program.main, "chat_templates", c.span); table.is(Value::Record))
+      for (auto &[name, tokens] : table.as<RecordObj>().fields)
+        names.push_back(name);
+    if (!oneOf(ev, c, "template", names))
+      return {};
+    spec["template"] = arg(c, "template").string();
+  }
   auto h = handle("corpus", c, "generate");
   h->call = asking(c, m, arg(c, "data").as<HandleObj>().spec, std::move(spec), "model");
   return Value::of(Value::Handle, h);

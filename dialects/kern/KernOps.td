@@ -36,7 +36,7 @@ def Kern_BufferOp : Kern_Op<"buffer", [Symbol]> {
   let description = [{
     `pool` says who owns it: `param` (f32 leaves, in path order), `copy` (the same rounded, for
     programs that compute in 16 bits), `grad`, `state`, `input` (the
-    GLOBAL batch), `scalar`, `output`, `work` (lives within one program). `field` is the path,
+    GLOBAL batch), `cache` (of earlier positions, kept between runs), `scalar`, `output`, `work` (lives within one program). `field` is the path,
     leaf, state or output name that the host knows it by. `offset` (bytes) is written by `plan`.
     `inside = @other, at = elements` makes it a view into another buffer (a leaf in its pool).
 

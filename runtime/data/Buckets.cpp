@@ -100,8 +100,8 @@ std::string fewRows(const PackedData &data, int64_t batch) {
   for (size_t b = 0; const PackedData::Bucket &x : data.perBucket()) {
     int32_t len = data.lengthOf(b++);
     if (x.rows && x.rows < uint64_t(batch))
-      text += (text.empty() ? "" : "; ") + ("the bucket of " + std::to_string(len)) + " tokens has " + std::to_string(x.rows) +
-              (x.rows == 1 ? " row" : " rows") + ", fewer than a batch of " + std::to_string(batch) +
+      text += (text.empty() ? "the bucket of " : "; the bucket of ") + std::to_string(len) + " tokens has " +
+              std::to_string(x.rows) + (x.rows == 1 ? " row" : " rows") + ", fewer than a batch of " + std::to_string(batch) +
               ": a batch of them comes once in " + std::to_string((uint64_t(batch) + x.rows - 1) / x.rows) +
               " epochs and has rows more than once";
   }

@@ -136,10 +136,40 @@ Result<Messages> messagesOf(const corpus::Row &row) {
                          ". map_rows can give it one: map_rows(r => {messages = [{role = \"user\", content = …}, "
                          "{role = \"assistant\", content = …}]})");
   }
-  if (!list->is_array())
-    return Status::error(std::string("`messages` is a list of {role, content}, this is a ") + list->type_name());
+  return readMessages(*list);
+}
+
+/// The tokenizer's id of what is no text of a part; -1 if it has none.
+int32_t idOf(const ChatPart &p, const Tokenizer &tok) {
+  return p.kind == ChatPart::special ? tok.special(p.content)
+         : p.kind == ChatPart::begin ? tok.beginOfText()
+                                     : tok.endOfText();
+}
+
+void encodePart(const ChatPart &p, const Tokenizer &tok, std::vector<int32_t> &ids) {
+  if (p.kind == ChatPart::text)
+    tok.encode(p.content, ids);
+  else if (int32_t id = idOf(p, tok); id >= 0)
+    ids.push_back(id);
+}
+
+/// An error unless the tokenizer has the special tokens that a template writes.
+Status needSpecials(const std::string &format, const Tokenizer &tok) {
+  for (const std::string &name : chatSpecials(format))
+    if (tok.special(name) < 0)
+      return Status::error("the tokenizer has no special token \"" + name + "\", which the template \"" + format +
+                               "\" writes; \"plain\" needs none",
+                           ExitClass::program);
+  return Status::ok();
+}
+
+} // namespace
+
+Result<Messages> readMessages(const json &list) {
+  if (!list.is_array())
+    return Status::error(std::string("`messages` is a list of {role, content}, this is a ") + list.type_name());
   Messages out;
-  for (const json &m : *list) {
+  for (const json &m : list) {
     auto part = [&](const char *key) {
       auto it = m.is_object() ? m.find(key) : m.end();
       return m.is_object() && it != m.end() && it->is_string() ? &it->get_ref<const std::string &>() : nullptr;
@@ -153,7 +183,27 @@ Result<Messages> messagesOf(const corpus::Row &row) {
   return out;
 }
 
-} // namespace
+Result<ChatPrompt> chatPrompt(const std::string &format, Messages messages, const Tokenizer &tok) {
+  if (messages.empty() || messages.back().role != "user")
+    return Status::error("a conversation that is to be answered ends with a turn of the user");
+  R1RT_TRY(needSpecials(format, tok));
+  messages.push_back({"assistant", "…"}); // stands where the answer will
+  R1RT_ASSIGN(std::vector<ChatPart> parts, renderChat(format, messages));
+  size_t end = parts.size();
+  while (end > 0 && !parts[end - 1].trained)
+    --end;
+  size_t begin = end;
+  while (begin > 0 && parts[begin - 1].trained)
+    --begin;
+  ChatPrompt out;
+  for (size_t i = 0; i < begin; ++i)
+    encodePart(parts[i], tok, out.tokens);
+  for (size_t i = begin; i < end; ++i)
+    if (parts[i].kind != ChatPart::text)
+      if (int32_t id = idOf(parts[i], tok); id >= 0)
+        out.ends.push_back(id);
+  return out;
+}
 
 const std::vector<std::string> &chatTemplates() {
   static const std::vector<std::string> names = [] {
@@ -197,11 +247,7 @@ Result<std::shared_ptr<PackedData>> readChats(const json &tree, DataContext &ctx
   R1RT_ASSIGN(data->tokenizer, openTokenizer(tree.value("tok", json()), ctx));
   const Tokenizer &tok = *data->tokenizer;
   const std::string format = tree.value("template", "");
-  for (const std::string &name : chatSpecials(format))
-    if (tok.special(name) < 0)
-      return Status::error("the tokenizer has no special token \"" + name + "\", which the template \"" + format +
-                               "\" writes; \"plain\" needs none",
-                           ExitClass::program);
+  R1RT_TRY(needSpecials(format, tok));
   std::vector<PackedData::Piece> pieces;
   std::vector<int32_t> ids;
   std::vector<uint8_t> trained;
@@ -216,13 +262,7 @@ Result<std::shared_ptr<PackedData>> readChats(const json &tree, DataContext &ctx
     ids.clear();
     trained.clear();
     for (const ChatPart &p : *parts) {
-      if (p.kind == ChatPart::text)
-        tok.encode(p.content, ids);
-      else if (int32_t id = p.kind == ChatPart::special ? tok.special(p.content)
-                            : p.kind == ChatPart::begin ? tok.beginOfText()
-                                                        : tok.endOfText();
-               id >= 0)
-        ids.push_back(id);
+      encodePart(p, tok, ids);
       trained.resize(ids.size(), p.trained);
     }
     ++data->documents;

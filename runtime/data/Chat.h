@@ -37,6 +37,16 @@ std::vector<std::string> chatSpecials(const std::string &format);
 /// Errors name the turn, from 1: another role or order, an assistant that says nothing, no assistant.
 Result<std::vector<ChatPart>> renderChat(const std::string &format, const std::vector<Message> &messages);
 
+/// The messages of a list [{"role", "content"}, …]; the error names the turn.
+Result<std::vector<Message>> readMessages(const nlohmann::json &list);
+
+/// The tokens of a conversation that ends with a turn of the user, up to where the assistant begins to speak; and
+/// the tokens that end its turn.
+struct ChatPrompt {
+  std::vector<int32_t> tokens, ends;
+};
+Result<ChatPrompt> chatPrompt(const std::string &format, std::vector<Message> messages, const Tokenizer &tokenizer);
+
 /// Opens a tree whose root is "chat". Errors name the row.
 Result<std::shared_ptr<PackedData>> readChats(const nlohmann::json &tree, DataContext &ctx);
 

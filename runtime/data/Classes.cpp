@@ -28,7 +28,8 @@ int32_t Classes::named(const std::string &name) const {
 }
 
 Result<int32_t> Classes::find(const json &label) const {
-  std::string text = label.is_string() ? label.get<std::string>() : label.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string said = label.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string text = label.is_string() ? label.get<std::string>() : said;
   if (!ordered.empty()) {
     if (int32_t n = named(text); n >= 0 && (label.is_string() || label.is_number_integer()))
       return n;
@@ -38,8 +39,7 @@ Result<int32_t> Classes::find(const json &label) const {
     if (int64_t n = digits ? std::stoll(text) : -1; n >= 0 && n < count)
       return int32_t(n);
   }
-  return Status::error("the label is " + label.dump(-1, ' ', false, json::error_handler_t::replace) +
-                       "; the classes are " + list());
+  return Status::error("the label is " + said + "; the classes are " + list());
 }
 
 std::string Classes::list() const {

@@ -59,6 +59,7 @@ Result<std::shared_ptr<PackedData>> readInterleaved(const json &tree, DataContex
     out->documents += p.documents;
     out->truncated += p.truncated;
     out->cutTokens += p.cutTokens;
+    out->repaired += p.repaired;
   }
   if (out->sources.empty())
     return Status::error("`interleave` has no sources", ExitClass::program);

@@ -25,7 +25,10 @@ Result<std::unique_ptr<TextModel>> TextModel::open(Device &device, const r1_modu
 }
 
 std::vector<int32_t> TextModel::prompt(std::string_view text, int64_t maxNew, int64_t &whole) const {
-  std::vector<int32_t> tokens = generate::promptTokens(*tok, text);
+  return fitted(generate::promptTokens(*tok, text), maxNew, whole);
+}
+
+std::vector<int32_t> TextModel::fitted(std::vector<int32_t> tokens, int64_t maxNew, int64_t &whole) const {
   const int64_t most = dec->context();
   whole = int64_t(tokens.size());
   if (whole > most)

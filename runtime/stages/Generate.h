@@ -22,6 +22,8 @@ public:
   /// The tokens of a prompt. One of more than the context is cut to its last tokens, so that there is room
   /// for `maxNew` new ones, or for half a context; `whole` is how many it had.
   std::vector<int32_t> prompt(std::string_view text, int64_t maxNew, int64_t &whole) const;
+  /// The same of tokens.
+  std::vector<int32_t> fitted(std::vector<int32_t> tokens, int64_t maxNew, int64_t &whole) const;
 
 private:
   TextModel() = default;

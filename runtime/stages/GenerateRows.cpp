@@ -7,6 +7,7 @@
 // line.
 #include "runtime/corpus/Artifact.h"
 #include "runtime/corpus/Pass.h"
+#include "runtime/data/Chat.h"
 #include "runtime/stages/Generate.h"
 #include "runtime/stages/Signals.h"
 #include "runtime/state/Files.h"
@@ -217,6 +218,7 @@ private:
   Status write();
   Result<generate::Next> nextPrompt(Requests &requests, TextModel &model, Prompt &p);
   Result<std::string> promptOf(const json &row) const;
+  Result<Prompt> chatPromptOf(const json &row, const TextModel &model) const;
   Result<bool> setChoices(const json &row, const std::string &text, TextModel &model, Prompt &p, json &line) const;
   void report();
 
@@ -229,6 +231,7 @@ private:
   generate::GenerateOptions options;
   int64_t samples = 1;    // requests for each row
   const RowFn *prompt = nullptr;
+  std::string chat;                // the template of conversations; empty: prompts are texts
   const RowFn *choices = nullptr; // what may follow; nothing is written then
   std::string ifLong;
   uint64_t key = 0;
@@ -271,7 +274,10 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     std::string id = requests.row.value("_id", "");
     if (log.has(nameOf(id, requests.sample)))
       continue;
-    R1RT_ASSIGN(std::string text, promptOf(requests.row));
+    std::string text;
+    if (chat.empty()) {
+      R1RT_ASSIGN(text, promptOf(requests.row));
+    }
     const int64_t most = model.decoder().context();
     p.number = asked;
     p.key = drawKey(drawKey(key, id), uint64_t(requests.sample));
@@ -287,9 +293,14 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
       return generate::Next::prompt;
     }
     int64_t whole = 0;
-    p.tokens = model.prompt(text, options.maxNew, whole);
+    if (chat.empty()) {
+      p.tokens = model.prompt(text, options.maxNew, whole);
+    } else {
+      R1RT_ASSIGN(generate::Prompt made, chatPromptOf(requests.row, model));
+      p.tokens = model.fitted(std::move(made.tokens), options.maxNew, whole);
+    }
     json line = {{"row", id}, {"sample", requests.sample}, {"tokens", whole}};
-    if (text.empty())
+    if (text.empty() && chat.empty())
       line["empty"] = true;
     if (whole > most && ifLong == "stop")
       return Status::error("row " + id + ": the prompt has " + std::to_string(whole) + " tokens, the model reads " +
@@ -305,6 +316,36 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     open[asked++] = std::move(line);
     return generate::Next::prompt;
   }
+}
+
+/// The conversation of a row, up to where the assistant begins. `prompt` gives the user's message, or all messages;
+/// without it they are the row's own, of which a last turn of the assistant is left out.
+Result<Prompt> Writing::chatPromptOf(const json &row, const TextModel &model) const {
+  const std::string name = "row " + row.value("_id", "");
+  json said = row.contains("messages") ? row["messages"] : row.value("text", json(""));
+  if (prompt) {
+    auto value = (*prompt)(row);
+    if (!value)
+      return value.status().withContext(name + ": `prompt`");
+    said = value.take();
+  }
+  std::vector<Message> messages;
+  if (said.is_string()) {
+    messages = {{"user", said.get<std::string>()}};
+  } else {
+    auto read = readMessages(said);
+    if (!read)
+      return read.status().withContext(name);
+    messages = read.take();
+    if (!messages.empty() && messages.back().role == "assistant")
+      messages.pop_back();
+  }
+  auto made = chatPrompt(chat, std::move(messages), model.tokenizer());
+  if (!made)
+    return made.status().withContext(name);
+  Prompt p;
+  p.tokens = std::move(made->tokens);
+  return p;
 }
 
 /// What may follow the prompt of a row; false if that has too many tokens and the row is dropped.
@@ -381,6 +422,10 @@ Status Writing::write() {
   R1RT_ASSIGN(std::unique_ptr<TextModel> model,
               TextModel::open(ctx.device, *job.module, job.modelDir, job.decoder, ctx.accelerator));
   generate::addSpecialStops(model->tokenizer(), options);
+  if (!chat.empty()) {
+    R1RT_ASSIGN(ChatPrompt any, chatPrompt(chat, {{"user", "a"}}, model->tokenizer()));
+    options.stopIds.insert(options.stopIds.end(), any.ends.begin(), any.ends.end());
+  }
   R1RT_ASSIGN(generate::Generator generator,
               generate::Generator::create(model->decoder(), model->tokenizer(), options));
   Requests requests(std::move(shards), samples);
@@ -431,6 +476,7 @@ Result<json> Writing::run() {
   if (spec.contains("prompt") && !spec["prompt"].is_null()) {
     R1RT_ASSIGN(prompt, corpus::rowFunction(spec["prompt"], ctx.data));
   }
+  chat = spec.value("template", json()).is_string() ? spec["template"].get<std::string>() : "";
   if (spec.contains("choices")) {
     R1RT_ASSIGN(choices, corpus::rowFunction(spec["choices"], ctx.data));
     samples = 1;

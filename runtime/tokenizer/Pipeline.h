@@ -60,7 +60,6 @@ struct Encoder::Impl {
 
 /// Read.cpp: from the content of a tokenizer.json.
 Result<std::shared_ptr<Encoder::Impl>> readTokenizer(std::string_view json);
-Result<Summary> readSummary(std::string_view json);
 /// From the files beside it, where they are there.
 Status readRoles(const std::string &dir, Encoder::Impl &impl);
 

@@ -184,12 +184,6 @@ public:
       root.at("version").fail("\"1.0\"");
   }
 
-  Summary summary() {
-    kind();
-    readTokens();
-    return {impl->size, kindName()};
-  }
-
   std::shared_ptr<Encoder::Impl> read() {
     kind();
     readTokens();
@@ -224,7 +218,6 @@ private:
     else // as old files have it
       which = model.has("merges") ? bpe : wordPiece;
   }
-  const char *kindName() const { return which == bpe ? "BPE" : "WordPiece"; }
 
   // ── tokens and their ids ──────────────────────────────────────────────────
 
@@ -725,13 +718,6 @@ Result<std::shared_ptr<Encoder::Impl>> readTokenizer(std::string_view text) {
   return guarded([&] {
     const json j = parse(text);
     return Reader(j).read();
-  });
-}
-
-Result<Summary> readSummary(std::string_view text) {
-  return guarded([&] {
-    const json j = parse(text);
-    return Reader(j).summary();
   });
 }
 

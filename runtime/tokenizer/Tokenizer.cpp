@@ -255,10 +255,4 @@ bool Encoder::isSpecial(int32_t id) const {
 }
 const Encoder::Roles &Encoder::roles() const { return impl->roles; }
 
-Result<Summary> summarize(const std::string &path) {
-  R1RT_ASSIGN(MappedFile mapped, MappedFile::open(path));
-  auto summary = readSummary(mapped.text());
-  return summary ? summary : summary.status().withContext("`" + path + "`");
-}
-
 } // namespace r1rt::tokenizer

@@ -76,12 +76,5 @@ private:
   std::shared_ptr<const Impl> impl;
 };
 
-/// What can be told of a tokenizer.json without building it: for elaboration and for summaries.
-struct Summary {
-  int32_t vocab = 0; // as Encoder::vocabSize
-  std::string model; // "BPE", "WordPiece", "Unigram"
-};
-Result<Summary> summarize(const std::string &path);
-
 } // namespace r1rt::tokenizer
 #endif

@@ -99,7 +99,19 @@ kern.kernel @exp rows [16] along "row" writes [1] {
 // CHECK-COUNT-24: math.fma {{.*}} : vector<16xf32>
 // CHECK: scf.yield
 // CHECK-COUNT-24: vector.store
-kern.product @product sizes [8, 48, 2048] batch [] a [2048, 1] b [48, 1] c [48, 1] accumulate false {
-^bb0(%g: index, %m: index, %n: index, %acc: f32, %a: memref<8x2048xf32>, %b: memref<2048x48xf32>, %c: memref<8x48xf32>):
+kern.product @product sizes [24, 48, 2048] batch [] a [2048, 1] b [48, 1] c [48, 1] accumulate false {
+^bb0(%g: index, %m: index, %n: index, %acc: f32, %a: memref<24x2048xf32>, %b: memref<2048x48xf32>, %c: memref<24x48xf32>):
+  kern.yield %acc : f32
+}
+
+// Two rows: B is read where it lies, each vector once for both, and what comes eight rows later is asked for.
+// CHECK-LABEL: func.func @few
+// CHECK-SAME: %[[B:arg1]]: memref<131072xf32>
+// CHECK-COUNT-8: memref.prefetch %[[B]]
+// CHECK-COUNT-8: vector.load %[[B]]
+// CHECK-COUNT-16: math.fma {{.*}} : vector<16xf32>
+// CHECK: memref.prefetch %[[B]]
+kern.product @few sizes [2, 256, 512] batch [] a [512, 1] b [256, 1] c [256, 1] accumulate false {
+^bb0(%g: index, %m: index, %n: index, %acc: f32, %a: memref<2x512xf32>, %b: memref<512x256xf32>, %c: memref<2x256xf32>):
   kern.yield %acc : f32
 }

@@ -2,7 +2,7 @@
 
 // What is read at another position than its own.
 func.func @logits(%id: tensor<1x8xi32> {r1.name = "x.id"}) -> (tensor<1x8xi32> {r1.name = "logits"}) attributes {r1.entry = "logits"} {
-  %y = r1.map ins(%id : tensor<1x8xi32>) maps [affine_map<(b, t) -> (b, t)>] captures(%id : tensor<1x8xi32>) {
+  %y = r1.map ins(%id : tensor<1x8xi32>) captures(%id : tensor<1x8xi32>) maps [affine_map<(b, t) -> (b, t)>] {
   ^bb0(%x: i32, %all: tensor<1x8xi32>):
     %b = r1.index 0
     %t = r1.index 1

@@ -23,6 +23,7 @@ METHODS = re.compile(
 ALLOWED = [
     ("attention", r"compiler/(cpu|cuda)/|compiler/tools/|compiler/Compiler\.cpp|compiler/fuse/",
      "the schedule of a registered kernel, under the kernel's name"),
+    ("attention", r"compiler/decode/", "how positions may meet: the registered kernel whose keys can be kept"),
     ("perplexity|bits_per_byte", r"compiler/(eval|check|tools)/",
      "metrics that the runtime computes: built-in names, declared in stdlib/metrics.r1"),
     ("ppo|grpo", r"compiler/check/Names\.cpp", "names of the language that are refused as not supported yet"),

@@ -70,11 +70,11 @@ namespace tensor {
 
 /// Sizes of a pass over `Operands` resident operands. M: tiles of 16 rows of a warp; N: columns of a
 /// tile; Kept: x is in registers (else it is read from shared memory at each use); U: places for u. Wgmma: the
-/// block is a warpgroup, whose products are wgmma with rows and weights in registers.
+/// block is a warpgroup, whose products are wgmma: of rows in shared memory, and of weights in registers.
 template <int K_, int Operands, int M_, int N_, bool Kept_, int U_, bool Wgmma_ = false> struct Plan {
   static constexpr int K = K_, M = M_, N = N_, U = U_, rows = kThreads / 32 * 16 * M;
   static constexpr bool Kept = Kept_, Wgmma = Wgmma_;
-  static_assert(!Wgmma || (K == 64 && M == 1 && N == 64), "rows of 128 bytes, 64 x 64 sums");
+  static_assert(!Wgmma || (K == 64 && M == 1 && N == 64 && !Kept), "rows of 128 bytes, 64 x 64 sums");
   // In elements: x | y | places of u | w. A kept x is staged where u and w come later.
   static constexpr int resident = rows * K, tile = N * K;
   static constexpr int atY = pick(Kept, 0, resident);
@@ -109,9 +109,9 @@ struct Mma {
   template <class P> using Keys = typename KeysOf<up(P::K, 16)>::type;
 };
 struct Wgmma {
-  template <class P> using Forward = Plan<64, 1, 1, 64, true, 2, true>;
-  template <class P> using Queries = Plan<64, 2, 1, 64, true, 2, true>;
-  template <class P> using Keys = Plan<64, 2, 1, 64, false, 2, true>; // twice the sums
+  template <class P> using Forward = Plan<64, 1, 1, 64, false, 2, true>;
+  template <class P> using Queries = Plan<64, 2, 1, 64, false, 2, true>;
+  template <class P> using Keys = Queries<P>;
 };
 
 //===--- tiles in shared memory ---------------------------------------------------------------===//
@@ -204,8 +204,8 @@ template <int M, int N> R1_FN void clear(float (&x)[M][N][4]) {
     x[m][n][i] = 0.0f;
 }
 
-/// A tile of columns for wgmma, from shared address `start` on: in rows of 128 bytes, swizzled, as `Tile<64>`
-/// has them too; 8 rows every 1024 bytes. (Leading: the next 64 channels or columns, of which there are none.)
+/// A tile for wgmma, from shared address `start` on: in rows of 128 bytes, swizzled, as `Tile<64>` has them
+/// too; 8 rows every 1024 bytes. (Leading: the next 64 channels or columns, of which there are none.)
 R1_FN u64 descriptor(u32 start) {
   const u64 leading = 64 * 128, stride = 1024, swizzle = 1;
   return (start & 0x3FFFFu) >> 4 | leading >> 4 << 16 | stride >> 4 << 32 | swizzle << 62;
@@ -225,15 +225,11 @@ R1_FN void dots(float (&acc)[L::M][L::N / 8][4], const A &rows, S columns) {
   clear(acc);
   if constexpr (L::Wgmma) {
     auto &sums = reinterpret_cast<float(&)[L::N / 2]>(acc);
-    const u32 at_ = shared_address(columns);
-    u32 a[L::K / 16][1][4];
+    const u32 from = shared_address(rows.tile), to = shared_address(columns);
+    wgmma_fence(sums);
     R1_UNROLL
     for (int k = 0; k < L::K; k += 16)
-      rows.get(a[k / 16], k);
-    wgmma_fence();
-    R1_UNROLL
-    for (int k = 0; k < L::K; k += 16)
-      wgmma_from<H, false>(sums, a[k / 16][0], descriptor(at_ + k * 2));
+      wgmma<H, false, false>(sums, descriptor(from + k * 2), descriptor(to + k * 2));
     wgmma_commit();
     wgmma_wait<0>(sums);
     return;
@@ -271,12 +267,11 @@ R1_FN void pack(u32 (&a)[M][N / 2][4], const float (&x)[M][N][4]) {
 
 /// sums += weights columns, over the columns of a tile.
 template <class H, class L, class S>
-R1_FN void combine(float (&sums)[L::M][L::K / 8][4], const u32 (&weights)[L::M][L::N / 16][4],
-                   S columns) {
+R1_FN void combine(float (&sums)[L::M][L::K / 8][4], u32 (&weights)[L::M][L::N / 16][4], S columns) {
   if constexpr (L::Wgmma) {
     auto &all = reinterpret_cast<float(&)[L::K / 2]>(sums);
     const u32 at_ = shared_address(columns);
-    wgmma_fence();
+    wgmma_fence(all, weights);
     R1_UNROLL
     for (int n = 0; n < L::N; n += 16)
       wgmma_from<H, true>(all, weights[0][n / 16], descriptor(at_ + n * 128));
@@ -602,7 +597,7 @@ R1_FN void queryGradients(int index, M memory, R1_PTR(float) stats, R1_PTR(unsig
   outputTerms(stats, atY, outs);
   block_sync();
   Operand<H, L, L::Kept> x;
-  Operand<H, L, L::Wgmma && L::Kept> y;
+  Operand<H, L, false> y;
   x.open(atX);
   y.open(atY);
   float delta[L::M][2], logs[L::M][2], sums[L::M][L::K / 8][4];
@@ -701,7 +696,7 @@ R1_FN void keyGradients(int index, M memory, R1_PTR(float) stats, R1_PTR(unsigne
   async_wait<0>();
   block_sync();
   Operand<H, L, L::Kept> x;
-  Operand<H, L, L::Wgmma && L::Kept> y;
+  Operand<H, L, false> y;
   x.open(atX);
   y.open(atY);
   if constexpr (L::Kept)

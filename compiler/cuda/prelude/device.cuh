@@ -365,16 +365,28 @@ template <int N> R1_FN void registers_down() {
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N));
 }
 
-/// Before the first wgmma, and after registers that one uses were read or written.
-R1_FN void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+template <class T, int Count> R1_FN void settle(T (&x)[Count]) {
+  R1_UNROLL
+  for (int i = 0; i < Count; ++i)
+    if constexpr (same<T, float>)
+      asm volatile("" : "+f"(x[i])::"memory");
+    else if constexpr (same<T, u32>)
+      asm volatile("" : "+r"(x[i])::"memory");
+    else
+      settle(x[i]);
+}
+/// Before the first wgmma, and after registers that one uses were read or written: those named are written by
+/// then, and not between this and the wgmma.
+template <class... R> R1_FN void wgmma_fence(R &...registers) {
+  (settle(registers), ...);
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
 /// Closes the group of the wgmmas since the last commit.
 R1_FN void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 /// Until at most N of the warp's groups are under way. With 0, `sums` may be read again.
 template <int N, int Count> R1_FN void wgmma_wait(float (&sums)[Count]) {
   asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
-  R1_UNROLL
-  for (int i = 0; i < Count; ++i) // sums are not read before this
-    asm volatile("" : "+f"(sums[i])::"memory");
+  settle(sums); // not read before this
 }
 
 // The registers of 32, 64 and 128 sums, as text and as operands.
@@ -393,7 +405,8 @@ template <int N, int Count> R1_FN void wgmma_wait(float (&sums)[Count]) {
   "%112, %113, %114, %115, %116, %117, %118, %119, %120, %121, %122, %123, %124, %125, %126, %127"
 #define R1_SUMS4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define R1_SUMS16(i) R1_SUMS4(i), R1_SUMS4(i + 4), R1_SUMS4(i + 8), R1_SUMS4(i + 12)
-#define R1_SUMS64(i) R1_SUMS16(i), R1_SUMS16(i + 16), R1_SUMS16(i + 32), R1_SUMS16(i + 48)
+#define R1_SUMS32(i) R1_SUMS16(i), R1_SUMS16(i + 16)
+#define R1_SUMS64(i) R1_SUMS32(i), R1_SUMS32(i + 32)
 #define R1_SUMS128(i) R1_SUMS64(i), R1_SUMS64(i + 64)
 #define R1_WGMMA(shape, types, text, sums, a_, b_, ta, tb) \
   asm volatile("wgmma.mma_async.sync.aligned." shape ".f32." types " {" text "}, " a_ ", " b_ \
@@ -408,9 +421,13 @@ template <int N, int Count> R1_FN void wgmma_wait(float (&sums)[Count]) {
 /// n, not along k. It goes on until a wgmma_wait; the sums are not to be touched before.
 template <class H, bool AcrossA, bool AcrossB, int Count>
 R1_FN void wgmma(float (&d)[Count], u64 a, u64 b) {
-  static_assert(Count == 64 || Count == 128, "64 x 128 or 64 x 256 sums in a warpgroup");
+  static_assert(Count == 32 || Count == 64 || Count == 128, "64 x 64, 128 or 256 sums in a warpgroup");
   static_assert(is_half<H>, "bf16 or f16");
-  if constexpr (Count == 64 && same<H, bf16>)
+  if constexpr (Count == 32 && same<H, bf16>)
+    R1_WGMMA("m64n64k16", "bf16.bf16", R1_TEXT32, R1_SUMS32, "%32", "%33", "%34", "%35");
+  else if constexpr (Count == 32)
+    R1_WGMMA("m64n64k16", "f16.f16", R1_TEXT32, R1_SUMS32, "%32", "%33", "%34", "%35");
+  else if constexpr (Count == 64 && same<H, bf16>)
     R1_WGMMA("m64n128k16", "bf16.bf16", R1_TEXT64, R1_SUMS64, "%64", "%65", "%66", "%67");
   else if constexpr (Count == 64)
     R1_WGMMA("m64n128k16", "f16.f16", R1_TEXT64, R1_SUMS64, "%64", "%65", "%66", "%67");
@@ -420,14 +437,15 @@ R1_FN void wgmma(float (&d)[Count], u64 a, u64 b) {
     R1_WGMMA("m64n256k16", "f16.f16", R1_TEXT128, R1_SUMS128, "%128", "%129", "%130", "%131");
 }
 /// As `wgmma`, 64 x 64 of them, with a in registers: each warp's 16 rows as the fragment of m16n8k16. Those
-/// registers, too, are not to be touched before the wait.
+/// registers, too, are not to be touched before the wait, and a is to be made anew for each product: of two
+/// that take turns in a loop, ptxas (12.9, 13.0) puts one that is kept into the registers of the other.
 template <class H, bool AcrossB, int Count>
 R1_FN void wgmma_from(float (&d)[Count], const u32 (&a)[4], u64 b) {
   static_assert(Count == 32 && is_half<H>, "64 x 64 sums in a warpgroup, of bf16 or f16");
 #define R1_WGMMA_FROM(types)                                                                       \
   asm volatile("wgmma.mma_async.sync.aligned.m64n64k16.f32." types " {" R1_TEXT32                  \
                "}, {%32, %33, %34, %35}, %36, 1, 1, 1, %37;"                                       \
-               : R1_SUMS16(0), R1_SUMS16(16)                                                       \
+               : R1_SUMS32(0)                                                                      \
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(AcrossB)                  \
                : "memory")
   if constexpr (same<H, bf16>)
@@ -441,6 +459,7 @@ R1_FN void wgmma_from(float (&d)[Count], const u32 (&a)[4], u64 b) {
 #undef R1_TEXT128
 #undef R1_SUMS4
 #undef R1_SUMS16
+#undef R1_SUMS32
 #undef R1_SUMS64
 #undef R1_SUMS128
 #undef R1_WGMMA

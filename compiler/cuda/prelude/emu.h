@@ -455,14 +455,14 @@ template <int N> void registers_up(Site at = here()) {
 }
 template <int N> void registers_down(Site at = here()) { registers_up<N>(at); }
 
-inline void wgmma_fence() { emu::api->wgmma_fence(emu::running); }
+template <class... R> void wgmma_fence(R &...) { emu::api->wgmma_fence(emu::running); }
 inline void wgmma_commit() { emu::api->wgmma_commit(emu::running); }
 template <int N, int Count> void wgmma_wait(float (&)[Count], Site at = here()) {
   emu::api->wgmma_wait(emu::running, N, at);
 }
 template <class H, bool AcrossA, bool AcrossB, int Count>
 void wgmma(float (&d)[Count], u64 a, u64 b, Site at = here()) {
-  static_assert(Count == 64 || Count == 128, "64 x 128 or 64 x 256 sums in a warpgroup");
+  static_assert(Count == 32 || Count == 64 || Count == 128, "64 x 64, 128 or 256 sums in a warpgroup");
   static_assert(is_half<H>, "bf16 or f16");
   r1emu_wgmma what = {a, b, Count * 2, same<H, f16>, AcrossA, AcrossB, nullptr};
   emu::api->wgmma(emu::running, &what, d, at);
