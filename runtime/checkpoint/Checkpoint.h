@@ -57,7 +57,7 @@ public:
   Status match(const std::vector<Leaf> &leaves) const;
 
   /// Writes the leaves to `path` as r1c keeps weights: F32 by leaf path, with a hash. What is in 16 bits is
-  /// widened exactly. Memory: some MiB, whatever the size of the model.
+  /// widened exactly. Memory: a block of some MiB, and the mapping of one tensor at a time.
   Status convert(const std::vector<Leaf> &leaves, const std::string &path,
                  std::map<std::string, std::string> metadata) const;
 
