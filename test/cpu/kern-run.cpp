@@ -9,7 +9,8 @@
 //   --print   --no-oracle   --emit cpu|llvm|asm   --tolerance T (of kernels that name none)
 //   --target cuda-emu[:ARCH]: CUDA text under the emulator, each kernel in three orders of its threads;
 //   with sm_90a the kernels of Hopper
-//   --target cuda: on the GPU of this machine, each kernel twice
+//   --target cuda[:ARCH]: on the GPU of this machine, each kernel twice (--team 1,1,1,…: as often as that); with
+//   sm_90 on a Hopper GPU the kernels that do without its own instructions
 //   --break 'FROM=>TO': replaces text in the prelude and the kernels, for tests of what is caught
 //   --block-k N --block-m N --block-n N   --bench [--reps N]: GFLOP/s of products and attention,
 //   GB/s of other kernels, beside the FMA peak of the same run
@@ -166,10 +167,11 @@ bool check(Operation *op, StringRef name, const Launcher &launcher) {
     scale = t.getValueAsDouble();
 
   bool emulated = StringRef(targetName).starts_with("cuda-emu");
+  bool onGpu = StringRef(targetName).split(':').first == "cuda";
   std::vector<int> counts(threadCounts.begin(), threadCounts.end());
   if (counts.empty())
     counts = emulated                ? std::vector<int>{1, 2, 1}
-             : targetName == "cuda" ? std::vector<int>{1, 1}
+             : onGpu                ? std::vector<int>{1, 1}
                                     : std::vector<int>{1, 2, 3, 7};
   Run first;
   uint64_t checksum = 0;
@@ -200,7 +202,11 @@ bool check(Operation *op, StringRef name, const Launcher &launcher) {
       llvm::outs() << "FAIL @" << name << ": " << llvm::toString(std::move(e)) << "\n";
       return false;
     }
-    for (auto [i, a] : llvm::enumerate(arguments))
+    std::string text;
+    llvm::raw_string_ostream wrong(text);
+    for (auto [i, a] : llvm::enumerate(arguments)) {
+      int64_t count = 0;
+      std::string first8;
       for (int64_t n = 0; n < a.count; ++n) {
         double got = readElement(a.element, first.args[i], n);
         double want = readElement(a.element, oracle.args[i], n);
@@ -210,12 +216,21 @@ bool check(Operation *op, StringRef name, const Launcher &launcher) {
           continue;
         double diff = std::fabs(got - want) / std::max(1.0, std::fabs(want));
         worst = std::max(worst, std::isnan(diff) ? INFINITY : diff);
-        if (tolerance == 0 || !(diff <= tolerance)) {
-          llvm::outs() << "FAIL @" << name << ": argument " << i << " element " << n << " is "
-                       << llvm::format("%.9g, expected %.9g\n", got, want);
-          return false;
-        }
+        if (tolerance != 0 && diff <= tolerance)
+          continue;
+        if (!count++)
+          wrong << (text.empty() ? "" : "; ") << "argument " << i << " element " << n << " is "
+                << llvm::format("%.9g, expected %.9g", got, want);
+        else if (count <= 8)
+          first8 += " " + std::to_string(n);
       }
+      if (count > 1)
+        wrong << ", and " << count - 1 << " more of " << a.count << ":" << first8;
+    }
+    if (!text.empty()) {
+      llvm::outs() << "FAIL @" << name << ": " << text << "\n";
+      return false;
+    }
   }
   llvm::outs() << "ok @" << name << llvm::format(" %016llx", (unsigned long long)checksum);
   if (worst > 0)
@@ -293,7 +308,8 @@ int gpuAll(ModuleOp module) {
   if (!gpu)
     return stop(gpu.status().message());
   cuda::EmitOptions emitted;
-  emitted.arch = (*gpu)->info().arch;
+  StringRef arch = StringRef(targetName).split(':').second;
+  emitted.arch = arch.empty() ? (*gpu)->info().arch : arch.str();
   auto sources = cuda::emitModule(module, emitted);
   if (!sources)
     return stop(llvm::toString(sources.takeError()));
@@ -301,7 +317,7 @@ int gpuAll(ModuleOp module) {
   for (const cuda::Source &s : *sources)
     texts.push_back({s.name, s.text});
   r1rt::CudaOptions options;
-  options.arch = (*gpu)->info().arch;
+  options.arch = emitted.arch;
   options.headers = cuda::prelude();
   options.cacheDir = cacheDir;
   auto binaries = r1rt::compileCuda(texts, options);
@@ -385,7 +401,7 @@ int main(int argc, char **argv) {
   }
   if (StringRef(targetName).split(':').first == "cuda-emu")
     return emulateAll(*module);
-  if (targetName == "cuda")
+  if (StringRef(targetName).split(':').first == "cuda")
     return gpuAll(*module);
   auto start = std::chrono::steady_clock::now();
   auto compiled = compileKernels(*module, options);
