@@ -325,15 +325,19 @@ bool logitsEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, 
   for (auto *d : c.model->decl->members)
     if (d->kind == Decl::Fn && d->name == "forward")
       forward = d;
-  // Only models of tokens generate: forward(x: Tokens[...]).
-  if (forward->params.size() != 1 || !forward->params[0].type ||
-      forward->params[0].type->kind != TypeExpr::Named ||
-      forward->params[0].type->path.back() != "Tokens")
+  // Only models of tokens generate: forward(x: Tokens[...]), of pairs forward(source: Tokens[...], x: Tokens[...]).
+  const bool pairs = layout.at("layout") == "pairs";
+  if (forward->params.size() != (pairs ? 2 : 1) || !std::all_of(forward->params.begin(), forward->params.end(), [](auto &p) {
+        return p.type && p.type->kind == TypeExpr::Named && p.type->path.back() == "Tokens";
+      }))
     return true;
   Entry e(ev, "logits", tree, compute, false);
   Value b = e.batch(1, layout, false, false, c.dataSpan);
-  Value r = ev.apply(Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)),
-                     {*b.as<RecordObj>().find("x")}, c.span);
+  std::vector<Value> read;
+  for (const char *text : {"source", "x"})
+    if (const Value *v = b.as<RecordObj>().find(text))
+      read.push_back(*v);
+  Value r = ev.apply(Value::of(Value::Model, std::const_pointer_cast<ModelObj>(c.model)), read, c.span);
   if (r.isError())
     return false;
   if (!r.is(Value::Tensor) || r.as<TensorObj>().dims.size() != 3 ||
@@ -711,8 +715,11 @@ bool StageBuilder::generateEntries(Stage &s, const StageCall &c) {
     return false;
   if (!s.entries.empty())
     return true;
+  const bool pairs = c.data.as<HandleObj>().batch.at("layout") == "pairs";
   ev.err("E0206", c.dataSpan,
-         "`" + std::string(c.model->decl->name) + "` does not go on with texts: it has no forward(x: Tokens[B, T, V]) that gives scores [B, T, V]");
+         "`" + std::string(c.model->decl->name) + "` does not " + (pairs ? "write texts for texts" : "go on with texts") +
+             ": it has no forward(" + (pairs ? "source: Tokens[B, S, V], " : "") +
+             "x: Tokens[B, T, V]) that gives scores [B, T, V]");
   return false;
 }
 

@@ -39,7 +39,7 @@ private:
     for (size_t i = 0; i < rows.size(); ++i) {
       asked[i] = i < running.size();
       if (asked[i])
-        R1RT_TRY(s.decoder.begin(rows[i], running[i].context));
+        R1RT_TRY(s.decoder.begin(rows[i], running[i].context, prompt.source));
     }
     return Status::ok();
   }

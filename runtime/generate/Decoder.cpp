@@ -25,11 +25,15 @@ int64_t Decoder::shared(int64_t row, std::span<const int32_t> tokens) const {
   return std::mismatch(had.begin(), had.end(), tokens.begin(), tokens.end()).first - had.begin();
 }
 
-Status Decoder::begin(int64_t row, std::span<const int32_t> tokens) {
+Status Decoder::begin(int64_t row, std::span<const int32_t> tokens, std::span<const int32_t> source) {
   if (row < 0 || row >= rows() || tokens.empty() || int64_t(tokens.size()) > most)
     return Status::error("row " + std::to_string(row) + " of " + std::to_string(rows()) + " cannot hold " +
                          std::to_string(tokens.size()) + " tokens: a row has 1 to " + std::to_string(most));
+  if (int64_t n = int64_t(source.size()); n > mostSource || (n == 0 && mostSource > 0))
+    return Status::error("row " + std::to_string(row) + " cannot be written for a source of " + std::to_string(n) +
+                         " tokens: the model reads " + (mostSource ? "1 to " + std::to_string(mostSource) : "none"));
   Row &r = all[size_t(row)];
+  r.source.assign(source.begin(), source.end());
   r.computed = std::min(size_t(shared(row, tokens)), tokens.size() - 1); // the last one gives the logits
   r.tokens.assign(tokens.begin(), tokens.end());
   r.asked = true;
@@ -44,9 +48,9 @@ void Decoder::extend(std::vector<int32_t> &tokens, int32_t token) const {
 }
 
 Status Decoder::append(int64_t row, int32_t token) {
-  std::vector<int32_t> tokens = std::move(all[size_t(row)].tokens);
+  std::vector<int32_t> tokens = std::move(all[size_t(row)].tokens), source = std::move(all[size_t(row)].source);
   extend(tokens, token);
-  return begin(row, tokens);
+  return begin(row, tokens, source);
 }
 
 Status Decoder::step() {

@@ -12,7 +12,8 @@
 //            and values of the slots before it are kept between runs. Outputs logits f32[B, V], lse f32[B]
 //   prefill  the same for N new tokens [B, N], and last i32[B], the one whose logits are asked for
 //   logits   without a cache: x.id, x.pos, x.seg i32[R, T], perhaps last i32[R] -> logits f32[R, V] or
-//            f32[R, T, V], perhaps lse f32[R] or f32[R, T]
+//            f32[R, T, V], perhaps lse f32[R] or f32[R, T]; of an encoder and a decoder also source.id, source.pos,
+//            source.seg i32[R, S], the text that the row is written for, laid out as in training (data/Pairs.h)
 //
 // lse is the logarithm of the sum of exponentials of the logits, so logits[id] - lse is the log-probability
 // of a token. As an output of the module it has the bits of the training's loss; if the program `logits`
@@ -42,13 +43,15 @@ public:
   int64_t rows() const { return int64_t(all.size()); }
   int64_t context() const { return most; }
   int64_t vocab() const { return V; }
+  /// S, the tokens of a source at most; 0: rows have none.
+  int64_t sourceContext() const { return mostSource; }
   /// Does it keep keys and values?
   virtual bool caches() const = 0;
 
   /// The row holds these tokens, at least one and at most `context`, and is to be answered. A cache that
-  /// begins with the same tokens is used.
-  Status begin(int64_t row, std::span<const int32_t> tokens);
-  /// One token more; the row is to be answered again.
+  /// begins with the same tokens is used. `source` has 1 to `sourceContext` tokens, none where that is 0.
+  Status begin(int64_t row, std::span<const int32_t> tokens, std::span<const int32_t> source = {});
+  /// One token more, for the same source; the row is to be answered again.
   Status append(int64_t row, int32_t token);
   /// What `append` makes of the tokens of a row.
   void extend(std::vector<int32_t> &tokens, int32_t token) const;
@@ -70,7 +73,7 @@ public:
 
 protected:
   struct Row {
-    std::vector<int32_t> tokens;
+    std::vector<int32_t> tokens, source;
     std::vector<int32_t> cached; // those whose keys and values lie in the slots 0, 1, …
     size_t computed = 0;         // of `tokens`: how many of them
     bool asked = false, answered = false;
@@ -87,7 +90,7 @@ protected:
   Executor &exec;
   const int32_t filler;
   std::vector<Row> all;
-  int64_t most = 0, V = 0;
+  int64_t most = 0, mostSource = 0, V = 0;
 
 private:
   std::vector<float> answers, sums;

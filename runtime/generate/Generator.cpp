@@ -96,7 +96,7 @@ private:
 
   Status begin() override {
     asked[0] = true;
-    return s.decoder.begin(rows[0], prompt.tokens);
+    return s.decoder.begin(rows[0], prompt.tokens, prompt.source);
   }
 
   void emit(const std::string &piece) {
@@ -148,7 +148,15 @@ Result<Generator> Generator::create(Decoder &decoder, const Tokenizer &tokenizer
       return Status::error("a stop id is from 0 to " + std::to_string(tokenizer.vocab() - 1) + ", this is " +
                                std::to_string(id),
                            ExitClass::program);
-  return Generator(decoder, tokenizer, options);
+  GenerateOptions fitted = options;
+  if (decoder.sourceContext() > 0) {
+    if (options.minNew > decoder.context())
+      return Status::error("a target has at most " + std::to_string(decoder.context()) + " tokens, `min_new` is " +
+                               std::to_string(options.minNew),
+                           ExitClass::program);
+    fitted.maxNew = std::min(options.maxNew, decoder.context());
+  }
+  return Generator(decoder, tokenizer, fitted);
 }
 
 Status Generator::run(const std::function<Result<Next>(Prompt &, bool)> &next,

@@ -41,6 +41,7 @@ struct Prompt {
   uint64_t number = 0;         // the caller's
   uint64_t key = 0;            // of the draws
   std::vector<int32_t> tokens; // at least one; of more than the context the last ones are read
+  std::vector<int32_t> source; // of an encoder and a decoder: what it writes for; else none
 
   /// A continuation that may follow: nothing is written then, but each choice is an output with its tokens'
   /// log-probabilities, in their order. `tokens` is not read.
@@ -64,7 +65,8 @@ struct Output {
 
 class Generator {
 public:
-  /// Decoder and tokenizer outlive it. An error if the options are wrong, or beams do not fit the decoder.
+  /// Decoder and tokenizer outlive it. An error if the options are wrong, or beams do not fit the decoder. What is
+  /// written for a source ends with the decoder's context, the longest target of the training.
   static Result<Generator> create(Decoder &decoder, const Tokenizer &tokenizer, const GenerateOptions &options);
 
   /// Takes prompts until there are no more, and gives the outputs of each: one, or the `best` beams, the best

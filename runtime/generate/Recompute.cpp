@@ -14,13 +14,27 @@ public:
 
 private:
   const r1_program &prog;
-  const r1_field *id = nullptr, *pos = nullptr, *seg = nullptr, *last = nullptr, *out = nullptr, *lse = nullptr;
+  /// Where the tokens of a text go, right of it padding: pos 0, seg -1, as data/Pack.h lays rows out.
+  struct Text {
+    const r1_field *id = nullptr, *pos = nullptr, *seg = nullptr;
+    int64_t length = 0;
+  } x, source;
+  const r1_field *last = nullptr, *out = nullptr, *lse = nullptr;
   int64_t R = 0; // rows of the program
   bool all_places = false;
 
   void put(const r1_field *f, int64_t i, int32_t v) const {
     if (f)
       reinterpret_cast<int32_t *>(exec.at(*f))[i] = v;
+  }
+  /// `tokens` as row b, from the place `from` on.
+  void put(const Text &text, int64_t b, std::span<const int32_t> tokens, int64_t from) const {
+    for (int64_t i = 0; i < text.length; ++i) {
+      const bool in = i >= from && i < from + int64_t(tokens.size());
+      put(text.id, b * text.length + i, in ? tokens[size_t(i - from)] : filler);
+      put(text.pos, b * text.length + i, in ? int32_t(i - from) : 0);
+      put(text.seg, b * text.length + i, in ? 0 : -1);
+    }
   }
   Status run() override;
 };
@@ -29,24 +43,30 @@ Status Recompute::prepare(int64_t rows) {
   for (uint32_t i = 0; i < prog.n_inputs; ++i) {
     const r1_field &f = prog.inputs[i];
     std::string_view name = f.name;
-    const r1_field **slot = name == "x.id"    ? &id
-                            : name == "x.pos" ? &pos
-                            : name == "x.seg" ? &seg
-                            : name == "last"  ? &last
-                                              : nullptr;
+    Text &text = name.starts_with("source.") ? source : x;
+    const r1_field **slot = name == "x.id" || name == "source.id"     ? &text.id
+                            : name == "x.pos" || name == "source.pos" ? &text.pos
+                            : name == "x.seg" || name == "source.seg" ? &text.seg
+                            : name == "last"                          ? &last
+                                                                      : nullptr;
     if (!slot || f.dtype != R1_I32)
       return wrongField(prog, f);
     *slot = &f;
     if (slot == &last)
       continue;
-    if (f.rank != 2 || (R && (f.dims[0] != R || f.dims[1] != most)))
+    if (f.rank != 2 || f.dims[1] < 1 || (R && f.dims[0] != R) || (text.length && f.dims[1] != text.length))
       return wrongField(prog, f);
     R = f.dims[0];
-    most = f.dims[1];
+    text.length = f.dims[1];
   }
+  most = x.length;
+  mostSource = source.length;
   out = prog.n_outputs == 1 ? prog.outputs : findField(prog.outputs, prog.n_outputs, "logits");
-  if (!id || R < 1 || most < 1 || !out || out->dtype != R1_F32 || out->rank < 2)
+  if (!x.id || R < 1 || !out || out->dtype != R1_F32 || out->rank < 2)
     return Status::error("the program `logits` does not take x.id i32[R, T] to logits f32[R, V]");
+  if (mostSource && !source.id)
+    return Status::error("the program `logits` reads where the tokens of a source stand, but not the tokens: it has no "
+                         "source.id i32[R, S]");
   if (last && fieldElements(*last) != uint64_t(R))
     return wrongField(prog, *last);
   V = out->dims[out->rank - 1];
@@ -73,12 +93,8 @@ Status Recompute::run() {
     int64_t n = used ? int64_t(todo[size_t(b)]->tokens.size()) : 0;
     // Without a choice of place only the last one is answered: the tokens stand at the end.
     int64_t from = !all_places && !last ? most - n : 0;
-    for (int64_t i = 0; i < most; ++i) {
-      bool in = i >= from && i < from + n;
-      put(id, b * most + i, in ? todo[size_t(b)]->tokens[size_t(i - from)] : filler);
-      put(pos, b * most + i, in ? int32_t(i - from) : 0);
-      put(seg, b * most + i, in ? 0 : -1);
-    }
+    put(x, b, used ? std::span<const int32_t>(todo[size_t(b)]->tokens) : std::span<const int32_t>(), from);
+    put(source, b, used ? std::span<const int32_t>(todo[size_t(b)]->source) : std::span<const int32_t>(), 0);
     int64_t at = std::max<int64_t>(from + n - 1, 0);
     if (used)
       place[size_t(b)] = all_places ? b * most + at : b;
