@@ -12,11 +12,15 @@ constexpr int64_t mostTexts = 4096; // at once, of a row, beams
 /// Arguments that draw: with beams nothing is drawn.
 constexpr const char *drawing[] = {"temperature", "top_k", "top_p", "min_p", "repetition"};
 
-/// `model` as one that a stage or a checkpoint gives, and that goes on with texts; null after an error.
+bool translates(const ModelObj &m) { return m.batch.as<HandleObj>().batch.at("layout") == "pairs"; }
+
+/// `model` as one that a stage or a checkpoint gives, and that goes on with texts, or translates them; null after an
+/// error.
 std::shared_ptr<const ModelObj> writer(Evaluator &ev, const BuiltinCall &c, const Value &model, const char *name) {
   auto m = model.is(Value::Model) ? std::static_pointer_cast<const ModelObj>(model.o) : nullptr;
   const Json layout = m && m->batch.is(Value::Handle) ? m->batch.as<HandleObj>().batch : Json();
-  if (m && !m->from.empty() && !layout.is_null() && layout.at("layout") == "lm" && !layout.contains("masked"))
+  if (m && !m->from.empty() && !layout.is_null() && !layout.contains("masked") &&
+      (layout.at("layout") == "lm" || layout.at("layout") == "pairs"))
     return m;
   auto &d = ev.err("E0206", spanOf(c, name),
                    "`" + std::string(c.name) + "` goes on with texts by a model that a stage has trained to; this is " +
@@ -150,6 +154,10 @@ Value generate(Evaluator &ev, BuiltinCall &c) {
     return {};
   spec["seed"] = c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed")) : Json(ev.stages->out.seed);
   if (!arg(c, "template").is(Value::None)) {
+    if (translates(*m))
+      return ev.fail("E0206", spanOf(c, "template"),
+                     "`template` is for models that answer conversations; `" + std::string(m->decl->name) +
+                         "` translates texts as they are");
     std::vector<std::string> names;
     if (Value table = ev.global(ev.sh.program.main, "chat_templates", c.span); table.is(Value::Record))
       for (auto &[name, tokens] : table.as<RecordObj>().fields)
@@ -172,6 +180,10 @@ Value choose(Evaluator &ev, BuiltinCall &c) {
       !oneOf(ev, c, "long", {"cut", "drop", "stop"}) || !functionOf(ev, c, "prompt", spec) ||
       !functionOf(ev, c, "choices", spec))
     return {};
+  if (translates(*m))
+    return ev.fail("E0206", spanOf(c, "model"),
+                   "`choose` tells which text goes on with another; `" + std::string(m->decl->name) +
+                       "` translates, which generate(…) has it do");
   if (spec["choices"].is_null())
     return ev.fail("E0206", spanOf(c, "choices"), "`choices` is a function of a row that gives a list of texts");
   spec["long"] = arg(c, "long").string();

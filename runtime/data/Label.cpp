@@ -29,6 +29,14 @@ Result<DocumentRows> DocumentRows::create(std::shared_ptr<PackedData> data, cons
                       targets);
 }
 
+void cutTokens(std::vector<int32_t> &ids, int64_t room, std::string_view cut) {
+  const int64_t over = int64_t(ids.size()) - room;
+  if (over <= 0)
+    return;
+  const int64_t before = cut == "head" ? 0 : cut == "middle" ? (room + 1) / 2 : room;
+  ids.erase(ids.begin() + before, ids.begin() + before + over);
+}
+
 bool DocumentRows::add(std::string_view text) {
   const Tokenizer &tok = *data->tokenizer;
   ids.clear();

@@ -16,6 +16,9 @@ namespace r1rt {
 
 struct TaggedText; // TokenLabel.h
 
+/// Leaves out of more than `room` tokens the "tail", the "head" or the "middle", as the rows of DocumentRows do.
+void cutTokens(std::vector<int32_t> &ids, int64_t room, std::string_view cut);
+
 /// Appends documents to a PackedData as rows of their own.
 class DocumentRows {
 public:

@@ -9,12 +9,10 @@ namespace r1rt {
 
 using nlohmann::json;
 
-Result<std::vector<Series>> readSeries(const std::string &path) {
-  std::vector<Series> out;
+static Status readInto(std::map<std::string, Series> &byName, const std::string &path) {
   auto content = readFile(path);
   if (!content)
-    return out;
-  std::map<std::string, Series> byName;
+    return Status::ok();
   size_t number = 1;
   for (size_t at = 0, end; (end = content->find('\n', at)) != std::string::npos; at = end + 1, ++number) {
     const json j = json::parse(content->begin() + ptrdiff_t(at), content->begin() + ptrdiff_t(end), nullptr, false);
@@ -36,6 +34,14 @@ Result<std::vector<Series>> readSeries(const std::string &path) {
       s.values.push_back(y);
     }
   }
+  return Status::ok();
+}
+
+Result<std::vector<Series>> readSeries(const std::vector<std::string> &paths) {
+  std::map<std::string, Series> byName;
+  for (const std::string &path : paths)
+    R1RT_TRY(readInto(byName, path));
+  std::vector<Series> out;
   for (auto &[name, s] : byName)
     if (!s.values.empty())
       out.insert(name == "loss" ? out.begin() : out.end(), std::move(s));

@@ -1,7 +1,7 @@
 //===- Series.h - the curves of a run -------------------------------------------===//
 //
-// steps.jsonl holds an object for each step; its numbers are series by name. A line may hold some only
-// (what is measured now and then). A number that is not finite is a gap.
+// steps.jsonl holds an object for each step; its numbers are series by name. measured.jsonl holds what is measured
+// now and then. A number that is not finite is a gap.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_REPORT_SERIES_H
@@ -17,9 +17,9 @@ struct Series {
   std::vector<double> steps, values; // of equal length, steps rising
 };
 
-/// Those of a file, `loss` first, then by name; `step`, `stage` and what is no number are left out. A last line
-/// that was cut off is passed over; other broken lines are errors that name the line. No file: none.
-Result<std::vector<Series>> readSeries(const std::string &path);
+/// Those of files, of which each may be missing, `loss` first, then by name; `step`, `stage` and what is no number are left out. A last line
+/// that was cut off is passed over; other broken lines are errors that name the line.
+Result<std::vector<Series>> readSeries(const std::vector<std::string> &paths);
 
 /// What one column of a plot shows.
 struct Column {

@@ -185,15 +185,11 @@ Status TensorBoardWriter::flush() {
   return std::fflush(file) == 0 ? Status::ok() : writeError(path);
 }
 
-Result<std::unique_ptr<StepLog>> StepLog::open(const std::string &dir, const std::string &stage,
-                                               uint64_t keepUntil) {
-  auto log = std::make_unique<StepLog>();
-  log->path = dir + "/steps.jsonl";
-  log->stage = stage;
-  // Keep whole lines up to the step that is resumed from.
+Status StepLog::File::open(const std::string &name, uint64_t keepUntil) {
+  path = name;
   std::string kept;
   if (keepUntil)
-    if (auto old = readFile(log->path)) {
+    if (auto old = readFile(path)) {
       for (size_t at = 0; at < old->size();) {
         size_t end = old->find('\n', at);
         if (end == old->npos)
@@ -205,17 +201,31 @@ Result<std::unique_ptr<StepLog>> StepLog::open(const std::string &dir, const std
         at = end + 1;
       }
     }
-  R1RT_TRY(writeFileAtomic(log->path, kept));
-  log->file = std::fopen(log->path.c_str(), "ab");
-  if (!log->file)
-    return writeError(log->path);
-  R1RT_ASSIGN(log->board, TensorBoardWriter::create(dir + "/tensorboard"));
-  return log;
+  R1RT_TRY(writeFileAtomic(path, kept));
+  file = std::fopen(path.c_str(), "ab");
+  return file ? Status::ok() : writeError(path);
 }
 
-StepLog::~StepLog() {
+StepLog::File::~File() {
   if (file)
     std::fclose(file);
+}
+
+Status StepLog::File::line(const json &j) {
+  const std::string text = j.dump() + "\n";
+  return std::fwrite(text.data(), 1, text.size(), file) == text.size() ? Status::ok() : writeError(path);
+}
+
+Status StepLog::File::flush() { return std::fflush(file) == 0 ? Status::ok() : writeError(path); }
+
+Result<std::unique_ptr<StepLog>> StepLog::open(const std::string &dir, const std::string &stage,
+                                               uint64_t keepUntil) {
+  auto log = std::make_unique<StepLog>();
+  log->stage = stage;
+  R1RT_TRY(log->steps.open(dir + "/steps.jsonl", keepUntil));
+  R1RT_TRY(log->measurements.open(dir + "/measured.jsonl", keepUntil));
+  R1RT_ASSIGN(log->board, TensorBoardWriter::create(dir + "/tensorboard"));
+  return log;
 }
 
 Status StepLog::step(const StepRecord &r) {
@@ -227,9 +237,7 @@ Status StepLog::step(const StepRecord &r) {
             {"grad_norm", r.gradNorm},
             {"tokens_per_s", r.tokensPerSecond},
             {"ms", r.ms}});
-  std::string text = j.dump() + "\n";
-  if (std::fwrite(text.data(), 1, text.size(), file) != text.size())
-    return writeError(path);
+  R1RT_TRY(steps.line(j));
   std::vector<std::pair<std::string, double>> values = {{"loss", r.loss},
                                                         {"lr", r.lr},
                                                         {"grad_norm", r.gradNorm},
@@ -241,9 +249,14 @@ Status StepLog::step(const StepRecord &r) {
   return board->scalars(r.step, values);
 }
 
+Status StepLog::measured(uint64_t step, const std::string &name, double value) {
+  R1RT_TRY(measurements.line({{"stage", stage}, {"step", step}, {name, value}}));
+  return board->scalars(step, {{name, value}});
+}
+
 Status StepLog::flush() {
-  if (std::fflush(file) != 0)
-    return writeError(path);
+  R1RT_TRY(steps.flush());
+  R1RT_TRY(measurements.flush());
   return board->flush();
 }
 

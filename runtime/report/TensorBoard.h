@@ -41,21 +41,31 @@ private:
   std::string path;
 };
 
-/// The series of a training stage: steps.jsonl (one object per step) and an event file in
-/// `dir`/tensorboard.
+/// The series of a training stage: steps.jsonl (one object per step), measured.jsonl (what is measured now and then)
+/// and an event file in `dir`/tensorboard.
 class StepLog {
 public:
   /// Steps after `keepUntil` are cut off: a resumed run makes them again.
   static Result<std::unique_ptr<StepLog>> open(const std::string &dir, const std::string &stage,
                                                uint64_t keepUntil);
-  ~StepLog();
   Status step(const StepRecord &r);
+  /// Another number, as it is after step `step`.
+  Status measured(uint64_t step, const std::string &name, double value);
   TensorBoardWriter &events() { return *board; }
   Status flush();
 
 private:
-  FILE *file = nullptr;
-  std::string path, stage;
+  struct File {
+    ~File();
+    /// Opens it behind its lines up to step `keepUntil`.
+    Status open(const std::string &path, uint64_t keepUntil);
+    Status line(const nlohmann::json &j);
+    Status flush();
+    FILE *file = nullptr;
+    std::string path;
+  };
+  File steps, measurements;
+  std::string stage;
   std::unique_ptr<TensorBoardWriter> board;
 };
 

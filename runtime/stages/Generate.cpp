@@ -1,4 +1,5 @@
 #include "runtime/stages/Generate.h"
+#include "runtime/data/Label.h"
 #include "runtime/stages/Weights.h"
 #include <algorithm>
 
@@ -8,8 +9,10 @@ using generate::GenerateOptions;
 using nlohmann::json;
 
 Result<std::unique_ptr<TextModel>> TextModel::open(Device &device, const r1_module &module, const std::string &modelDir,
-                                                   generate::Decoder::Options options, Accelerator *accelerator) {
+                                                   generate::Decoder::Options options, Accelerator *accelerator,
+                                                   const std::string &cut) {
   std::unique_ptr<TextModel> m(new TextModel);
+  m->cut = cut;
   R1RT_ASSIGN(m->tok, openTokenizer(modelDir));
   R1RT_ASSIGN(m->exec, Executor::create(device, module, accelerator));
   auto loaded = loadLeaves(*m->exec, modelDir + "/model.safetensors", "", /*all=*/true);
@@ -21,7 +24,24 @@ Result<std::unique_ptr<TextModel>> TextModel::open(Device &device, const r1_modu
   if (int64_t ids = m->tok->vocab(); ids > m->dec->vocab())
     return Status::error("the tokenizer has " + std::to_string(ids) + " ids, the model only " +
                          std::to_string(m->dec->vocab()));
+  if (m->translates() && m->tok->beginOfText() < 0)
+    return Status::error("nothing tells the model to begin: its tokenizer has neither a begin nor an end of text, with "
+                         "which the targets of the training would begin",
+                         ExitClass::program);
   return m;
+}
+
+int64_t TextModel::ask(std::string_view text, int64_t maxNew, generate::Prompt &p) const {
+  int64_t whole = 0;
+  if (!translates()) {
+    p.tokens = prompt(text, maxNew, whole);
+    return whole;
+  }
+  p.tokens = {tok->beginOfText()};
+  p.source = generate::promptTokens(*tok, text);
+  whole = int64_t(p.source.size());
+  cutTokens(p.source, reads(), cut);
+  return whole;
 }
 
 std::vector<int32_t> TextModel::prompt(std::string_view text, int64_t maxNew, int64_t &whole) const {

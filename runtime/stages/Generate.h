@@ -11,13 +11,23 @@ namespace r1rt {
 class TextModel {
 public:
   /// The module has the programs that generate/Decoder.h names; the options are those it was compiled with.
-  /// `modelDir` holds model.safetensors and the tokenizer. Module and device outlive it.
+  /// `modelDir` holds model.safetensors and the tokenizer. Module and device outlive it. `cut` is what training left
+  /// out of sources that are too long: data/Pairs.h.
   static Result<std::unique_ptr<TextModel>> open(Device &device, const r1_module &module, const std::string &modelDir,
                                                  generate::Decoder::Options options,
-                                                 Accelerator *accelerator = nullptr);
+                                                 Accelerator *accelerator = nullptr,
+                                                 const std::string &cut = "tail");
 
   generate::Decoder &decoder() { return *dec; }
   const Tokenizer &tokenizer() const { return *tok; }
+  /// Does it write for a source, instead of going on with a prompt?
+  bool translates() const { return dec->sourceContext() > 0; }
+  /// Tokens of a prompt or a source that it reads at most.
+  int64_t reads() const { return translates() ? dec->sourceContext() : dec->context(); }
+
+  /// Makes `p` ask about a text: as a prompt (see below), or as a source, which is laid out and cut as in training, with
+  /// a target that begins as there. Returns how many tokens the text has; more than `reads` were cut.
+  int64_t ask(std::string_view text, int64_t maxNew, generate::Prompt &p) const;
 
   /// The tokens of a prompt. One of more than the context is cut to its last tokens, so that there is room
   /// for `maxNew` new ones, or for half a context; `whole` is how many it had.
@@ -30,6 +40,7 @@ private:
   TokenizerPtr tok;
   std::unique_ptr<Executor> exec;
   std::unique_ptr<generate::Decoder> dec;
+  std::string cut;
 };
 
 /// {"max_new", "min_new", "temperature", "top_k", "top_p", "min_p", "repetition", "stop": [TEXT], "beams",
@@ -39,7 +50,8 @@ Result<generate::GenerateOptions> generateOptions(const nlohmann::json &spec);
 
 /// A model writes to the rows of a corpus.
 ///
-/// spec: {"stage": NAME, "data": tree, "prompt": {"row_fn": i}|null (the row's text), "n": samples of each row,
+/// spec: {"stage": NAME, "data": tree, "prompt": {"row_fn": i}|null (the row's text; of models that translate it is the
+///        source), "n": samples of each row,
 ///        "seed", "long": "cut"|"drop"|"stop" for prompts of more tokens than the context, and those of
 ///        generateOptions}
 ///        and, if what is written is to stand in rows beside others: {"into": tree, "augment": {"share", "seed", "how"}}
@@ -60,6 +72,7 @@ struct GenerateRowsJob {
   std::string modelDir;
   std::string dir;
   generate::Decoder::Options decoder;
+  std::string cut = "tail"; // as TextModel::open takes it
 };
 Result<nlohmann::json> runGenerateRows(const GenerateRowsJob &job, StageContext &ctx);
 

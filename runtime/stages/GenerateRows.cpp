@@ -278,7 +278,7 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     if (chat.empty()) {
       R1RT_ASSIGN(text, promptOf(requests.row));
     }
-    const int64_t most = model.decoder().context();
+    const int64_t most = model.reads();
     p.number = asked;
     p.key = drawKey(drawKey(key, id), uint64_t(requests.sample));
     if (choices) {
@@ -294,7 +294,7 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     }
     int64_t whole = 0;
     if (chat.empty()) {
-      p.tokens = model.prompt(text, options.maxNew, whole);
+      whole = model.ask(text, options.maxNew, p);
     } else {
       R1RT_ASSIGN(generate::Prompt made, chatPromptOf(requests.row, model));
       p.tokens = model.fitted(std::move(made.tokens), options.maxNew, whole);
@@ -304,8 +304,9 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
       line["empty"] = true;
     if (whole > most && ifLong == "stop")
       return Status::error("row " + id + ": the prompt has " + std::to_string(whole) + " tokens, the model reads " +
-                           std::to_string(most) +
-                           R"(; help: long = "cut" reads the end of it, long = "drop" leaves the row out)");
+                           std::to_string(most) + R"(; help: long = "cut" )" +
+                           (model.translates() ? "cuts it as in training" : "reads the end of it") +
+                           R"(, long = "drop" leaves the row out)");
     if (whole > most && ifLong == "drop") {
       line["most"] = most;
       R1RT_TRY(log.add(line));
@@ -420,7 +421,10 @@ Status Writing::write() {
   found = log.size();
   R1RT_ASSIGN(std::vector<std::string> shards, corpus::shardFiles(rowsDir));
   R1RT_ASSIGN(std::unique_ptr<TextModel> model,
-              TextModel::open(ctx.device, *job.module, job.modelDir, job.decoder, ctx.accelerator));
+              TextModel::open(ctx.device, *job.module, job.modelDir, job.decoder, ctx.accelerator, job.cut));
+  if (model->translates() && (choices || !chat.empty()))
+    return Status::error(std::string(choices ? "choices" : "a template") + " and a model that translates do not go together",
+                         ExitClass::program);
   generate::addSpecialStops(model->tokenizer(), options);
   if (!chat.empty()) {
     R1RT_ASSIGN(ChatPrompt any, chatPrompt(chat, {{"user", "a"}}, model->tokenizer()));
@@ -507,7 +511,7 @@ Result<json> Writing::run() {
     if (counts.value(what, 0) > 0)
       ctx.report.warning(stage, counts[what].dump() + " of " + result["rows_in"].dump() + " prompts " + how);
   };
-  warn("cut", "have more tokens than the model reads: only the last ones were read");
+  warn("cut", "have more tokens than the model reads: they were cut");
   warn("empty", "are empty: the model began a text of its own");
   std::error_code ec;
   fs::remove(logFile, ec);

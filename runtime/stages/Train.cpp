@@ -255,6 +255,7 @@ Result<json> Training::run() {
       lastCheckpoint = StepClock::now();
     }
   }
+  R1RT_TRY(showWeights(log.get()));
   if (log)
     R1RT_TRY(log->flush());
   return finish();

@@ -18,7 +18,8 @@ Status Training::validate(StepLog *log) {
     R1RT_TRY(ctx.ranks->fromFirst(&loss, sizeof loss));
   ctx.report.event("metric", {{"stage", stage}, {"name", "valid_loss"}, {"value", loss}, {"step", at.step}});
   if (log)
-    R1RT_TRY(log->events().scalars(at.step, {{"valid_loss", loss}}));
+    R1RT_TRY(log->measured(at.step, "valid_loss", loss));
+  R1RT_TRY(showWeights(log));
   bool isBest = (stopsEarly || keepsBest) && best.take(at.step, loss, minDelta);
   char text[64];
   std::snprintf(text, sizeof text, "%.4f", loss);
@@ -33,6 +34,19 @@ Status Training::validate(StepLog *log) {
   if (stopped)
     ctx.report.note(stage + "  stops: the valid loss was best after step " + std::to_string(best.step) + ", " +
                     std::to_string(best.worse) + " measurements ago");
+  return Status::ok();
+}
+
+/// How the weights are distributed, for TensorBoard.
+Status Training::showWeights(StepLog *log) {
+  if (!log || at.step == lastShown)
+    return Status::ok();
+  lastShown = at.step;
+  R1RT_TRY(exec->pull());
+  for (const TensorView &w : leafViews(*exec))
+    if (w.dtype == "F32")
+      R1RT_TRY(log->events().histogram(at.step, "weights/" + w.name,
+                                       Histogram::of({reinterpret_cast<const float *>(w.data.data()), w.data.size() / 4})));
   return Status::ok();
 }
 

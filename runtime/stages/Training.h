@@ -84,6 +84,7 @@ private:
   Status validate(StepLog *log);
   Status checkpoint(StepLog *log);
   Status saveBest();
+  Status showWeights(StepLog *log);
   Status restore();
   Result<nlohmann::json> finish();
 
@@ -119,6 +120,7 @@ private:
   StepClock::time_point lastFinish;
   double lastLoss = NAN;
   uint64_t began = 0; // the step this run goes on from
+  uint64_t lastShown = 0; // step whose weights TensorBoard has
   uint64_t lastSaved = 0;
 };
 

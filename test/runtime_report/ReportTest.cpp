@@ -148,11 +148,12 @@ Series seriesOf(std::vector<double> values) {
 TEST(Series, ReadsSteps) {
   TempDir d;
   std::string file = d.path + "/steps.jsonl";
-  EXPECT_TRUE(readSeries(file)->empty());
+  EXPECT_TRUE(readSeries({file})->empty());
   ASSERT_TRUE(writeFileAtomic(file, "{\"step\":1,\"lr\":0.5,\"loss\":3,\"stage\":\"a\"}\n"
                                     "{\"step\":2,\"lr\":0.25,\"loss\":null}\n"
-                                    "{\"step\":2,\"valid_loss\":7}\n{\"step\":3,\"loss\":2}\n{\"step\":4,\"lo"));
-  auto s = readSeries(file);
+                                    "{\"step\":3,\"loss\":2}\n{\"step\":4,\"lo"));
+  ASSERT_TRUE(writeFileAtomic(d.path + "/measured.jsonl", "{\"step\":2,\"valid_loss\":7}\n"));
+  auto s = readSeries({file, d.path + "/measured.jsonl"});
   ASSERT_TRUE(s) << s.status().message();
   ASSERT_EQ(s->size(), 3u);
   EXPECT_EQ((*s)[0].name, "loss");
@@ -161,9 +162,9 @@ TEST(Series, ReadsSteps) {
   EXPECT_EQ((*s)[1].name, "lr");
   EXPECT_EQ((*s)[2].name, "valid_loss");
   ASSERT_TRUE(writeFileAtomic(file, "{\"step\":1,\"loss\":3}\n[1]\n"));
-  EXPECT_NE(readSeries(file).status().message().find("steps.jsonl:2: not a step"), std::string::npos);
+  EXPECT_NE(readSeries({file}).status().message().find("steps.jsonl:2: not a step"), std::string::npos);
   ASSERT_TRUE(writeFileAtomic(file, "{\"step\":5,\"loss\":3}\n{\"step\":4,\"loss\":3}\n"));
-  EXPECT_NE(readSeries(file).status().message().find("steps.jsonl:2: step 4 after step 5"), std::string::npos);
+  EXPECT_NE(readSeries({file}).status().message().find("steps.jsonl:2: step 4 after step 5"), std::string::npos);
 }
 
 TEST(Series, Numbers) {

@@ -22,6 +22,8 @@ public:
   /// Compiles what a model writes with: `rows` texts at once. `decoder` becomes what it was compiled for.
   r1rt::Result<std::unique_ptr<CompiledStage>> compileWriter(const Stage &stage, int64_t rows,
                                                              r1rt::generate::Decoder::Options &decoder);
+  /// What the training of a stage's model leaves out of sources that are too long, as TextModel::open takes it.
+  std::string sourceCut(const std::string &stage) const;
   /// Tells where the finished artifact of a stage is.
   void finished(const std::string &stage, const std::string &dir) { dirs[stage] = dir; }
 

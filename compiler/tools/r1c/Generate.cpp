@@ -6,6 +6,7 @@
 #include "runtime/state/Philox.h"
 #include "runtime/text/Utf8.h"
 #include <algorithm>
+#include <functional>
 #include <iostream>
 #include <poll.h>
 #include <unistd.h>
@@ -34,7 +35,42 @@ int64_t contextOf(const Stage &s) {
   return 0;
 }
 
+bool readsSource(const Stage &s) {
+  for (const auto &e : s.entries)
+    if (e->name == "logits")
+      return std::any_of(e->inputs.begin(), e->inputs.end(), [](const Node *in) { return in->name == "source.id"; });
+  return false;
+}
+
+/// What the training of a stage's model left out of sources that are too long; the stage may be made of others.
+std::string cutOf(const Elaboration &all, const std::string &stage) {
+  for (const Stage &s : all.stages) {
+    if (s.name != stage)
+      continue;
+    // Sources of `interleave` are cut alike, or the first says how.
+    std::function<const json *(const json &)> find = [&](const json &tree) -> const json * {
+      if (tree.is_object() && tree.value("op", "") == "translate")
+        return &tree;
+      for (const json &x : tree.is_structured() ? tree : json::array())
+        if (const json *found = find(x))
+          return found;
+      return nullptr;
+    };
+    if (const json *pairs = find(s.spec.value("data", json())))
+      return pairs->value("cut", "tail");
+    for (const std::string &from : s.reads)
+      if (std::string cut = cutOf(all, from); !cut.empty())
+        return cut;
+  }
+  return "";
+}
+
 } // namespace
+
+std::string Runner::sourceCut(const std::string &stage) const {
+  const std::string cut = cutOf(*session.elaboration, stage);
+  return cut.empty() ? "tail" : cut;
+}
 
 Result<std::unique_ptr<CompiledStage>> Runner::compileWriter(const Stage &s, int64_t rows,
                                                              r1rt::generate::Decoder::Options &decoder) {
@@ -43,6 +79,10 @@ Result<std::unique_ptr<CompiledStage>> Runner::compileWriter(const Stage &s, int
   decoder.slots = options.decode.slots = contextOf(s);
   options.decode.chunk = std::min<int64_t>(options.decode.chunk, decoder.slots);
   options.decode.orRecompute = true;
+  if (readsSource(s)) {
+    report.note(s.name + "  each token is computed with its source and all before it");
+    return compile(s, {"logits"}, options);
+  }
   R1RT_ASSIGN(auto compiled, compile(s, {"decode", "prefill"}, options));
   if (!compiled->recomputes.empty())
     report.note(s.name + "  each token is computed with all before it: " + compiled->recomputes);
@@ -55,6 +95,7 @@ Result<json> Runner::generateRows(const PlannedStage &p, const std::string &dir)
   R1RT_ASSIGN(job.modelDir, dirOf(s.spec.value("model", json()).value("stage", "")));
   R1RT_ASSIGN(auto compiled, compileWriter(s, s.spec.value("batch", int64_t(1)), job.decoder));
   job.module = compiled->module;
+  job.cut = sourceCut(s.spec.value("model", json()).value("stage", ""));
   job.spec = s.spec;
   job.spec["stage"] = s.name;
   job.dir = dir;
@@ -97,13 +138,13 @@ Status Asking::promptOf(const std::string &text, uint64_t seed, int64_t sample, 
     return Status::error("the prompt is not UTF-8: byte " + std::to_string(bad) + " is " + byte,
                          ExitClass::commandLine);
   }
-  int64_t whole = 0;
-  p.tokens = model.prompt(text, options.maxNew, whole);
+  const int64_t whole = model.ask(text, options.maxNew, p), most = model.reads();
   p.key = r1rt::drawKey(r1rt::drawKey(seed, "generate"), uint64_t(sample));
-  if (whole > model.decoder().context() && sample == 0)
-    report.warning(stage.name, "the prompt has " + std::to_string(whole) + " tokens and the model sees " +
-                                   std::to_string(model.decoder().context()) + ": only the last " +
-                                   std::to_string(p.tokens.size()) + " are read");
+  if (whole > most && sample == 0)
+    report.warning(stage.name,
+                   "the prompt has " + std::to_string(whole) + " tokens and the model sees " + std::to_string(most) +
+                       (model.translates() ? ": it is cut as in training"
+                                           : ": only the last " + std::to_string(p.tokens.size()) + " are read"));
   return Status::ok();
 }
 
@@ -330,7 +371,8 @@ int generateCommand(const Options &o) {
   auto where = runner.accelerator();
   if (!where)
     return fail(where.status());
-  auto model = r1rt::TextModel::open(**dev, *(*compiled)->module, (*store)->dir(target->fingerprint), decoder, *where);
+  auto model = r1rt::TextModel::open(**dev, *(*compiled)->module, (*store)->dir(target->fingerprint), decoder, *where,
+                                     runner.sourceCut(stage.name));
   if (!model)
     return fail(model.status());
   r1rt::generate::addSpecialStops((*model)->tokenizer(), *options);
@@ -343,7 +385,7 @@ int generateCommand(const Options &o) {
     std::string prompt;
     for (const std::string &word : o.prompt)
       prompt += (prompt.empty() ? "" : " ") + word;
-    auto st = asking.answer(prompt, true);
+    auto st = asking.answer(prompt, !(*model)->translates());
     return st ? Done : fail(st);
   }
   // No prompt: each line of standard input is one, until it ends.
@@ -354,7 +396,7 @@ int generateCommand(const Options &o) {
     return bool(std::getline(std::cin, line));
   };
   for (std::string line; ask(line);)
-    if (auto st = asking.answer(line, !person); !st)
+    if (auto st = asking.answer(line, !person && !(*model)->translates()); !st)
       return fail(st);
   if (person)
     report.text("\n");

@@ -117,7 +117,7 @@ void addLineage(r1rt::Page &page, const json &manifest, r1rt::Store &store) {
 } // namespace
 
 Status showCurves(const std::string &dir) {
-  R1RT_ASSIGN(std::vector<Series> all, r1rt::readSeries(dir + "/steps.jsonl"));
+  R1RT_ASSIGN(std::vector<Series> all, r1rt::readSeries({dir + "/steps.jsonl", dir + "/measured.jsonl"}));
   if (all.empty())
     return Status::ok();
   const size_t columns = terminalColumns();
@@ -158,7 +158,7 @@ Status writePage(const std::string &fingerprint, r1rt::Store &store, const Optio
       rows.push_back({name, value.is_number() ? r1rt::shortNumber(value.get<double>()) : plain(value)});
     page.table({"metric", "value"}, rows);
   }
-  R1RT_ASSIGN(std::vector<Series> curves, r1rt::readSeries(dir + "/steps.jsonl"));
+  R1RT_ASSIGN(std::vector<Series> curves, r1rt::readSeries({dir + "/steps.jsonl", dir + "/measured.jsonl"}));
   if (!curves.empty()) {
     page.heading("Curves");
     for (const Series &s : curves)
