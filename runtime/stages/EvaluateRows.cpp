@@ -272,6 +272,8 @@ Result<Judged> RowsEvaluation::measure(const json &spec, Gathered &g, Evaluation
     break;
   }
   case Kind::text: {
+    for (size_t i = 0; log && i < g.texts.hypotheses.size() && i < 20; ++i)
+      log->text(g.texts.hypotheses[i], g.texts.references[i]);
     R1RT_ASSIGN(j.metric, measureTexts(metric, spec, g.texts));
     break;
   }

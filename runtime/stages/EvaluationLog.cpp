@@ -1,7 +1,9 @@
 #include "runtime/stages/EvaluationLog.h"
 #include "runtime/report/TensorBoard.h"
 #include "runtime/state/Files.h"
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <sstream>
 
 namespace r1rt {
@@ -137,6 +139,29 @@ void EvaluationLog::confusion(const std::string &data, std::span<const uint32_t>
   ctx->report.event("confusion", {{"stage", stage}, {"classes", names}, {"counts", std::move(counts)}});
 }
 
+void EvaluationLog::text(const std::string &hypothesis, const std::vector<std::string> &references) {
+  constexpr size_t most = 20;
+  if (texts.size() == most)
+    return;
+  std::string right;
+  for (const std::string &r : references)
+    right += (right.empty() ? "" : "\n") + r;
+  if (std::pair one{hypothesis, right}; std::find(texts.begin(), texts.end(), one) == texts.end())
+    texts.push_back(std::move(one));
+}
+
+/// A cell of a table in Markdown, whatever the text holds.
+static std::string cell(const std::string &text) {
+  std::string out;
+  for (char c : text)
+    out += c == '\n'  ? "<br>"
+           : c == '<' ? "&lt;"
+           : c == '&' ? "&amp;"
+           : std::strchr("|\\`*_[]", c) && c ? std::string("\\") + c
+                                            : std::string(1, c);
+  return out;
+}
+
 Result<json> EvaluationLog::finish(const std::string &dir) {
   if (!dir.empty()) {
     R1RT_TRY(writeFileAtomic(dir + "/metrics.json", values.dump(2) + "\n"));
@@ -146,6 +171,11 @@ Result<json> EvaluationLog::finish(const std::string &dir) {
       series.emplace_back(stage + "/" + name, value.get<double>());
     R1RT_ASSIGN(auto board, TensorBoardWriter::create(dir + "/tensorboard"));
     R1RT_TRY(board->scalars(0, series));
+    std::string table = "| text | reference |\n|---|---|\n";
+    for (auto &[text, right] : texts)
+      table += "| " + cell(text) + " | " + cell(right) + " |\n";
+    if (!texts.empty())
+      R1RT_TRY(board->text(0, stage + "/texts", table));
     R1RT_TRY(board->flush());
   }
   return json{{"metrics", values}};

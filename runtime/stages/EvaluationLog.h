@@ -32,6 +32,9 @@ public:
   void confusion(const std::string &data, std::span<const uint32_t> truths, std::span<const uint32_t> predicted,
                  const std::vector<std::string> &names, size_t classes);
 
+  /// A text that was judged, for TensorBoard to show the first of them.
+  void text(const std::string &hypothesis, const std::vector<std::string> &references);
+
   /// Writes metrics.json, statistics.json and tensorboard/, unless `dir` is empty. Result: {"metrics": {NAME:
   /// value, NAME_low: …}}.
   Result<nlohmann::json> finish(const std::string &dir);
@@ -47,6 +50,7 @@ private:
   std::map<std::string, Judged> before; // of a baseline that is a stage; without `value`
   nlohmann::json values = nlohmann::json::object(), statistics = nlohmann::json::object();
   std::set<std::string> shown;
+  std::vector<std::pair<std::string, std::string>> texts; // judged, and what would be right
 };
 
 } // namespace r1rt

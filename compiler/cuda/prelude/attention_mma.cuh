@@ -161,7 +161,8 @@ R1_FN void copyRows(S to, Rows<Q> rows, int first) {
 
 //===--- products -----------------------------------------------------------------------------===//
 
-/// The A operand of a pass: M * 16 rows of this warp.
+/// The A operand of a pass: M * 16 rows of this warp. wgmma reads it where it is, in shared memory: rows kept in
+/// registers while others hold the weights are what ptxas mixes up (see wgmma_from).
 template <class H, class L, bool Kept> struct Operand {
   R1_PTR(H) tile;
   u32 kept[Kept ? L::K / 16 : 1][L::M][4];

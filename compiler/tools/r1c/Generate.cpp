@@ -6,7 +6,6 @@
 #include "runtime/state/Philox.h"
 #include "runtime/text/Utf8.h"
 #include <algorithm>
-#include <functional>
 #include <iostream>
 #include <poll.h>
 #include <unistd.h>
@@ -42,22 +41,24 @@ bool readsSource(const Stage &s) {
   return false;
 }
 
+/// The `cut` of the first `translate` in a tree of data; empty: there is none.
+std::string cutOf(const json &tree) {
+  if (tree.is_object() && tree.value("op", json()) == "translate")
+    return tree.value("cut", "tail");
+  if (tree.is_structured())
+    for (const json &x : tree)
+      if (std::string cut = cutOf(x); !cut.empty())
+        return cut;
+  return "";
+}
+
 /// What the training of a stage's model left out of sources that are too long; the stage may be made of others.
 std::string cutOf(const Elaboration &all, const std::string &stage) {
   for (const Stage &s : all.stages) {
     if (s.name != stage)
       continue;
-    // Sources of `interleave` are cut alike, or the first says how.
-    std::function<const json *(const json &)> find = [&](const json &tree) -> const json * {
-      if (tree.is_object() && tree.value("op", "") == "translate")
-        return &tree;
-      for (const json &x : tree.is_structured() ? tree : json::array())
-        if (const json *found = find(x))
-          return found;
-      return nullptr;
-    };
-    if (const json *pairs = find(s.spec.value("data", json())))
-      return pairs->value("cut", "tail");
+    if (std::string cut = cutOf(s.spec.value("data", json())); !cut.empty())
+      return cut;
     for (const std::string &from : s.reads)
       if (std::string cut = cutOf(all, from); !cut.empty())
         return cut;

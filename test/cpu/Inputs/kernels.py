@@ -603,7 +603,7 @@ def attention_kernel(name, B, T, S, H, G, K, t="f32", mask="causal", lse=True, b
     bounds = [8] * inputs + [3] * len(caps)
     n = 2 * B * H * T * S * K * (5 if back else 2)
     extra = f", flops = {float(n):e}" if flops else ""
-    tolerance = {"f32": (2e-6, 3e-5), "f16": (2e-3, 2e-2), "bf16": (1e-2, 6e-2)}[t][back]
+    tolerance = {"f32": (2e-6, 3e-5), "f16": (2e-3, 2e-2), "bf16": (1e-2, 8e-2)}[t][back]
     print(f"""
 kern.intrinsic @{name} "{"flash_attention_bwd" if back else "flash_attention"}" [{", ".join(types)}] writes {list(range(first, len(types)))} {{inputs = {inputs}, captures = {len(caps)}}} attributes {{tolerance = {tolerance:e}, bounds = array<i64: {", ".join(map(str, bounds))}>{extra}}} lambdas {{
 ^bb0(%b: index, %t: index, %s: index{names}):
@@ -635,8 +635,8 @@ def attention_tensor():
             attention_kernel(f"{p}_{mask}", 1, 150, 150, 2, 1, 64, t="f16", mask=mask, back=back)
         attention_kernel(f"{p}_odd", 1, 20, 20, 2, 1, 10, t="f16", back=back)
         # More keys than queries, heads that share them, several tiles of both; rows that see nothing.
-        for t in ("f16", "bf16"):
-            attention_kernel(f"{p}_{t}_cross", 2, 130, 200, 4, 2, 64, t=t, mask="all", back=back)
+        for t, B, T, S in (("f16", 2, 130, 200), ("bf16", 1, 70, 130)):
+            attention_kernel(f"{p}_{t}_cross", B, T, S, 4, 2, 64, t=t, mask="all", back=back)
             attention_kernel(f"{p}_{t}_none", 1, 130, 130, 1, 1, 64, t=t, mask="none", back=back)
 
 
