@@ -14,7 +14,7 @@ packages=(
   llvm-22-dev libmlir-22-dev mlir-22-tools llvm-22-tools clang-22 lld-22 libclang-rt-22-dev
   cmake ninja-build ccache python3 ca-certificates
   libcli11-dev libre2-dev libsimdjson-dev libxxhash-dev libssl-dev libzstd-dev zlib1g-dev libsnappy-dev libicu-dev
-  libcld2-dev
+  libcld2-dev zstd
   libsentencepiece-dev libgtest-dev nlohmann-json3-dev libopenmpi-dev openmpi-bin fortunes wordnet-base
 )
 
