@@ -430,7 +430,9 @@ LogicalResult Lanes::emitStore(Operation *op) {
   Lane at = *address(op, mem, store.getIndices());
   Lane value = get(store.getValue());
   if (at.isUniform()) {
-    if (!value.isUniform())
+    if (!value.isUniform() && live == 1) // a dim of one element
+      value.base = vector::ExtractOp::create(*b, loc, toVector(loc, value), ArrayRef<int64_t>{0});
+    else if (!value.isUniform())
       return op->emitOpError(
           "is not supported yet: every lane of the vector dim would store to the "
           "same element");

@@ -1,6 +1,7 @@
 // The @builtin functions of stdlib/data.r1: sources of rows, and passes over them.
 #include "compiler/eval/Files.h"
 #include "compiler/eval/StageHelpers.h"
+#include <span>
 #include <algorithm>
 #include <cmath>
 
@@ -317,6 +318,25 @@ Value applyRules(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Handle, h);
 }
 
+/// Is nothing of `how`, the record of a back_translate, in vain beside what translates? False after E0206.
+bool translatesBy(Evaluator &ev, const BuiltinCall &c, const RecordObj &how, bool models) {
+  // What std/augment.r1 writes where nothing is given.
+  static const std::pair<const char *, Json> ofPrograms[] = {{"via", "en-es"}, {"program", "apertium"}, {"seconds", 60.0}},
+                                             ofModels[] = {{"to_prompt", nullptr}, {"back_prompt", nullptr},
+                                                           {"max_new", 256},       {"beams", 1},
+                                                           {"stop", Json::array()}, {"batch", 32}};
+  for (auto &[name, otherwise] : models ? std::span<const std::pair<const char *, Json>>(ofPrograms) : ofModels) {
+    const Value *v = how.find(name);
+    if (v && (v->is(Value::Fn) || toJson(ev, *v) != otherwise)) {
+      ev.err("E0206", spanOf(c, "how"),
+             "`" + std::string(name) + "` of back_translate does nothing where " +
+                 (models ? "models translate (to, back)" : "a program translates (via, back)"));
+      return false;
+    }
+  }
+  return true;
+}
+
 Value augment(Evaluator &ev, BuiltinCall &c) {
   if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError())
     return {};
@@ -324,9 +344,14 @@ Value augment(Evaluator &ev, BuiltinCall &c) {
   if (!arg(c, "share").asFloat(share) || share <= 0 || share > 1)
     return ev.fail("E0213", spanOf(c, "share"),
                    "a share is above 0% and at most 100%, this is " + ev.text(arg(c, "share")));
-  const Value *model = arg(c, "how").is(Value::Record) ? arg(c, "how").as<RecordObj>().find("to") : nullptr;
-  if (model && !model->is(Value::None))
-    return augmentByModels(ev, c, share);
+  const RecordObj *record = arg(c, "how").is(Value::Record) ? &arg(c, "how").as<RecordObj>() : nullptr;
+  if (const Value *to = record ? record->find("to") : nullptr) {
+    const bool models = !to->is(Value::None);
+    if (!translatesBy(ev, c, *record, models))
+      return {};
+    if (models)
+      return augmentByModels(ev, c, share);
+  }
   Json how = toJson(ev, arg(c, "how"));
   if (!how.is_object() || !how.contains("augment"))
     return ev.fail("E0206", spanOf(c, "how"),

@@ -359,7 +359,8 @@ struct Group {
   Value use;      // {init, step}
   double lrScale = 1;
   bool eachMatrix = false;
-  size_t hits = 0;                 // parameters that the pattern fits
+  size_t hits = 0;                 // parameters that it takes
+  size_t loses = 0;                // the number, from 1, of the first group that took one its pattern fits, too
   std::vector<std::string> states; // the fields of `init(p)`
 };
 
@@ -453,9 +454,12 @@ bool stretchesOf(Evaluator &ev, const Stage &s, const StageCall &c, std::vector<
         ev.err("E0403", c.optimSpan, "`" + groups[g].at + "` is not a path pattern: " + why);
         return false;
       }
-      groups[g].hits += fits;
-      if (fits && taker == groups.size())
-        taker = g;
+      if (!fits)
+        continue;
+      if (taker == groups.size())
+        taker = g, ++groups[g].hits;
+      else if (!groups[g].loses)
+        groups[g].loses = taker + 1;
     }
     if (taker == groups.size()) {
       ev.err("E0403", c.optimSpan, "no group of `optim` takes the parameter `" + leaf.path + "`")
@@ -483,7 +487,13 @@ bool stretchesOf(Evaluator &ev, const Stage &s, const StageCall &c, std::vector<
   }
   total = std::max<int64_t>((top + 4095) / 4096 * 4096, 4096);
   for (auto &g : groups)
-    if (!g.hits) {
+    if (!g.hits && g.loses) {
+      ev.err("E0403", c.optimSpan,
+             "group " + std::to_string(&g - groups.data() + 1) + " of `optim` takes no parameter: group " +
+                 std::to_string(g.loses) + " before it takes what it selects")
+          .help("a parameter goes to the first group that selects it; put the narrower one first");
+      return false;
+    } else if (!g.hits) {
       ev.err("E0403", c.optimSpan, "\"" + g.at + "\" of `optim` selects no trainable parameter")
           .note("the first of them is `" + (out.empty() ? std::string("none") : out[0].leaf->path) + "`");
       return false;

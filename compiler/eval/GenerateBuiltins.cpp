@@ -10,20 +10,23 @@ namespace {
 constexpr int64_t mostTexts = 4096; // at once, of a row, beams
 
 /// Arguments that draw: with beams nothing is drawn.
-constexpr const char *drawing[] = {"temperature", "top_k", "top_p", "min_p", "repetition"};
+constexpr const char *drawing[] = {"temperature", "top_k", "top_p", "min_p", "repetition", "seed"};
 
 bool translates(const ModelObj &m) { return m.batch.as<HandleObj>().batch.at("layout") == "pairs"; }
 
 /// `model` as one that a stage or a checkpoint gives, and that goes on with texts, or translates them; null after an
-/// error.
-std::shared_ptr<const ModelObj> writer(Evaluator &ev, const BuiltinCall &c, const Value &model, const char *name) {
+/// error. `what` names it where it is a part of the argument `name`.
+std::shared_ptr<const ModelObj> writer(Evaluator &ev, const BuiltinCall &c, const Value &model, const char *name,
+                                       const char *what = nullptr) {
   auto m = model.is(Value::Model) ? std::static_pointer_cast<const ModelObj>(model.o) : nullptr;
   const Json layout = m && m->batch.is(Value::Handle) ? m->batch.as<HandleObj>().batch : Json();
   if (m && !m->from.empty() && !layout.is_null() && !layout.contains("masked") &&
       (layout.at("layout") == "lm" || layout.at("layout") == "pairs"))
     return m;
   auto &d = ev.err("E0206", spanOf(c, name),
-                   "`" + std::string(c.name) + "` goes on with texts by a model that a stage has trained to; this is " +
+                   (what ? "`" + std::string(what) + "` of back_translate is a model that a stage has trained to go on with texts"
+                         : "`" + std::string(c.name) + "` goes on with texts by a model that a stage has trained to") +
+                       "; this is " +
                        (m && !m->from.empty() ? layout.contains("masked") ? "a model of hidden tokens" : "a model of other rows"
                         : m                   ? "a model without weights"
                                               : kindName(model)));
@@ -107,6 +110,13 @@ bool howOf(Evaluator &ev, const BuiltinCall &c, Json &spec) {
       ev.err("E0206", spanOf(c, "n"), "at temperature 0 the " + std::to_string(n) + " texts of a row would be equal");
       return false;
     }
+    if (spec["temperature"] == 0.0)
+      for (const char *name : {"top_k", "top_p", "min_p", "seed"})
+        if (c.has((size_t)index(c, name))) {
+          ev.err("E0206", spanOf(c, name),
+                 "`" + std::string(name) + "` does nothing at temperature 0, where the likeliest token is taken");
+          return false;
+        }
   }
   return true;
 }
@@ -158,11 +168,17 @@ Value generate(Evaluator &ev, BuiltinCall &c) {
       return ev.fail("E0206", spanOf(c, "template"),
                      "`template` is for models that answer conversations; `" + std::string(m->decl->name) +
                          "` translates texts as they are");
-    std::vector<std::string> names;
+    std::vector<std::string> names, specials;
     if (Value table = ev.global(ev.sh.program.main, "chat_templates", c.span); table.is(Value::Record))
-      for (auto &[name, tokens] : table.as<RecordObj>().fields)
+      for (auto &[name, tokens] : table.as<RecordObj>().fields) {
         names.push_back(name);
+        if (name == arg(c, "template").string())
+          specials = toJson(ev, tokens).get<std::vector<std::string>>();
+      }
     if (!oneOf(ev, c, "template", names))
+      return {};
+    if (m->tokenizer.is(Value::Handle) && specialsOf(m->tokenizer.as<HandleObj>()) &&
+        !hasSpecials(ev, c, m->tokenizer.as<HandleObj>(), "template", specials))
       return {};
     spec["template"] = arg(c, "template").string();
   }
@@ -202,7 +218,8 @@ Value augmentByModels(Evaluator &ev, BuiltinCall &c, double share) {
     const Value *v = how.find(name);
     return v ? *v : Value(Value::None);
   };
-  auto to = writer(ev, c, field("to"), "how"), back = to ? writer(ev, c, field("back"), "how") : nullptr;
+  auto to = writer(ev, c, field("to"), "how", "to");
+  auto back = to ? writer(ev, c, field("back"), "how", "back") : nullptr;
   if (!to || !back)
     return {};
   Json spec = {{"n", 1},       {"min_new", 0}, {"top_k", 0},     {"top_p", 1.0}, {"min_p", 0.0}, {"repetition", 1.0},
@@ -218,6 +235,9 @@ Value augmentByModels(Evaluator &ev, BuiltinCall &c, double share) {
   spec["batch"] = std::max(spec["batch"].get<int64_t>(), spec["beams"].get<int64_t>());
   spec["temperature"] = spec["beams"] == 1 ? 0.0 : 1.0; // the likeliest text, either way
   spec["stop"] = toJson(ev, field("stop"));
+  for (const Json &text : spec["stop"])
+    if (text == "")
+      return ev.fail("E0213", spanOf(c, "how"), "`stop` of back_translate: a text that ends what is written is not empty");
   Json there = spec;
   for (auto [name, of] : {std::pair{"to_prompt", &there}, {"back_prompt", &spec}}) {
     Value f = field(name);

@@ -53,6 +53,11 @@ bool optionsOf(Evaluator &ev, const BuiltinCall &c, Json &spec) {
            "`smooth_value` is at least 0, this is " + ev.text(arg(c, "smooth_value")));
     return false;
   }
+  if (given(c, "smooth_value") && arg(c, "smooth").string() != "floor" && arg(c, "smooth").string() != "add-k") {
+    ev.err("E0206", spanOf(c, "smooth_value"),
+           "`smooth_value` is of `smooth` \"floor\" and \"add-k\"; it does nothing with \"" + arg(c, "smooth").string() + "\"");
+    return false;
+  }
   for (auto &a : c.args)
     if (std::find(std::begin(sources), std::end(sources), a.name) == std::end(sources) && !a.value.is(Value::None))
       spec[std::string(a.name)] = toJson(ev, a.value);
@@ -114,6 +119,13 @@ Value metric(Evaluator &ev, BuiltinCall &c) {
   if (c.name == "span_f1" && (!tags || !data.batch.contains("names")))
     return ev.fail("E0206", spanOf(c, "data"),
                    quoted(c) + " is of words with named tags (IOB2): label(tok, len, bio(types), each = \"token\")");
+  if (c.name == "span_f1")
+    for (const Json &tag : data.batch.at("names")) {
+      const std::string name = tag;
+      if (name != "O" && !((name.starts_with("B-") || name.starts_with("I-")) && name.size() > 2))
+        return ev.fail("E0206", spanOf(c, "data"),
+                       quoted(c) + " is of tags (IOB2) \"O\", \"B-TYPE\" and \"I-TYPE\"; a class of these words is \"" + name + "\"");
+    }
   const std::string per = index(c, "per") >= 0 ? arg(c, "per").string() : c.name == "bits_per_byte" ? "byte" : "token";
   if (data.batch.contains("masked") && per != "token")
     return ev.fail("E0206", spanOf(c, "data"),
@@ -254,6 +266,8 @@ Value evaluateRows(Evaluator &ev, BuiltinCall &c) {
   if (!in.batch.is_null())
     return ev.fail("E0206", spanOf(c, "model"),
                    "`evaluate` takes a model, or rows that hold predictions; these are packed into tokens");
+  if (c.has((size_t)index(c, "batch")))
+    return ev.fail("E0206", spanOf(c, "batch"), "`batch` does nothing where rows hold the predictions: no model is run");
   const RecordObj *all = metricsOf(ev, c);
   if (!all || !comesInOrder(ev, c, "model"))
     return {};

@@ -89,27 +89,6 @@ std::shared_ptr<HandleObj> tokens(const BuiltinCall &c, const char *op, Json arg
   return h;
 }
 
-// Has the tokenizer `tok` these special tokens? False after E0206.
-bool hasSpecials(Evaluator &ev, const BuiltinCall &c, std::string_view name, const std::vector<std::string> &wanted) {
-  auto &tok = arg(c, "tok").as<HandleObj>();
-  std::set<std::string> have;
-  for (auto &[k, v] : tok.fields)
-    if (k == "special" && v.is(Value::List))
-      for (auto &x : v.as<ListObj>().items)
-        have.insert(x.string());
-  std::string list;
-  for (auto &w : wanted)
-    list += (list.empty() ? "\"" : ", \"") + w + "\"";
-  for (auto &w : wanted)
-    if (!have.count(w)) {
-      ev.err("E0206", spanOf(c, name), "the tokenizer has no special token \"" + w + "\"")
-          .also(tok.span, "made here")
-          .help("special = [" + list + "]");
-      return false;
-    }
-  return true;
-}
-
 Value pack(Evaluator &ev, BuiltinCall &c) {
   int64_t seq = 0, vocab = 0;
   if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
@@ -124,7 +103,10 @@ Value pack(Evaluator &ev, BuiltinCall &c) {
                      names ? "`tokens` of fim are three: before the prefix, the suffix and the middle"
                            : "`middle` is fim(…) or none, this is " + kindName(fim));
     args["fim"] = toJson(ev, fim);
-    if (!hasSpecials(ev, c, "middle", args["fim"]["tokens"].get<std::vector<std::string>>()))
+    if (const Json &t = args["fim"]["tokens"]; t[0] == t[1] || t[0] == t[2] || t[1] == t[2])
+      return ev.fail("E0206", spanOf(c, "middle"),
+                     "the three `tokens` of fim tell its parts apart, so each is another; these are " + t.dump());
+    if (!hasSpecials(ev, c, arg(c, "tok").as<HandleObj>(), "middle", args["fim"]["tokens"].get<std::vector<std::string>>()))
       return {};
   }
   return Value::of(Value::Handle, tokens(c, "pack", std::move(args),
@@ -147,7 +129,7 @@ Value chat(Evaluator &ev, BuiltinCall &c) {
   int64_t seq = 0, vocab = 0;
   if (unpackedOnly(ev, c, arg(c, "data")).isError() || !comesInOrder(ev, c, "data") ||
       !namedTokenizer(ev, c, vocab) || !countOf(ev, c, "seq", seq, "a row has", "tokens") ||
-      !oneOf(ev, c, "template", names) || !hasSpecials(ev, c, "template", specials))
+      !oneOf(ev, c, "template", names) || !hasSpecials(ev, c, arg(c, "tok").as<HandleObj>(), "template", specials))
     return {};
   return Value::of(Value::Handle, tokens(c, "chat", Json{{"seq", seq}, {"template", arg(c, "template").string()}},
                                          Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));

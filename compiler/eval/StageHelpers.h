@@ -52,6 +52,31 @@ inline bool oneOf(Evaluator &ev, const BuiltinCall &c, std::string_view name,
   return false;
 }
 
+/// The special tokens that `tok` was told to have; none where only its artifact knows them.
+inline const ListObj *specialsOf(const HandleObj &tok) {
+  for (auto &[k, v] : tok.fields)
+    if (k == "special" && v.is(Value::List))
+      return &v.as<ListObj>();
+  return nullptr;
+}
+
+/// Has the tokenizer `tok` these special tokens, which the argument `name` needs? False after E0206.
+inline bool hasSpecials(Evaluator &ev, const BuiltinCall &c, const HandleObj &tok, std::string_view name,
+                        const std::vector<std::string> &wanted) {
+  const ListObj *have = specialsOf(tok);
+  std::string list;
+  for (auto &w : wanted)
+    list += (list.empty() ? "\"" : ", \"") + w + "\"";
+  for (auto &w : wanted)
+    if (!have || std::none_of(have->items.begin(), have->items.end(), [&](const Value &x) { return x.string() == w; })) {
+      ev.err("E0206", spanOf(c, name), "the tokenizer has no special token \"" + w + "\"")
+          .also(tok.span, "made here")
+          .help("special = [" + list + "]");
+      return false;
+    }
+  return true;
+}
+
 inline bool inPipeline(Evaluator &ev, const BuiltinCall &c) {
   if (ev.stages)
     return true;

@@ -362,6 +362,9 @@ Result<Written> gpt2Config(const ordered_json &args) {
                   {"n_positions", sizeArg(args, "T")},
                   {"n_inner", sizeArg(args, "F")},
                   {"activation_function", act},
+                  {"resid_pdrop", args.value("drop", 0.0)},
+                  {"embd_pdrop", args.value("drop", 0.0)},
+                  {"attn_pdrop", 0.0}, // attention's weights are not dropped
                   {"layer_norm_epsilon", args.value("eps", 1e-5)},
                   {"tie_word_embeddings", args.value("tie", true)}},
                  true};

@@ -48,8 +48,7 @@ private:
     }
     if (found < k)
       return Status::error("row " + row.id + ": " + std::to_string(k) + " examples are asked for, `of` has " +
-                               std::to_string(found) + " beside the row itself (of " + std::to_string(pool->size()) + ")",
-                           ExitClass::program);
+                               std::to_string(found) + " beside the row itself (of " + std::to_string(pool->size()) + ")");
     R1RT_ASSIGN(json record, row.toJson());
     record[field] = std::move(text);
     if (row.key.empty())
@@ -68,7 +67,7 @@ Result<PassMaker> shotsMaker(const json &node, const Context &ctx) {
     R1RT_ASSIGN(json record, row.toJson());
     auto text = (*format)(record);
     if (!text || !text->is_string())
-      return (text ? Status::error("`format` gives " + text->dump() + ", not a text", ExitClass::program) : text.status())
+      return (text ? Status::error("`format` gives " + text->dump() + ", not a text") : text.status())
           .withContext("row " + row.id + " of `of`");
     pool->push_back({row.id, row.key.empty() ? keyOf(row) : row.key, text->get<std::string>()});
     return Status::ok();

@@ -24,7 +24,8 @@ Interval wilson(uint64_t hits, uint64_t n, double confidence) {
   double centre = p + z * z / (2 * N);
   double half = z * std::sqrt(p * (1 - p) / N + z * z / (4 * N * N));
   double scale = 1 + z * z / N;
-  return {std::max(0.0, (centre - half) / scale), std::min(1.0, (centre + half) / scale)};
+  // The ends that are 0 and 1 are so exactly: a gate above 0 does not pass by a rounding.
+  return {hits ? std::max(0.0, (centre - half) / scale) : 0.0, hits < n ? std::min(1.0, (centre + half) / scale) : 1.0};
 }
 
 // ── statistics ──────────────────────────────────────────────────────────────

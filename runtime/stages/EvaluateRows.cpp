@@ -6,6 +6,7 @@
 #include "runtime/stages/EvaluationLog.h"
 #include "runtime/stages/Signals.h"
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <xxhash.h>
 
@@ -60,6 +61,9 @@ Status wrong(const std::string &what, const json &value, const std::string &expe
 Result<std::string> textOf(const std::string &what, const json &value, bool numbers) {
   if (value.is_string())
     return value.get<std::string>();
+  if (numbers && value.is_number_float()) // 1.0 is the class 1
+    if (const double x = value.get<double>(); x == std::floor(x) && std::fabs(x) < 9e15)
+      return std::to_string(int64_t(x));
   if (numbers && (value.is_number() || value.is_boolean()))
     return value.dump();
   return wrong(what, value, numbers ? "it has to be a text, a number, true or false" : "it has to be a text");

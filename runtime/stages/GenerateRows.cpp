@@ -106,8 +106,8 @@ class Outputs {
 public:
   /// `some`: rows may have none.
   explicit Outputs(bool some) : some(some) {}
-  /// {"outputs", "tokens", "stopped"; of rows "cut", "dropped", "empty"}
-  json counts = {{"outputs", 0}, {"tokens", 0}, {"stopped", 0}, {"cut", 0}, {"dropped", 0}, {"empty", 0}};
+  /// {"outputs", "tokens", "stopped"; of rows "asked", "cut", "dropped", "empty"}
+  json counts = {{"asked", 0}, {"outputs", 0}, {"tokens", 0}, {"stopped", 0}, {"cut", 0}, {"dropped", 0}, {"empty", 0}};
 
   Status open(const std::string &path) {
     R1RT_ASSIGN(file, MappedFile::open(path));
@@ -117,6 +117,7 @@ public:
       places[line.value("row", "")].push_back({at, end - at});
       auto count = [&](const char *what, uint64_t n) { counts[what] = counts[what].get<uint64_t>() + n; };
       const bool first = line.value("sample", 0) == 0;
+      count("asked", first);
       count("empty", first && line.contains("empty"));
       count("cut", first && line.contains("cut"));
       count("dropped", first && line.contains("most"));
@@ -277,6 +278,10 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     std::string text;
     if (chat.empty()) {
       R1RT_ASSIGN(text, promptOf(requests.row));
+    }
+    if (text.empty() && spec.contains("into")) { // nothing came back from the model before
+      R1RT_TRY(log.add({{"row", id}, {"sample", requests.sample}, {"empty", true}, {"outputs", json::array()}}));
+      continue;
     }
     const int64_t most = model.reads();
     p.number = asked;
@@ -509,10 +514,12 @@ Result<json> Writing::run() {
   result.update(counts);
   auto warn = [&](const char *what, const char *how) {
     if (counts.value(what, 0) > 0)
-      ctx.report.warning(stage, counts[what].dump() + " of " + result["rows_in"].dump() + " prompts " + how);
+      ctx.report.warning(stage, counts[what].dump() + " of " + counts["asked"].dump() + " prompts " + how);
   };
   warn("cut", "have more tokens than the model reads: they were cut");
-  warn("empty", "are empty: the model began a text of its own");
+  warn("empty", spec.contains("into") ? "are empty: the model was not asked"
+                : choices             ? "are empty: the choices begin a text"
+                                      : "are empty: the model began a text of its own");
   std::error_code ec;
   fs::remove(logFile, ec);
   fs::remove_all(job.dir + "/rows", ec);

@@ -75,12 +75,16 @@ Status LossScale::restore(const json &state) {
 }
 
 bool BestSoFar::take(uint64_t at, double v, double minDelta) {
-  if (std::isfinite(v) && (!step || v < value - minDelta)) {
-    step = at, value = v, worse = 0;
-    return true;
+  if (!std::isfinite(v) || (step && v >= value)) {
+    ++worse;
+    return false;
   }
-  ++worse;
-  return false;
+  if (!step || v < reference - minDelta)
+    reference = v, worse = 0;
+  else
+    ++worse;
+  step = at, value = v;
+  return true;
 }
 
 Status BestSoFar::restore(const json &state) {
@@ -88,6 +92,7 @@ Status BestSoFar::restore(const json &state) {
     return notOurs("best validation");
   step = state["step"].get<uint64_t>();
   value = state.value("value", 0.0);
+  reference = state.value("reference", value);
   worse = state.value("worse", 0u);
   return Status::ok();
 }

@@ -51,15 +51,19 @@ private:
   uint32_t goodSteps = 0; // since the scale was last changed
 };
 
-/// The best value of a measure that is to fall, and for how many measurements it has not.
+/// The best value of a measure that is to fall, and for how many measurements it has not fallen enough.
 struct BestSoFar {
   uint64_t step = 0; // of the best; 0: none yet
   double value = 0;
-  uint32_t worse = 0; // measurements since
+  double reference = 0; // the last that was below its predecessor by more than the least difference
+  uint32_t worse = 0;   // measurements since that one
 
-  /// Takes a new measurement; true if it is the best by more than `minDelta`. What is not finite is worse.
+  /// Takes a new measurement; true if it is the best. Only one that is below the reference by more than `minDelta`
+  /// becomes the reference and begins the count again. What is not finite is worse.
   bool take(uint64_t step, double value, double minDelta);
-  nlohmann::json state() const { return {{"step", step}, {"value", value}, {"worse", worse}}; }
+  nlohmann::json state() const {
+    return {{"step", step}, {"value", value}, {"reference", reference}, {"worse", worse}};
+  }
   Status restore(const nlohmann::json &state);
 };
 

@@ -246,7 +246,7 @@ Result<json> Training::run() {
     }
     R1RT_TRY(takeStep(log.get()));
     at.seconds = before + secondsSince(begin);
-    if (validEvery && (at.step % validEvery == 0 || (budget.steps && lastStep())))
+    if (validEvery && (at.step % validEvery == 0)
       R1RT_TRY(validate(log.get()));
     if (!lastStep() && !stopped &&
         (signals.takeCheckpointRequest() || secondsSince(lastCheckpoint) >= every ||
@@ -255,6 +255,8 @@ Result<json> Training::run() {
       lastCheckpoint = StepClock::now();
     }
   }
+  if (valid && lastMeasured != at.step)
+    R1RT_TRY(validate(log.get()));
   R1RT_TRY(showWeights(log.get()));
   if (log)
     R1RT_TRY(log->flush());

@@ -20,6 +20,7 @@ Status Training::validate(StepLog *log) {
   if (log)
     R1RT_TRY(log->measured(at.step, "valid_loss", loss));
   R1RT_TRY(showWeights(log));
+  lastMeasured = at.step;
   bool isBest = (stopsEarly || keepsBest) && best.take(at.step, loss, minDelta);
   char text[64];
   std::snprintf(text, sizeof text, "%.4f", loss);
@@ -32,8 +33,8 @@ Status Training::validate(StepLog *log) {
   }
   stopped = stopsEarly && best.worse >= patience;
   if (stopped)
-    ctx.report.note(stage + "  stops: the valid loss was best after step " + std::to_string(best.step) + ", " +
-                    std::to_string(best.worse) + " measurements ago");
+    ctx.report.note(stage + "  stops: the valid loss was best after step " + std::to_string(best.step) +
+                    " and has not fallen enough in the last " + std::to_string(best.worse) + " measurements");
   return Status::ok();
 }
 
@@ -66,7 +67,7 @@ Status Training::checkpoint(StepLog *log) {
   R1RT_TRY(exec->pull());
   if (sources)
     at.order = sources->state();
-  at.policies = {{"best", best.state()}, {"losses", spikes.state()}};
+  at.policies = {{"best", best.state()}, {"losses", spikes.state()}, {"measured", lastMeasured}};
   if (scaled)
     at.policies["scale"] = scale.state();
   R1RT_TRY(saveCheckpoint(*exec, job.dir, at));
@@ -87,6 +88,8 @@ Status Training::restore() {
   auto part = [&](const char *key) { return at.policies.is_object() ? at.policies.value(key, json()) : json(); };
   R1RT_TRY(best.restore(part("best")));
   R1RT_TRY(spikes.restore(part("losses")));
+  if (json m = part("measured"); m.is_number_unsigned())
+    lastMeasured = m.get<uint64_t>();
   if (scaled)
     R1RT_TRY(scale.restore(part("scale")));
   if (!keepsBest || !best.step || !writes())
@@ -102,7 +105,25 @@ Status Training::restore() {
   return Status::ok();
 }
 
+/// A run whose steps were left out must not pass for a trained model.
+Status Training::checkTaken() const {
+  const std::string all = std::to_string(at.step) + (at.step == 1 ? " step" : " steps");
+  char by[32];
+  std::snprintf(by, sizeof by, "%g", scale.value());
+  const std::string scaledBy = scaled ? "; at the end the loss was scaled by " + std::string(by) : "";
+  if (!at.taken)
+    return Status::error("none of the " + all + " changed the weights: their losses or gradients were not finite, "
+                         "or spikes" + scaledBy + "; help: " +
+                         (scaled ? "precision = mixed(bf16), which has the range of f32, more steps, or"
+                                 : "a warm-up, `clip`, or") + " a lower learning rate");
+  if (const uint64_t over = at.step - at.taken - at.skipped; scaled && over)
+    ctx.report.warning(stage, std::to_string(over) + " of " + all + " changed nothing, since gradients overflowed f16" +
+                                  scaledBy);
+  return Status::ok();
+}
+
 Result<json> Training::finish() {
+  R1RT_TRY(checkTaken());
   json result = {{"steps", at.step}, {"targets", at.targets}, {"seconds", at.seconds}};
   result["data"] = data->shape();
   for (size_t i = 0; i < data->sources.size(); ++i)

@@ -86,6 +86,7 @@ private:
   Status saveBest();
   Status showWeights(StepLog *log);
   Status restore();
+  Status checkTaken() const;
   Result<nlohmann::json> finish();
 
   const TrainJob &job;
@@ -109,7 +110,7 @@ private:
   bool scaled = false; // f16
   SpikeLimit spikes;
   LossScale scale;
-  uint64_t validEvery = 0; // steps; 0: never
+  uint64_t validEvery = 0; // steps; 0: at the end only
   bool keepsBest = false;
   bool stopsEarly = false, stopped = false;
   uint32_t patience = 0;
@@ -122,6 +123,7 @@ private:
   uint64_t began = 0; // the step this run goes on from
   uint64_t lastShown = 0; // step whose weights TensorBoard has
   uint64_t lastSaved = 0;
+  uint64_t lastMeasured = 0; // step whose loss on `valid` is known
 };
 
 } // namespace r1rt

@@ -105,8 +105,13 @@ TEST(Write, FusedProjectionsOfGpt2) {
   ASSERT_TRUE(f->match(leaves)) << f->match(leaves).message();
   Export job;
   job.model = "GPT2", job.args = f->description().args, job.leaves = leaves, job.weights = in + "/r1.safetensors";
+  job.args["drop"] = 0.25;
   ASSERT_TRUE(f->convert(leaves, job.weights, {}));
   ASSERT_TRUE(write(job, out)) << write(job, out).message();
+  json written = json::parse(*readFile(out + "/config.json"));
+  EXPECT_EQ(written["resid_pdrop"], 0.25); // `transformers` takes 0.1 where a config says nothing
+  EXPECT_EQ(written["embd_pdrop"], 0.25);
+  EXPECT_EQ(written["attn_pdrop"], 0.0);
   auto theirs = tensorsOf(in), mine = tensorsOf(out);
   theirs.erase("h.0.attn.bias");
   for (auto &[name, content] : theirs)

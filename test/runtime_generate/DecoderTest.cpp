@@ -92,6 +92,52 @@ TEST(Decoder, RecomputesEveryRow) {
   }
 }
 
+TEST(Decoder, RowsHaveSources) {
+  Made m;
+  m.model.addTranslation(2, 5, 4);
+  m.open({3, 0, 257});
+  Decoder &d = *m.decoder;
+  EXPECT_EQ(d.context(), 5);
+  EXPECT_EQ(d.sourceContext(), 4);
+  // id, pos, seg of each place, padded on the right.
+  auto laidOut = [](uint64_t h, const std::vector<int32_t> &tokens, size_t length) {
+    for (size_t i = 0; i < length; ++i) {
+      const bool in = i < tokens.size();
+      for (int32_t v : {in ? tokens[i] : 257, in ? int32_t(i) : 0, in ? 0 : -1})
+        h = fake::mixed(h, uint64_t(v));
+    }
+    return h;
+  };
+  std::vector<int32_t> sources[] = {{7, 8, 9, 10}, {11}, {12, 13}}, texts[] = {{1}, {1, 2}, {1}};
+  auto expectAnswers = [&] {
+    for (int64_t row = 0; row < 3; ++row) {
+      float logits[fake::V], lse = 0;
+      fake::answer(laidOut(laidOut(1, sources[row], 4), texts[row], 5), logits, &lse);
+      ASSERT_TRUE(d.answered(row));
+      EXPECT_EQ(std::vector<float>(d.logits(row).begin(), d.logits(row).end()),
+                std::vector<float>(logits, logits + fake::V));
+      EXPECT_EQ(d.lse(row), lse);
+    }
+  };
+  for (int64_t row = 0; row < 3; ++row)
+    ASSERT_TRUE(d.begin(row, texts[row], sources[row]));
+  ASSERT_TRUE(d.step());
+  ASSERT_TRUE(d.step()); // two rows at once
+  expectAnswers();
+  for (int64_t row = 0; row < 3; ++row) {
+    texts[row].push_back(30);
+    ASSERT_TRUE(d.append(row, 30)); // for the same source
+  }
+  ASSERT_TRUE(d.step());
+  ASSERT_TRUE(d.step());
+  expectAnswers();
+
+  EXPECT_EQ(d.begin(1, texts[1]).message(),
+            "row 1 cannot be written for a source of 0 tokens: the model reads 1 to 4");
+  EXPECT_EQ(d.begin(1, texts[1], std::vector<int32_t>(5)).message(),
+            "row 1 cannot be written for a source of 5 tokens: the model reads 1 to 4");
+}
+
 TEST(Decoder, CacheHoldsWhatTheRowHolds) {
   for (int N : {1, 4, 16})
     for (int B : {1, 4}) {
@@ -129,6 +175,8 @@ TEST(Decoder, SaysWhatIsWrong) {
   EXPECT_EQ(d->begin(0, std::vector<int32_t>(9)).message(), "row 0 of 2 cannot hold 9 tokens: a row has 1 to 8");
   EXPECT_FALSE(d->begin(2, std::vector<int32_t>(1)));
   EXPECT_FALSE(d->begin(0, {}));
+  EXPECT_EQ(d->begin(0, std::vector<int32_t>(1), std::vector<int32_t>(3)).message(),
+            "row 0 cannot be written for a source of 3 tokens: the model reads none");
 
   fake::Model empty;
   auto e = Executor::create(*m.device, empty.module());

@@ -83,6 +83,25 @@ inline void recomputed(void *const *a, void *, int64_t tid, int64_t) {
   }
 }
 
+// args: dims id pos seg last source.id source.pos source.seg logits lse; N is the source's length. The padding counts,
+// too, so that it has to be as training lays it out.
+inline void translated(void *const *a, void *, int64_t tid, int64_t) {
+  if (tid != 0)
+    return;
+  Dims d = *static_cast<Dims *>(a[0]);
+  auto *x = reinterpret_cast<int32_t *const *>(a + 1), *source = reinterpret_cast<int32_t *const *>(a + 5);
+  for (int b = 0; b < d.B; ++b) {
+    uint64_t h = 1;
+    for (int i = b * d.N; i < (b + 1) * d.N; ++i)
+      for (int k : {0, 1, 2})
+        h = mixed(h, uint64_t(source[k][i]));
+    for (int i = b * d.S; i < (b + 1) * d.S; ++i)
+      for (int k : {0, 1, 2})
+        h = mixed(h, uint64_t(x[k][i]));
+    answer(h, static_cast<float *>(a[8]) + b * V, static_cast<float *>(a[9]) + b);
+  }
+}
+
 /// Programs that stand side by side in one module.
 class Model {
 public:
@@ -92,6 +111,13 @@ public:
   void addLogits(int R, int T) {
     Program &p = program("logits", recomputed, {R, T, T});
     input(p, "x.id", {R, T}), input(p, "x.pos", {R, T}), input(p, "x.seg", {R, T}), input(p, "last", {R});
+    outputs(p, R);
+  }
+  /// The same for sources of S tokens.
+  void addTranslation(int R, int T, int S) {
+    Program &p = program("logits", translated, {R, S, T});
+    input(p, "x.id", {R, T}), input(p, "x.pos", {R, T}), input(p, "x.seg", {R, T}), input(p, "last", {R});
+    input(p, "source.id", {R, S}), input(p, "source.pos", {R, S}), input(p, "source.seg", {R, S});
     outputs(p, R);
   }
   /// With room for `context` tokens in each row.

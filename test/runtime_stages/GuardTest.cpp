@@ -91,14 +91,18 @@ TEST(Guard, BestSoFarCountsWhatIsNotBetter) {
   EXPECT_FALSE(b.take(1, NAN, 0));
   EXPECT_EQ(b.step, 0u);
   EXPECT_TRUE(b.take(2, 3.0, 0.1));
-  EXPECT_FALSE(b.take(3, 2.95, 0.1)); // not by min_delta
-  EXPECT_FALSE(b.take(4, 2.9, 0.1));
+  EXPECT_TRUE(b.take(3, 2.95, 0.1)); // the best, but not by min_delta
+  EXPECT_FALSE(b.take(4, 2.96, 0.1));
+  EXPECT_EQ(b.step, 3u);
+  EXPECT_EQ(b.value, 2.95);
   EXPECT_EQ(b.worse, 2u);
   BestSoFar other;
   ASSERT_TRUE(other.restore(nlohmann::json::parse(b.state().dump())));
   EXPECT_EQ(other.worse, 2u);
-  EXPECT_TRUE(other.take(5, 2.89, 0.1));
-  EXPECT_EQ(other.step, 5u);
+  EXPECT_TRUE(other.take(5, 2.91, 0.1)); // below 3 by less than 0.1
+  EXPECT_EQ(other.worse, 3u);
+  EXPECT_TRUE(other.take(6, 2.89, 0.1)); // small steps down add up
+  EXPECT_EQ(other.step, 6u);
   EXPECT_EQ(other.worse, 0u);
   EXPECT_FALSE(other.restore({{"value", 1}}));
 }

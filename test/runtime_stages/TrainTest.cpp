@@ -288,11 +288,43 @@ TEST_F(TrainTest, OverflowOfF16HalvesTheScaleAndDoesNotAdvanceT) {
   EXPECT_EQ(all[29]["loss_scale"], 4096);
   EXPECT_EQ(seenT.front(), 1);
   EXPECT_EQ(seenT.size(), 26u);
+  EXPECT_NE(log().find("4 of 30 steps changed nothing, since gradients overflowed f16; at the end the loss was scaled "
+                       "by 4096"),
+            std::string::npos)
+      << log();
   // The loss is told without its scale.
   scaled = false;
   reset();
   ASSERT_TRUE(train(s, "plain"));
   EXPECT_EQ(steps("plain")[0]["loss"], all[0]["loss"]);
+}
+
+TEST_F(TrainTest, ARunWithoutAStepThatCountsFails) {
+  scaled = true;
+  disturb = [](int, const int32_t *, float, float &, float &norm) { norm = INFINITY; };
+  json s = spec(4);
+  s["guard"] = nullptr;
+  auto r = train(s, "a");
+  ASSERT_FALSE(r);
+  EXPECT_EQ(r.status().getExitClass(), ExitClass::stage);
+  EXPECT_NE(r.status().message().find("none of the 4 steps changed the weights"), std::string::npos)
+      << r.status().message();
+  EXPECT_NE(r.status().message().find("scaled by 4096"), std::string::npos) << r.status().message();
+  EXPECT_FALSE(fs::exists(root + "/a/model.safetensors"));
+}
+
+TEST_F(TrainTest, ATimeIsMeasuredOnceAtItsEnd) {
+  json s = spec(1);
+  s["budget"] = {{"seconds", 0.05}};
+  s["valid"] = s["data"];
+  s["keep"] = "best";
+  auto r = train(s, "a");
+  ASSERT_TRUE(r) << r.status().message();
+  EXPECT_EQ((*r)["best"]["step"], (*r)["steps"]);
+  std::string text = log();
+  size_t first = text.find("\"name\":\"valid_loss\"");
+  ASSERT_NE(first, std::string::npos) << text;
+  EXPECT_EQ(text.find("\"name\":\"valid_loss\"", first + 1), std::string::npos) << text;
 }
 
 TEST_F(TrainTest, AverageIsWhatIsMeasuredAndLeft) {

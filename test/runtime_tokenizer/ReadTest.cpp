@@ -130,6 +130,21 @@ TEST(Read, OldMerges) {
   EXPECT_EQ(a, b);
 }
 
+// Many published files carry how their last user cut and filled rows; the ids of a text are without.
+TEST(Read, TruncationAndPaddingAreNotFollowed) {
+  json j = parts("gpt2");
+  const std::string text = "The rest of the thing, and then.";
+  std::vector<int32_t> a, b;
+  Encoder::fromJson(j.dump())->encode(text, a);
+  j["truncation"] = {{"direction", "Right"}, {"max_length", 2}, {"strategy", "LongestFirst"}, {"stride", 0}};
+  j["padding"] = {{"strategy", {{"Fixed", 64}}}, {"direction", "Right"}, {"pad_to_multiple_of", nullptr},
+                  {"pad_id", 0}, {"pad_type_id", 0}, {"pad_token", "!"}};
+  auto cut = Encoder::fromJson(j.dump());
+  ASSERT_TRUE(cut) << cut.status().message();
+  cut->encode(text, b);
+  EXPECT_EQ(a, b);
+}
+
 TEST(Read, RolesBesideTheFile) {
   const std::string dir = testing::TempDir() + "r1rt_tokenizer_" + std::to_string(getpid());
   std::filesystem::create_directories(dir);

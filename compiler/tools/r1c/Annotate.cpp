@@ -173,7 +173,11 @@ std::string userName() {
 } // namespace
 
 std::string annotateLine(const Options &o, const std::string &stage) {
-  auto [file, pipeline] = splitFileAndName(o.file);
+  auto [file, pipeline] = splitFileAndName(o.file); // perhaps PIPELINE.STAGE, or the stage alone
+  if (pipeline == stage)
+    pipeline.clear();
+  else if (pipeline.ends_with("." + stage))
+    pipeline.resize(pipeline.size() - stage.size() - 1);
   return "r1c annotate " + file + ":" + (pipeline.empty() ? "" : pipeline + ".") + stage + sameOptions(o);
 }
 

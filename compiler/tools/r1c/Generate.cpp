@@ -1,6 +1,7 @@
 // What a model writes: stages of kind `generate`, and r1c generate, which asks it from the command line.
 #include "compiler/tools/r1c/Execute.h"
 #include "compiler/tools/r1c/Files.h"
+#include "runtime/data/Chat.h"
 #include "runtime/stages/Generate.h"
 #include "runtime/stages/Signals.h"
 #include "runtime/state/Philox.h"
@@ -115,7 +116,7 @@ public:
          const r1rt::generate::GenerateOptions &options)
       : o(o), stage(stage), report(report), model(model), options(options) {}
 
-  /// One prompt; echoed, when there is something to go on with.
+  /// One prompt, which with a template is what the user says; echoed, when there is something to go on with.
   Status answer(const std::string &prompt, bool echo);
   /// Requests as JSON lines on standard input, answers on standard output as they are ready.
   Status serve();
@@ -128,25 +129,49 @@ private:
   r1rt::generate::GenerateOptions options;
   int64_t samples() const { return options.beams > 1 ? 1 : o.samples; }
 
-  Status promptOf(const std::string &text, uint64_t seed, int64_t sample, Prompt &p) const;
+  struct Question {
+    std::string text;
+    std::vector<int32_t> conversation; // its tokens, where there is a template
+  };
+
+  Result<Question> questionOf(std::vector<r1rt::Message> messages) const;
+  Result<Question> questionOf(const std::string &text) const;
+  Prompt promptOf(const Question &question, uint64_t seed, int64_t sample) const;
   json describe(const Output &out) const;
 };
 
-Status Asking::promptOf(const std::string &text, uint64_t seed, int64_t sample, Prompt &p) const {
+Result<Asking::Question> Asking::questionOf(std::vector<r1rt::Message> messages) const {
+  R1RT_ASSIGN(r1rt::ChatPrompt chat, r1rt::chatPrompt(o.chatTemplate, std::move(messages), model.tokenizer()));
+  return Question{"", std::move(chat.tokens)};
+}
+
+Result<Asking::Question> Asking::questionOf(const std::string &text) const {
   if (size_t bad = r1rt::text::findBadUtf8(text); bad != std::string::npos) {
     char byte[8];
     std::snprintf(byte, sizeof byte, "0x%02x", unsigned(static_cast<unsigned char>(text[bad])));
     return Status::error("the prompt is not UTF-8: byte " + std::to_string(bad) + " is " + byte,
                          ExitClass::commandLine);
   }
-  const int64_t whole = model.ask(text, options.maxNew, p), most = model.reads();
+  if (!o.chatTemplate.empty())
+    return questionOf(std::vector<r1rt::Message>{{"user", text}});
+  return Question{text, {}};
+}
+
+Prompt Asking::promptOf(const Question &question, uint64_t seed, int64_t sample) const {
+  Prompt p;
+  int64_t whole = 0;
+  const int64_t most = model.reads();
+  if (question.conversation.empty())
+    whole = model.ask(question.text, options.maxNew, p);
+  else
+    p.tokens = model.fitted(question.conversation, options.maxNew, whole);
   p.key = r1rt::drawKey(r1rt::drawKey(seed, "generate"), uint64_t(sample));
   if (whole > most && sample == 0)
     report.warning(stage.name,
                    "the prompt has " + std::to_string(whole) + " tokens and the model sees " + std::to_string(most) +
                        (model.translates() ? ": it is cut as in training"
                                            : ": only the last " + std::to_string(p.tokens.size()) + " are read"));
-  return Status::ok();
+  return p;
 }
 
 json Asking::describe(const Output &out) const {
@@ -164,6 +189,7 @@ json Asking::describe(const Output &out) const {
 }
 
 Status Asking::answer(const std::string &prompt, bool echo) {
+  R1RT_ASSIGN(const Question question, questionOf(prompt));
   R1RT_ASSIGN(auto generator,
               r1rt::generate::Generator::create(model.decoder(), model.tokenizer(), options));
   r1rt::SignalGuard signals;
@@ -181,7 +207,7 @@ Status Asking::answer(const std::string &prompt, bool echo) {
       [&](Prompt &p, bool) -> Result<Next> {
         if (next == samples())
           return Next::end;
-        R1RT_TRY(promptOf(prompt, uint64_t(std::max(o.seed, 0L)), next, p));
+        p = promptOf(question, uint64_t(std::max(o.seed, 0L)), next);
         p.number = uint64_t(next++);
         return Next::prompt;
       },
@@ -253,7 +279,7 @@ Status Asking::serve() {
   InputLines lines;
   struct Request {
     json id;
-    std::string prompt;
+    Question question;
     uint64_t seed = 0;
     int64_t next = 0; // sample
   } request;
@@ -273,16 +299,30 @@ Status Asking::serve() {
   auto take = [&](const std::string &line) -> Status {
     ++number;
     json j = json::parse(line, nullptr, false);
-    request = {j.is_object() && j.contains("id") ? j["id"] : json(number), "", uint64_t(std::max(o.seed, 0L)), samples()};
-    if (!j.is_object() || !j.contains("prompt") || !j["prompt"].is_string())
-      return refuse(request.id, "a request is a JSON object {\"prompt\": TEXT}, with \"id\" and \"seed\" if wanted");
+    request = {j.is_object() && j.contains("id") ? j["id"] : json(number), {}, uint64_t(std::max(o.seed, 0L)), samples()};
+    const bool chats = !o.chatTemplate.empty(), messages = j.is_object() && j.contains("messages");
+    if (messages && !chats)
+      return refuse(request.id, "`messages` are written by a template: r1c generate --template NAME");
+    if (messages ? j.contains("prompt") : !j.is_object() || !j.contains("prompt") || !j["prompt"].is_string())
+      return refuse(request.id, std::string("a request is a JSON object {\"prompt\": TEXT}") +
+                                    (chats ? " or {\"messages\": [{\"role\", \"content\"}, …]}" : "") +
+                                    ", with \"id\" and \"seed\" if wanted");
     for (auto &[key, value] : j.items())
-      if (key != "id" && key != "prompt" && key != "seed")
-        return refuse(request.id, "a request has no field \"" + key + "\"; it has prompt, id, seed");
+      if (key != "id" && key != "prompt" && key != "seed" && key != "messages")
+        return refuse(request.id, "a request has no field \"" + key + "\"; it has prompt, " +
+                                      (chats ? "messages, " : "") + "id, seed");
     if (j.contains("seed") && !j["seed"].is_number_unsigned())
       return refuse(request.id, "a seed is a number from 0 on, this is " + j["seed"].dump());
     request.seed = j.value("seed", request.seed);
-    request.prompt = j["prompt"];
+    auto question = [&]() -> Result<Question> {
+      if (!messages)
+        return questionOf(j["prompt"].get<std::string>());
+      R1RT_ASSIGN(std::vector<r1rt::Message> turns, r1rt::readMessages(j["messages"]));
+      return questionOf(std::move(turns));
+    }();
+    if (!question)
+      return refuse(request.id, question.status().message());
+    request.question = question.take();
     request.next = 0;
     return Status::ok();
   };
@@ -295,7 +335,7 @@ Status Asking::serve() {
           if (line.find_first_not_of(" \t\r") != std::string::npos)
             R1RT_TRY(take(line));
         }
-        R1RT_TRY(promptOf(request.prompt, request.seed, request.next, p));
+        p = promptOf(request.question, request.seed, request.next);
         p.number = asked++;
         open[p.number] = {request.id, request.next++};
         return Next::prompt;
@@ -377,6 +417,17 @@ int generateCommand(const Options &o) {
   if (!model)
     return fail(model.status());
   r1rt::generate::addSpecialStops((*model)->tokenizer(), *options);
+  if (!o.chatTemplate.empty()) {
+    if ((*model)->translates())
+      return fail(Status::error("--template is for models that answer conversations; `" + stage.name +
+                                    "` translates texts as they are",
+                                ExitClass::commandLine));
+    auto any = r1rt::chatPrompt(o.chatTemplate, {{"user", "a"}}, (*model)->tokenizer());
+    if (!any)
+      return fail(Status::error(any.status().message(), ExitClass::commandLine));
+    options->stopIds.insert(options->stopIds.end(), any->ends.begin(), any->ends.end());
+  }
+  const bool echo = !(*model)->translates() && o.chatTemplate.empty();
   Asking asking(o, stage, report, **model, *options);
   if (o.stdio) {
     auto st = asking.serve();
@@ -386,7 +437,7 @@ int generateCommand(const Options &o) {
     std::string prompt;
     for (const std::string &word : o.prompt)
       prompt += (prompt.empty() ? "" : " ") + word;
-    auto st = asking.answer(prompt, !(*model)->translates());
+    auto st = asking.answer(prompt, echo);
     return st ? Done : fail(st);
   }
   // No prompt: each line of standard input is one, until it ends.
@@ -397,7 +448,7 @@ int generateCommand(const Options &o) {
     return bool(std::getline(std::cin, line));
   };
   for (std::string line; ask(line);)
-    if (auto st = asking.answer(line, !person && !(*model)->translates()); !st)
+    if (auto st = asking.answer(line, !person && echo); !st)
       return fail(st);
   if (person)
     report.text("\n");

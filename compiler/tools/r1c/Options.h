@@ -59,6 +59,7 @@ struct Options {
   double minP = 0, repetition = 1.0, lengthPenalty = 1.0;
   int topK = 0, maxNew = 100, minNew = 0, samples = 1, beams = 1, batch = 8;
   std::vector<std::string> stop;
+  std::string chatTemplate;        // how prompts are written as conversations; empty: as they are
   bool logprobs = false, stdio = false;
 };
 

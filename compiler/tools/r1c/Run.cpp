@@ -7,6 +7,8 @@
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <chrono>
+#include <cctype>
+#include <cstdlib>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
@@ -45,6 +47,23 @@ json manifestInfo(const Session &session, const PlannedStage &p,
           {"shards", placementOf(*p.stage).shards}, {"bits", bitsOf(*p.stage, session.options)}, {"version", R1C_VERSION},    {"time", now()}};
 }
 
+/// The text of a function, whose numbers stand in it as their bits, for people: "0x1.8cp+6" is 99.
+std::string readable(const std::string &source) {
+  std::string out;
+  for (size_t at = 0; at < source.size();) {
+    char *end = nullptr;
+    const bool number = source.compare(at, 2, "0x") == 0 && (at == 0 || !std::isalnum(static_cast<unsigned char>(source[at - 1])));
+    const double v = number ? std::strtod(source.c_str() + at, &end) : 0;
+    if (!number || end == source.c_str() + at) {
+      out += source[at++];
+      continue;
+    }
+    out += json(v).dump();
+    at = size_t(end - source.c_str());
+  }
+  return out;
+}
+
 /// The gate of an evaluate stage: why `require` says no, or "" if it does not.
 r1rt::Result<std::string> gateSaysNo(const Stage &s, const json &result) {
   if (!s.spec.contains("require") || !s.spec["require"].is_object())
@@ -54,7 +73,7 @@ r1rt::Result<std::string> gateSaysNo(const Stage &s, const json &result) {
     return result.value("required", true)
                ? std::string()
                : "`require` is not met by the " + result["rows"].dump() + " rows that people answered; required is " +
-                     require.value("source", "");
+                     readable(require.value("source", ""));
   json metrics = result.value("metrics", json::object());
   json verdict;
   try {
@@ -71,7 +90,7 @@ r1rt::Result<std::string> gateSaysNo(const Stage &s, const json &result) {
   std::string values;
   for (auto &[name, value] : metrics.items())
     values += (values.empty() ? "" : ", ") + name + " = " + value.dump();
-  return "`require` is not met: " + values + "; required is " + require.value("source", "");
+  return "`require` is not met: " + values + "; required is " + readable(require.value("source", ""));
 }
 
 json planEvent(const Session &session, const std::vector<PlannedStage> &plan) {
@@ -198,8 +217,10 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
               m->value("numerics", json()).dump() + ", this one has " + std::to_string(numerics) +
               ": going on would mix two arithmetics; --fresh " + s.name + " begins it again",
           r1rt::ExitClass::commandLine));
+    // A training without a checkpoint begins again, wherever.
+    const bool goesOn = s.kind != "train" || r1rt::checkpointBytes(store.dir(p.fingerprint)) > 0;
     if (auto m = store.manifest(p.fingerprint);
-        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty()) {
+        m && p.state == ArtifactState::interrupted && !p.fresh && p.why.empty() && goesOn) {
       json mine = {{"target", o.target}, {"shards", placementOf(s).shards}, {"bits", bitsOf(s, o)}};
       json then = {{"target", m->value("target", "cpu")},
                    {"shards", m->value("shards", 1)},
@@ -212,11 +233,12 @@ static int runStages(const Options &o, Session &session, r1rt::Store &store,
                   what + " goes on, --fresh " + s.name + " begins it again",
               r1rt::ExitClass::commandLine));
     }
-    if (!p.why.empty() && p.state == ArtifactState::interrupted)
+    const bool damaged = !p.why.empty() && p.state == ArtifactState::interrupted;
+    if (damaged)
       report.warning(s.name, "the artifact " + p.fingerprint + " is damaged and made again: " + p.why);
     auto lease = store.begin(
         p.fingerprint, manifestInfo(session, p, plan),
-        [&](const std::string &text) { report.note(s.name + "  " + text); }, p.fresh);
+        [&](const std::string &text) { report.note(s.name + "  " + text); }, p.fresh || damaged);
     if (!lease)
       return fail(lease.status().withContext("stage `" + s.name + "`"));
     if (lease->state() == ArtifactState::finished) {

@@ -1,7 +1,9 @@
 // r1c: the command line. Every flag is declared here; each command lives in its own file.
 #include "compiler/diag/Diag.h"
 #include "compiler/tools/r1c/Options.h"
+#include "runtime/data/Chat.h"
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 
 using namespace r1::tool;
@@ -27,6 +29,16 @@ std::string probabilityCheck(const std::string &text) {
   char *end = nullptr;
   double p = std::strtod(text.c_str(), &end);
   return *end || (p > 0 && p <= 1) ? "" : "it is more than 0 and at most 1, not " + text;
+}
+
+std::string templateCheck(const std::string &text) {
+  std::string names;
+  for (const std::string &name : r1rt::chatTemplates()) {
+    if (name == text)
+      return "";
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  return "a template is one of " + names + "; not " + text;
 }
 
 void addCommon(CLI::App *app, Options &o) {
@@ -65,6 +77,25 @@ void addPlan(CLI::App *app, Options &o) {
                   "micro-batches of a step, for tests of equality; 0 = as few as fit in memory")
       ->check(atLeast(0));
   app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
+}
+
+/// The option of `r1c generate` that would do nothing beside the others, and why; empty: there is none.
+std::string inVain(const CLI::App &generate, const Options &o) {
+  auto has = [&](const char *name) { return generate.count(name) > 0; };
+  if (has("--length-penalty") && o.beams == 1)
+    return "--length-penalty does nothing without --beams";
+  if (o.temperature == 0 && o.beams == 1) {
+    if (o.samples > 1)
+      return "at --temperature 0 the " + std::to_string(o.samples) + " texts of a prompt would be equal";
+    for (const char *name : {"--top-k", "--top-p", "--min-p"})
+      if (has(name))
+        return std::string(name) + " does nothing at --temperature 0, where the likeliest token is taken";
+  }
+  if (has("--batch") && !o.stdio)
+    return "--batch does nothing without --stdio";
+  if (o.stdio && has("PROMPT"))
+    return "with --stdio prompts are read from standard input, so none is given beside it";
+  return "";
 }
 
 /// What is wrong with the command line, on one line, with the nearest right word.
@@ -188,7 +219,10 @@ int main(int argc, char **argv) {
       ->capture_default_str();
   generate->add_flag("--logprobs", o.logprobs, "the log-probability of each token, too");
   generate->add_flag("--stdio", o.stdio,
-                     "requests {\"prompt\": TEXT, \"id\", \"seed\"} as JSON lines on standard input, answers on standard output");
+                     "requests {\"prompt\": TEXT, \"id\", \"seed\"} as JSON lines on standard input, answers on standard "
+                     "output; with --template also {\"messages\": [{\"role\", \"content\"}, ...]}");
+  generate->add_option("--template", o.chatTemplate, "NAME: of a chat model's conversations; a prompt is what the user says")
+      ->check(templateCheck);
   generate->add_option("--batch", o.batch, "texts written at once with --stdio")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -215,6 +249,7 @@ int main(int argc, char **argv) {
   exported->add_option("DIR", o.out, "a folder without a model")->required();
   exported->add_option("--shard-size", o.shardSize, "the most bytes of a file of weights, such as 5GB")
       ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   addCommon(exported, o);
 
@@ -242,12 +277,29 @@ int main(int argc, char **argv) {
     return fmtCommand(o);
   if (*test)
     return testCommand(o);
-  if (*generate)
+  if (*generate) {
+    if (std::string why = inVain(*generate, o); !why.empty()) {
+      std::cerr << "r1c generate: " << why << "\n";
+      return Exit::CommandWrong;
+    }
     return generateCommand(o);
+  }
   if (*annotate)
     return annotateCommand(o);
-  if (*inspect)
+  if (*inspect) {
+    std::string asked;
+    int views = 0;
+    for (const char *name : {"OTHER", "--row", "--clusters", "--html", "--verify"})
+      if (inspect->count(name) > 0) {
+        asked += (views++ ? ", " : "") + std::string(name);
+      }
+    if (views > 1 || (inspect->count("--html") && o.html.empty())) {
+      std::cerr << "r1c inspect: "
+                << (views > 1 ? "it shows one of " + asked + " at a time" : "--html needs the name of a file") << "\n";
+      return Exit::CommandWrong;
+    }
     return inspectCommand(o);
+  }
   if (*exported)
     return exportCommand(o);
   std::cout << app.help();

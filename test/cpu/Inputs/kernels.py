@@ -625,6 +625,10 @@ def attention():
             attention_kernel(f"{p}_{t}_tiles", 1, 150, 150, 2, 1, 64, t=t, mask="segments", back=back)
             attention_kernel(f"{p}_{t}_cross", 1, 33, 131, 2, 2, 32, t=t, mask="all", back=back)
             attention_kernel(f"{p}_{t}_odd", 1, 40, 40, 2, 1, 10, t=t, mask="none", back=back)
+        # More keys than queries, heads that share them, several tiles of both; rows that see nothing.
+        for t, B, T, S in (("f16", 2, 130, 200), ("bf16", 1, 70, 130)):
+            attention_kernel(f"{p}_{t}_groups", B, T, S, 4, 2, 64, t=t, mask="all", back=back)
+            attention_kernel(f"{p}_{t}_unseen", 1, 130, 130, 1, 1, 64, t=t, mask="none", back=back)
     attention_kernel("no_lse", 2, 20, 20, 4, 2, 24, lse=False)
 
 
@@ -634,10 +638,6 @@ def attention_tensor():
         for mask in ("segments", "causal"):
             attention_kernel(f"{p}_{mask}", 1, 150, 150, 2, 1, 64, t="f16", mask=mask, back=back)
         attention_kernel(f"{p}_odd", 1, 20, 20, 2, 1, 10, t="f16", back=back)
-        # More keys than queries, heads that share them, several tiles of both; rows that see nothing.
-        for t, B, T, S in (("f16", 2, 130, 200), ("bf16", 1, 70, 130)):
-            attention_kernel(f"{p}_{t}_cross", B, T, S, 4, 2, 64, t=t, mask="all", back=back)
-            attention_kernel(f"{p}_{t}_none", 1, 130, 130, 1, 1, 64, t=t, mask="none", back=back)
 
 
 def attention_bench():

@@ -18,7 +18,7 @@ for shard in sorted(glob.glob(found["seen"][0] + "/rows-*.jsonl.zst")):
     rows += [json.loads(line) for line in text.splitlines()]
 nats = -sum(r["logprob"] for r in rows)
 tokens = sum(len(r["output_tokens"]) for r in rows)
-ppl = found["judged"][1]["result"]["ppl"]
-long = sum(len(r["text"]) >= 16 for r in rows)
+ppl = found["judged"][1]["metrics"]["ppl"]
+long = sum(len(r["text"]) >= 12 for r in rows)
 equal = abs(math.log(ppl) - nats / tokens) < 1e-6 * nats / tokens
 print(f"{len(rows)} rows, {long} of them cut: perplexity {ppl}, {'equal' if equal else 'not ' + str(math.exp(nats / tokens))}")
