@@ -1,9 +1,9 @@
 // The @builtin functions of stdlib/data.r1: sources of rows, and passes over them.
 #include "compiler/eval/Files.h"
 #include "compiler/eval/StageHelpers.h"
-#include <span>
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 namespace r1 {
 

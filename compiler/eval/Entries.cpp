@@ -4,6 +4,7 @@
 #include "compiler/eval/StageHelpers.h"
 #include "compiler/eval/Stages.h"
 #include <algorithm>
+#include <set>
 
 namespace r1 {
 
@@ -360,7 +361,7 @@ struct Group {
   double lrScale = 1;
   bool eachMatrix = false;
   size_t hits = 0;                 // parameters that it takes
-  size_t loses = 0;                // the number, from 1, of the first group that took one its pattern fits, too
+  std::set<size_t> losesTo;        // earlier groups, from 1, that take some that it fits, too
   std::vector<std::string> states; // the fields of `init(p)`
 };
 
@@ -458,8 +459,8 @@ bool stretchesOf(Evaluator &ev, const Stage &s, const StageCall &c, std::vector<
         continue;
       if (taker == groups.size())
         taker = g, ++groups[g].hits;
-      else if (!groups[g].loses)
-        groups[g].loses = taker + 1;
+      else
+        groups[g].losesTo.insert(taker + 1);
     }
     if (taker == groups.size()) {
       ev.err("E0403", c.optimSpan, "no group of `optim` takes the parameter `" + leaf.path + "`")
@@ -487,10 +488,13 @@ bool stretchesOf(Evaluator &ev, const Stage &s, const StageCall &c, std::vector<
   }
   total = std::max<int64_t>((top + 4095) / 4096 * 4096, 4096);
   for (auto &g : groups)
-    if (!g.hits && g.loses) {
+    if (!g.hits && !g.losesTo.empty()) {
+      std::string takers;
+      for (size_t n : g.losesTo)
+        takers += (takers.empty() ? "" : ", ") + std::to_string(n);
       ev.err("E0403", c.optimSpan,
-             "group " + std::to_string(&g - groups.data() + 1) + " of `optim` takes no parameter: group " +
-                 std::to_string(g.loses) + " before it takes what it selects")
+             "group " + std::to_string(&g - groups.data() + 1) + " of `optim` takes no parameter: all that it selects " +
+                 (g.losesTo.size() > 1 ? "are those of groups " : "are those of group ") + takers)
           .help("a parameter goes to the first group that selects it; put the narrower one first");
       return false;
     } else if (!g.hits) {

@@ -246,7 +246,7 @@ Result<json> Training::run() {
     }
     R1RT_TRY(takeStep(log.get()));
     at.seconds = before + secondsSince(begin);
-    if (validEvery && (at.step % validEvery == 0)
+    if (validEvery && at.step % validEvery == 0)
       R1RT_TRY(validate(log.get()));
     if (!lastStep() && !stopped &&
         (signals.takeCheckpointRequest() || secondsSince(lastCheckpoint) >= every ||

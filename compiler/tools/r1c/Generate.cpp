@@ -361,6 +361,13 @@ int generateCommand(const Options &o) {
   if (!session.load(file) || !session.elaborateFor(name))
     return session.exit;
   auto fail = [&](const Status &st) { return session.fail("generate", st); };
+  if (const auto &names = r1rt::chatTemplates();
+      !o.chatTemplate.empty() && std::find(names.begin(), names.end(), o.chatTemplate) == names.end()) {
+    std::string list;
+    for (const std::string &n : names)
+      list += (list.empty() ? "" : ", ") + n;
+    return fail(Status::error("--template is one of " + list + "; not " + o.chatTemplate, ExitClass::commandLine));
+  }
   auto store = r1rt::Store::look(o.store);
   if (!store)
     return fail(store.status());

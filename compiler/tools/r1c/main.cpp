@@ -1,9 +1,7 @@
 // r1c: the command line. Every flag is declared here; each command lives in its own file.
 #include "compiler/diag/Diag.h"
 #include "compiler/tools/r1c/Options.h"
-#include "runtime/data/Chat.h"
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdlib>
 
 using namespace r1::tool;
@@ -29,16 +27,6 @@ std::string probabilityCheck(const std::string &text) {
   char *end = nullptr;
   double p = std::strtod(text.c_str(), &end);
   return *end || (p > 0 && p <= 1) ? "" : "it is more than 0 and at most 1, not " + text;
-}
-
-std::string templateCheck(const std::string &text) {
-  std::string names;
-  for (const std::string &name : r1rt::chatTemplates()) {
-    if (name == text)
-      return "";
-    names += (names.empty() ? "" : ", ") + name;
-  }
-  return "a template is one of " + names + "; not " + text;
 }
 
 void addCommon(CLI::App *app, Options &o) {
@@ -79,7 +67,7 @@ void addPlan(CLI::App *app, Options &o) {
   app->add_flag("--fail-on-change", o.failOnChange, "exit 10 when there is something to run");
 }
 
-/// The option of `r1c generate` that would do nothing beside the others, and why; empty: there is none.
+/// The option of `r1c generate` that would do nothing, beside the others, and why; empty: there is none.
 std::string inVain(const CLI::App &generate, const Options &o) {
   auto has = [&](const char *name) { return generate.count(name) > 0; };
   if (has("--length-penalty") && o.beams == 1)
@@ -91,6 +79,8 @@ std::string inVain(const CLI::App &generate, const Options &o) {
       if (has(name))
         return std::string(name) + " does nothing at --temperature 0, where the likeliest token is taken";
   }
+  if (has("--template") && o.chatTemplate.empty())
+    return "--template needs the name of a template";
   if (has("--batch") && !o.stdio)
     return "--batch does nothing without --stdio";
   if (o.stdio && has("PROMPT"))
@@ -221,8 +211,7 @@ int main(int argc, char **argv) {
   generate->add_flag("--stdio", o.stdio,
                      "requests {\"prompt\": TEXT, \"id\", \"seed\"} as JSON lines on standard input, answers on standard "
                      "output; with --template also {\"messages\": [{\"role\", \"content\"}, ...]}");
-  generate->add_option("--template", o.chatTemplate, "NAME: of a chat model's conversations; a prompt is what the user says")
-      ->check(templateCheck);
+  generate->add_option("--template", o.chatTemplate, "NAME: of a chat model's conversations; a prompt is what the user says");
   generate->add_option("--batch", o.batch, "texts written at once with --stdio")
       ->check(CLI::Range(1, 4096))
       ->capture_default_str();
@@ -290,9 +279,8 @@ int main(int argc, char **argv) {
     std::string asked;
     int views = 0;
     for (const char *name : {"OTHER", "--row", "--clusters", "--html", "--verify"})
-      if (inspect->count(name) > 0) {
+      if (inspect->count(name) > 0)
         asked += (views++ ? ", " : "") + std::string(name);
-      }
     if (views > 1 || (inspect->count("--html") && o.html.empty())) {
       std::cerr << "r1c inspect: "
                 << (views > 1 ? "it shows one of " + asked + " at a time" : "--html needs the name of a file") << "\n";
