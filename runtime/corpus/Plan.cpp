@@ -88,7 +88,7 @@ private:
         return all;
       return barrier(std::move(all), addPass(node, op));
     }
-    if (op == "pack" || op == "pad" || op == "label")
+    if (op == "pack" || op == "pad" || op == "label" || op == "chat" || op == "translate")
       return badTree("rows of text are needed here, but `" + op + "` makes rows of tokens");
     if (!isBarrier(t) && !isRowPass(op))
       return Status::error("the data pass `" + op + "` is not supported yet", ExitClass::program);

@@ -21,15 +21,17 @@ uint64_t PackedData::targets(uint32_t row) const {
     return tokens(row);
   uint64_t n = 0;
   if (row != noRow)
-    for (uint32_t p = firstPiece[row]; p < firstPiece[row + 1]; ++p)
-      if (!trained.empty())
+    for (uint32_t p = firstPiece[row]; p < firstPiece[row + 1]; ++p) {
+      if (!trained.empty()) {
         for (uint32_t k = 1; k < pieces[p].length + pieces[p].goesOn; ++k)
           n += trained[pieces[p].begin + k];
-      else if (tags.empty())
+      } else if (tags.empty()) {
         n += pieces[p].length - !pieces[p].goesOn;
-      else
+      } else {
         for (uint32_t k = 0; k < pieces[p].length; ++k)
           n += tags[pieces[p].begin + k] >= 0;
+      }
+    }
   return n;
 }
 
@@ -279,6 +281,8 @@ Result<PackedPtr> packDocuments(const Corpus &corpus, TokenizerPtr tok, int32_t 
   R1RT_ASSIGN(std::shared_ptr<PackedData> data, packed(corpus, std::move(tok), seq, separate, Fim(), 1));
   return PackedPtr(std::move(data));
 }
+
+bool tellsShape(const std::string &op) { return op == "pad" || op == "label" || op == "chat" || op == "translate"; }
 
 static Result<std::shared_ptr<PackedData>> readPacked(const json &tree, DataContext &ctx) {
   std::string op = tree.is_object() ? tree.value("op", "") : "";

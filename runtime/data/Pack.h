@@ -100,6 +100,8 @@ void bestFit(PackedData &out, std::vector<std::vector<PackedData::Piece>> rows, 
 
 /// Opens a tree whose root makes rows of tokens: "pack", "chat", "masked", "interleave", or those of Label.h.
 Result<PackedPtr> openPacked(const nlohmann::json &tree, DataContext &ctx);
+/// Does this op fit each document to a row, so that PackedData::shapeText tells what was cut and padded?
+bool tellsShape(const std::string &op);
 
 /// Fills the inputs of a program with rows: leaves x.id, x.pos, x.seg, target, mask of shape [B,
 /// T]; of rows with labels target and mask are [B], and last [B] is the place of a row's last token.

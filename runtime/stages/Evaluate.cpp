@@ -165,7 +165,7 @@ private:
 Result<PackedPtr> Evaluation::open(const json &tree) {
   R1RT_ASSIGN(PackedPtr data, openPacked(tree, ctx.data));
   std::string op = tree.value("op", "");
-  if (op == "pad" || op == "label")
+  if (tellsShape(op))
     ctx.report.note(stage + "  " + data->shapeText());
   return data;
 }

@@ -58,10 +58,6 @@ std::string droppedText(const json &pass) {
   return out;
 }
 
-uint64_t droppedRows(const json &pass) {
-  return corpus::PassCount::fromJson(pass).droppedRows();
-}
-
 /// Ids, by their hashes, sorted.
 Result<std::vector<uint64_t>> idsOf(const std::string &dir) {
   std::vector<uint64_t> ids;
