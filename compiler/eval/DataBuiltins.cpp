@@ -318,16 +318,20 @@ Value applyRules(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Handle, h);
 }
 
-/// Is nothing of `how`, the record of a back_translate, in vain beside what translates? False after E0206.
+/// The fields of back_translate's record that only a program, or only models, look at.
+constexpr const char *ofPrograms[] = {"via", "program", "seconds"};
+constexpr const char *ofModels[] = {"to", "to_prompt", "back_prompt", "max_new", "beams", "stop", "batch"};
+
+/// Is nothing of `how`, the record of a back_translate, in vain beside what translates? False after E0206. What the
+/// library writes where nothing is given is not.
 bool translatesBy(Evaluator &ev, const BuiltinCall &c, const RecordObj &how, bool models) {
-  // What std/augment.r1 writes where nothing is given.
-  static const std::pair<const char *, Json> ofPrograms[] = {{"via", "en-es"}, {"program", "apertium"}, {"seconds", 60.0}},
-                                             ofModels[] = {{"to_prompt", nullptr}, {"back_prompt", nullptr},
-                                                           {"max_new", 256},       {"beams", 1},
-                                                           {"stop", Json::array()}, {"batch", 32}};
-  for (auto &[name, otherwise] : models ? std::span<const std::pair<const char *, Json>>(ofPrograms) : ofModels) {
-    const Value *v = how.find(name);
-    if (v && (v->is(Value::Fn) || toJson(ev, *v) != otherwise)) {
+  const Value library =
+      ev.apply(ev.global(ev.sh.program.prelude.get(), "back_translate", c.span), std::vector<Value>(), c.span);
+  if (!library.is(Value::Record))
+    return false;
+  for (const char *name : models ? std::span<const char *const>(ofPrograms) : ofModels) {
+    const Value *v = how.find(name), *otherwise = library.as<RecordObj>().find(name);
+    if (v && otherwise && (v->is(Value::Fn) || toJson(ev, *v) != toJson(ev, *otherwise))) {
       ev.err("E0206", spanOf(c, "how"),
              "`" + std::string(name) + "` of back_translate does nothing where " +
                  (models ? "models translate (to, back)" : "a program translates (via, back)"));
@@ -364,7 +368,7 @@ Value augment(Evaluator &ev, BuiltinCall &c) {
   auto h = pass(c, "augment", arg(c, "data"),
                 Json{{"share", share}, {"how", how}, {"seed", toJson(ev, arg(c, "seed"))}});
   if (how["augment"] == "back_translate") // those that are of models
-    for (const char *name : {"to", "to_prompt", "back_prompt", "max_new", "beams", "stop", "batch"})
+    for (const char *name : ofModels)
       h->spec["how"].erase(name);
   // The lexicon is an input like any other file.
   if (how.contains("lexicon") && how["lexicon"].is_string()) {

@@ -482,6 +482,15 @@ std::optional<int64_t> layerOf(std::string_view pattern, std::string_view name) 
   return n;
 }
 
+std::optional<Found> ruleOf(const Family &family, std::string_view leaf, bool isBody) {
+  if (isBody && leaf.starts_with("body."))
+    leaf.remove_prefix(5);
+  for (const Rule &r : family.rules)
+    if (auto layer = layerOf(r.leaf, leaf))
+      return Found{&r, *layer};
+  return std::nullopt;
+}
+
 Result<Written> configOf(const std::string &model, const ordered_json &args, int64_t positions) {
   try {
     if (model == "Llama" || model == "GPT")

@@ -44,6 +44,14 @@ std::string numbered(std::string pattern, int64_t layer);
 /// The number that `*` stands for (-1 if the pattern has none); none if the name does not fit.
 std::optional<int64_t> layerOf(std::string_view pattern, std::string_view name);
 
+/// The rule of a leaf, and the number of its layer; none if the leaf has no counterpart. A leaf of an encoder under a
+/// head (`isBody`) goes without "body.".
+struct Found {
+  const Rule *rule = nullptr;
+  int64_t layer = -1;
+};
+std::optional<Found> ruleOf(const Family &family, std::string_view leaf, bool isBody);
+
 /// A config.json (as far as it says what the model is) and the family of a model of the library.
 struct Written {
   std::string type;

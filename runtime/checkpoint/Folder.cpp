@@ -135,20 +135,11 @@ Status Matcher::surplus() const {
 Result<std::vector<Assembled>> Matcher::run(const std::vector<Leaf> &leaves) {
   std::vector<Assembled> out;
   for (const Leaf &leaf : leaves) {
-    std::string_view path = leaf.path;
-    if (path.starts_with("body.")) // an encoder under its head
-      path.remove_prefix(5);
-    const Rule *rule = nullptr;
-    std::optional<int64_t> layer;
-    for (const Rule &r : family.rules)
-      if ((layer = layerOf(r.leaf, path))) {
-        rule = &r;
-        break;
-      }
-    if (!rule || leaf.shape.empty() || leaf.shape.size() > 2)
+    const auto found = ruleOf(family, leaf.path, /*isBody=*/true);
+    if (!found || leaf.shape.empty() || leaf.shape.size() > 2)
       return wrong("the parameter `" + leaf.path + "` " + shapeText(leaf.shape) + " has no counterpart in " +
                    f.about.type);
-    R1RT_ASSIGN(Part part, find(leaf, *rule, *layer));
+    R1RT_ASSIGN(Part part, find(leaf, *found->rule, found->layer));
     out.push_back({leaf.path, leaf.shape, {part}});
   }
   R1RT_TRY(surplus());

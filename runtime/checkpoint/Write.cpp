@@ -24,17 +24,8 @@ Result<std::vector<Assembled>> theirTensors(const Export &job, const Written &as
   std::vector<Assembled> out;
   std::map<std::string, size_t> places;
   for (const Leaf &leaf : job.leaves) {
-    std::string_view path = leaf.path;
-    if (job.model == "MaskedLM" && path.starts_with("body."))
-      path.remove_prefix(5);
-    const Rule *rule = nullptr;
-    std::optional<int64_t> layer;
-    for (const Rule &r : family.rules)
-      if ((layer = layerOf(r.leaf, path))) {
-        rule = &r;
-        break;
-      }
-    if (!rule || leaf.shape.empty() || leaf.shape.size() > 2)
+    const auto found = ruleOf(family, leaf.path, job.model == "MaskedLM");
+    if (!found || leaf.shape.empty() || leaf.shape.size() > 2)
       return wrong("the parameter `" + leaf.path + "` " + shapeText(leaf.shape) + " of `" + job.model +
                    "` has no counterpart in " + as.type);
     const TensorView *t = weights.find(leaf.path);
@@ -43,13 +34,13 @@ Result<std::vector<Assembled>> theirTensors(const Export &job, const Written &as
                    (t ? "`" + leaf.path + "` as " + t->dtype + " " + shapeText(t->shape) + ", not as F32 " +
                             shapeText(leaf.shape)
                       : "no tensor `" + leaf.path + "`"));
-    Part part{t, &weights, rule->layout == Layout::transposed, 0, leaf.shape.back()};
+    Part part{t, &weights, found->rule->layout == Layout::transposed, 0, leaf.shape.back()};
     std::vector<int64_t> shape = leaf.shape;
     if (part.transposed) {
       std::reverse(shape.begin(), shape.end());
       part.columns = shape.back();
     }
-    std::string name = numbered(fullPattern(rule->tensor, prefix), *layer);
+    std::string name = numbered(fullPattern(found->rule->tensor, prefix), found->layer);
     auto [at, fresh] = places.emplace(name, out.size());
     if (fresh) {
       out.push_back({name, shape, {part}});

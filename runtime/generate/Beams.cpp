@@ -72,10 +72,7 @@ private:
   Beam extended(const Candidate &c, int64_t made, bool &ends) {
     Beam b = running[c.beam];
     s.decoder.extend(b.context, c.id);
-    float logprob = s.decoder.logits(rows[c.beam])[size_t(c.id)] - s.decoder.lse(rows[c.beam]);
-    b.out.tokens.push_back(c.id);
-    b.out.logprobs.push_back(logprob);
-    b.out.logprob += logprob;
+    s.take(b.out, rows[c.beam], c.id);
     b.out.score = c.score;
     b.out.stopped = s.ends(c.id);
     if (!b.out.stopped) {

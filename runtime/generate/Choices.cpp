@@ -12,6 +12,7 @@ public:
 
 private:
   size_t place = 0; // of the next token, in the choice at work
+  Output current;   // of that choice
 
   const Prompt::Choice &choice() const { return prompt.choices[outputs.size()]; }
 
@@ -21,7 +22,6 @@ private:
     current = Output();
     return s.decoder.begin(rows[0], choice().context);
   }
-  Output current;
 
   Status begin() override {
     asked[0] = true;
@@ -30,11 +30,8 @@ private:
 
   Result<bool> advance() override {
     const int32_t id = choice().tokens[place];
-    const float logprob = s.decoder.logits(rows[0])[size_t(id)] - s.decoder.lse(rows[0]);
     ++drawn;
-    current.tokens.push_back(id);
-    current.logprobs.push_back(logprob);
-    current.logprob += logprob;
+    s.take(current, rows[0], id);
     if (++place < choice().tokens.size()) {
       R1RT_TRY(s.decoder.append(rows[0], id));
       return false;
@@ -54,7 +51,7 @@ std::unique_ptr<Task> choiceTask(Shared &s, Prompt &&p, std::vector<int64_t> row
   return std::make_unique<ChoiceTask>(s, std::move(p), std::move(rows));
 }
 
-Prompt::Choice choiceOf(const Tokenizer &tokenizer, std::string_view prompt, std::string_view choice, int64_t most) {
+Prompt::Choice choiceOf(const Tokenizer &tokenizer, std::string_view prompt, std::string_view choice) {
   // Blanks at the end of the prompt belong to the choice: tokens begin with them.
   const size_t last = prompt.find_last_not_of(" \n\t");
   const size_t cut = last == prompt.npos ? 0 : last + 1;
@@ -70,10 +67,6 @@ Prompt::Choice choiceOf(const Tokenizer &tokenizer, std::string_view prompt, std
     out.tokens.assign(all.begin() + ptrdiff_t(n), all.end());
     out.context.assign(all.begin(), all.begin() + ptrdiff_t(n));
   }
-  // The end of the prompt is what fits.
-  if (const int64_t over = int64_t(out.context.size() + out.tokens.size()) - most; over > 0)
-    out.context.erase(out.context.begin(),
-                      out.context.begin() + std::min<int64_t>(over, int64_t(out.context.size()) - 1));
   return out;
 }
 

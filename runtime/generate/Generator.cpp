@@ -53,6 +53,13 @@ bool Shared::ends(int32_t id) const {
          std::find(options.stopIds.begin(), options.stopIds.end(), id) != options.stopIds.end();
 }
 
+void Shared::take(Output &out, int64_t row, int32_t id) const {
+  const float logprob = decoder.logits(row)[size_t(id)] - decoder.lse(row);
+  out.tokens.push_back(id);
+  out.logprobs.push_back(logprob);
+  out.logprob += logprob;
+}
+
 std::span<float> Shared::choices(int64_t row, std::span<const int32_t> soFar, int64_t made) {
   std::span<const float> all = decoder.logits(row);
   all = all.first(std::min(all.size(), size_t(tokenizer.vocab())));
@@ -113,10 +120,7 @@ private:
     if (next < 0)
       return Status::error("no token may come next: all that are allowed have the probability 0");
     ++drawn;
-    float logprob = s.decoder.logits(row)[size_t(next)] - s.decoder.lse(row);
-    out.tokens.push_back(next);
-    out.logprobs.push_back(logprob);
-    out.logprob += logprob;
+    s.take(out, row, next);
     if (s.options.sample.repetition != 1)
       seen.push_back(next);
     out.stopped = s.ends(next);

@@ -98,9 +98,8 @@ std::vector<int32_t> promptTokens(const Tokenizer &tokenizer, std::string_view t
 
 /// A prompt and what may follow it as tokens, as evaluations of language models split them (Gao et al., the LM
 /// evaluation harness): both are encoded together, and as many tokens as the prompt alone has are the context;
-/// blanks at the prompt's end belong to the choice. Of more than `most` tokens the first are left out. An empty
-/// `tokens` if the choice adds none.
-Prompt::Choice choiceOf(const Tokenizer &tokenizer, std::string_view prompt, std::string_view choice, int64_t most);
+/// blanks at the prompt's end belong to the choice. An empty `tokens` if the choice adds none.
+Prompt::Choice choiceOf(const Tokenizer &tokenizer, std::string_view prompt, std::string_view choice);
 
 } // namespace r1rt::generate
 #endif

@@ -17,6 +17,8 @@ struct Shared {
   std::function<void(uint64_t number, const std::string &piece)> onText;
 
   bool ends(int32_t id) const;
+  /// A token of the row's text, with its log-probability.
+  void take(Output &out, int64_t row, int32_t id) const;
   /// The logits of a row as they are chosen from: penalised, without ids that may not come.
   std::span<float> choices(int64_t row, std::span<const int32_t> soFar, int64_t made);
 };

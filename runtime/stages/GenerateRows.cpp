@@ -2,24 +2,19 @@
 //
 //   data ──runCorpus──► rows/ ──prompts──► Generator ──► outputs.jsonl ──runCorpus──► the artifact
 //
-// The rows are made once to be asked about and once to be kept, so that the ledger is that of all passes. The
-// log of outputs is only appended to, in the order in which texts end, and cut where a crash has left half a
-// line.
+// The rows are made once to be asked about and once to be kept, so that the ledger is that of all passes.
 #include "runtime/corpus/Artifact.h"
 #include "runtime/corpus/Pass.h"
 #include "runtime/data/Chat.h"
 #include "runtime/stages/Generate.h"
+#include "runtime/stages/OutputLog.h"
 #include "runtime/stages/Signals.h"
 #include "runtime/state/Files.h"
 #include "runtime/state/Philox.h"
 #include "runtime/text/Utf8.h"
 #include <chrono>
-#include <cstring>
-#include <fcntl.h>
 #include <filesystem>
-#include <unistd.h>
 #include <unordered_map>
-#include <unordered_set>
 
 namespace r1rt {
 
@@ -32,144 +27,6 @@ using Clock = std::chrono::steady_clock;
 namespace {
 
 double since(Clock::time_point t) { return std::chrono::duration<double>(Clock::now() - t).count(); }
-
-/// What identifies a request: a row, and of several samples which.
-std::string nameOf(const std::string &row, int64_t sample) { return row + "#" + std::to_string(sample); }
-
-/// outputs.jsonl: {"row": ID, "sample": k, "tokens": of the prompt} and "empty": true, "cut": true where
-/// the prompt was; then "outputs": [{FIELDS}], or "most": N where the prompt was too long and the row is dropped.
-class Log {
-public:
-  ~Log() {
-    if (fd >= 0)
-      ::close(fd);
-  }
-  /// Reads what is there.
-  Status open(const std::string &path);
-  bool has(const std::string &name) const { return names.count(name) > 0; }
-  uint64_t size() const { return names.size(); }
-  Status add(const json &line);
-  /// What was added is on the disk afterwards.
-  Status flush();
-  Clock::time_point flushed = Clock::now();
-
-private:
-  std::string path, buffer;
-  int fd = -1;
-  std::unordered_set<std::string> names;
-
-  Status failed(const char *what) const {
-    return Status::error(std::string("cannot ") + what + " `" + path + "`: " + std::strerror(errno));
-  }
-};
-
-Status Log::open(const std::string &p) {
-  path = p;
-  fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (fd < 0)
-    return failed("open");
-  R1RT_ASSIGN(std::string text, readFile(path));
-  size_t at = 0;
-  for (size_t end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) {
-    json line = json::parse(text.begin() + ptrdiff_t(at), text.begin() + ptrdiff_t(end), nullptr, false);
-    if (!line.is_object() || !line.contains("row"))
-      break; // of a crash: what follows is made again
-    names.insert(nameOf(line.value("row", ""), line.value("sample", int64_t(0))));
-  }
-  if (::ftruncate(fd, off_t(at)) != 0 || ::lseek(fd, off_t(at), SEEK_SET) < 0)
-    return failed("cut");
-  return Status::ok();
-}
-
-Status Log::add(const json &line) {
-  buffer += line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  names.insert(nameOf(line.value("row", ""), line.value("sample", int64_t(0))));
-  return since(flushed) > 1 ? flush() : Status::ok();
-}
-
-Status Log::flush() {
-  for (size_t at = 0; at < buffer.size();) {
-    ssize_t n = ::write(fd, buffer.data() + at, buffer.size() - at);
-    if (n < 0 && errno != EINTR)
-      return failed("write");
-    at += n > 0 ? size_t(n) : 0;
-  }
-  buffer.clear();
-  if (::fdatasync(fd) != 0)
-    return failed("flush");
-  flushed = Clock::now();
-  return Status::ok();
-}
-
-/// The finished log: outputs by row.
-class Outputs {
-public:
-  /// `some`: rows may have none.
-  explicit Outputs(bool some) : some(some) {}
-  /// {"outputs", "tokens", "stopped"; of rows "asked", "cut", "dropped", "empty"}
-  json counts = {{"asked", 0}, {"outputs", 0}, {"tokens", 0}, {"stopped", 0}, {"cut", 0}, {"dropped", 0}, {"empty", 0}};
-
-  Status open(const std::string &path) {
-    R1RT_ASSIGN(file, MappedFile::open(path));
-    std::string_view text = file.text();
-    for (size_t at = 0, end; (end = text.find('\n', at)) != text.npos; at = end + 1) {
-      R1RT_ASSIGN(json line, parse(at, end - at));
-      places[line.value("row", "")].push_back({at, end - at});
-      auto count = [&](const char *what, uint64_t n) { counts[what] = counts[what].get<uint64_t>() + n; };
-      const bool first = line.value("sample", 0) == 0;
-      count("asked", first);
-      count("empty", first && line.contains("empty"));
-      count("cut", first && line.contains("cut"));
-      count("dropped", first && line.contains("most"));
-      for (const json &o : line.value("outputs", json::array())) {
-        count("outputs", 1);
-        count("tokens", o.contains("choice") ? 0 : o["output_tokens"].size());
-        count("stopped", o.value("finish", "") == "stop");
-      }
-    }
-    return Status::ok();
-  }
-
-  /// corpus::Context::outputs
-  Result<corpus::Written> of(const std::string &row) const {
-    auto it = places.find(row);
-    if (it == places.end() && some)
-      return corpus::Written();
-    if (it == places.end())
-      return Status::error("row " + row + " was not there when the model was asked: the data have changed");
-    std::vector<json> lines;
-    for (auto [at, size] : it->second) {
-      R1RT_ASSIGN(json line, parse(at, size));
-      lines.push_back(std::move(line));
-    }
-    std::sort(lines.begin(), lines.end(), [](const json &a, const json &b) { return a["sample"] < b["sample"]; });
-    corpus::Written w;
-    if (lines[0].contains("most")) {
-      w.dropped = "long_prompt";
-      w.evidence = json{{"tokens", lines[0]["tokens"]}, {"most", lines[0]["most"]}};
-      return w;
-    }
-    for (json &line : lines)
-      for (json &o : line["outputs"]) {
-        if (!o.contains("choice"))
-          o["sample"] = w.samples.size();
-        w.samples.push_back(std::move(o));
-      }
-    return w;
-  }
-
-private:
-  const bool some;
-  MappedFile file;
-  std::unordered_map<std::string, std::vector<std::pair<size_t, size_t>>> places;
-
-  Result<json> parse(size_t at, size_t size) const {
-    json line = json::parse(file.text().substr(at, size), nullptr, false);
-    if (!line.is_object())
-      return Status::error("the log of outputs is damaged at byte " + std::to_string(at));
-    return line;
-  }
-};
 
 /// Rows of shards, one after the other, each as often as it has samples.
 class Requests {
@@ -236,7 +93,7 @@ private:
   const RowFn *choices = nullptr; // what may follow; nothing is written then
   std::string ifLong;
   uint64_t key = 0;
-  Log log;
+  OutputLog log;
   std::unordered_map<uint64_t, json> open; // lines of requests at work, without outputs
   uint64_t asked = 0, found = 0, tokens = 0;
   Clock::time_point begun = Clock::now();
@@ -369,7 +226,7 @@ Result<bool> Writing::setChoices(const json &row, const std::string &text, TextM
   p.choices.clear();
   for (const json &one : *all) {
     const std::string choice = one;
-    generate::Prompt::Choice c = generate::choiceOf(model.tokenizer(), text, choice, INT64_MAX);
+    generate::Prompt::Choice c = generate::choiceOf(model.tokenizer(), text, choice);
     const int64_t whole = int64_t(c.context.size() + c.tokens.size());
     if (c.tokens.empty())
       return Status::error(name + "the choice " + one.dump() + " adds no token to the prompt");

@@ -15,6 +15,9 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+from killed_runs import moments, run_to_the_end  # noqa: E402
+
 PIPELINE = """
 pipeline main() {
   stage clean = mix({a = jsonl("a.jsonl"), b = jsonl("b*.jsonl")}, by = "documents", weight = {b = 60%})
@@ -72,9 +75,7 @@ def kill_newest(store):
 
 
 def main(directory, ranks):
-    seed = int(os.environ.get("R1_SEED") or random.randrange(10**6))
-    rng = random.Random(seed)
-    print(f"R1_SEED={seed}", flush=True)
+    rng = moments()
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     os.chdir(directory)
@@ -85,25 +86,8 @@ def main(directory, ranks):
     subprocess.run(command("alone", 2), check=True)
     whole = time.time() - begin
     expected = files("alone")
-    kills = 0
-    while True:
-        process = subprocess.Popen(command("killed", 1 + kills % 2))
-        try:
-            # Mostly in the middle of it; later ones are given more time, so that this ends.
-            process.wait(rng.random() * whole * (0.3 + 0.1 * kills))
-        except subprocess.TimeoutExpired:
-            # One in three is asked to stop instead, as by Ctrl-C.
-            asked = kills % 3 == 1
-            process.send_signal(signal.SIGINT if asked else signal.SIGKILL)
-            code = process.wait()
-            assert code in ((130, 0) if asked else (-signal.SIGKILL,)), f"a stopped run ended with {code}"
-            kills += 1
-            if code == 0:
-                break
-            continue
-        assert process.returncode == 0, f"the run ended with {process.returncode}"
-        break
-    assert kills >= 2, f"only {kills} runs were killed"
+    kills = run_to_the_end(lambda: shutil.rmtree("killed", ignore_errors=True),
+                           lambda n: command("killed", 1 + n % 2), rng, whole, 0.3, 0.1)
     assert files("killed") == expected, f"after {kills} kills: {files('killed')}, alone {expected}"
     print(f"the same bytes after {kills} kills")
     for n in ranks:

@@ -9,10 +9,12 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
+from killed_runs import moments, run_to_the_end  # noqa: E402
 
 PIPELINE = "write.r1"
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -38,9 +40,7 @@ def files(store):
 
 
 def main(directory):
-    seed = int(os.environ.get("R1_SEED") or random.randrange(10**6))
-    rng = random.Random(seed)
-    print(f"R1_SEED={seed}", flush=True)
+    rng = moments()
     shutil.rmtree(directory, ignore_errors=True)
     os.makedirs(directory)
     os.chdir(directory)
@@ -52,28 +52,17 @@ def main(directory):
         for i in range(400):
             f.write(json.dumps({"text": " ".join(texts.choices(words, k=1 + i % 9)), "n": i}) + "\n")
     subprocess.run(command("alone", 8, until="gpt"), check=True)
-    shutil.copytree("alone", "killed", symlinks=True)
+    shutil.copytree("alone", "begun", symlinks=True)
     begin = time.time()
     subprocess.run(command("alone", 8), check=True)
     whole = time.time() - begin
     expected = files("alone")
-    kills = 0
-    while True:
-        process = subprocess.Popen(command("killed", rng.choice([1, 3, 8, 32])))
-        try:
-            process.wait(rng.random() * whole * (0.5 + 0.2 * kills))
-        except subprocess.TimeoutExpired:
-            asked = kills % 3 == 1
-            process.send_signal(signal.SIGINT if asked else signal.SIGKILL)
-            code = process.wait()
-            assert code in ((130, 0) if asked else (-signal.SIGKILL,)), f"a stopped run ended with {code}"
-            kills += 1
-            if code == 0:
-                break
-            continue
-        assert process.returncode == 0, f"the run ended with {process.returncode}"
-        break
-    assert kills >= 2, f"only {kills} runs were killed"
+
+    def prepare():
+        shutil.rmtree("killed", ignore_errors=True)
+        shutil.copytree("begun", "killed", symlinks=True)
+
+    kills = run_to_the_end(prepare, lambda n: command("killed", rng.choice([1, 3, 8, 32])), rng, whole, 0.5, 0.2)
     assert files("killed") == expected, f"after {kills} kills: {files('killed')}, alone {expected}"
     print(f"the same bytes after {kills} kills")
 

@@ -120,32 +120,15 @@ int exportCommand(const Options &o) {
   auto plan = planStages(*session.elaboration, store->get(), o);
   if (!plan)
     return fail(plan.status());
-  const PlannedStage *target = nullptr;
-  std::vector<std::string> models;
-  for (const PlannedStage &p : *plan)
-    if (p.stage->result == "model") {
-      models.push_back(p.stage->name);
-      if (name.empty() || p.stage->name == name)
-        target = &p;
-    }
-  if (!target) {
-    std::string list, near = nearest(name, models);
-    for (const std::string &m : models)
-      list += " " + m;
-    return fail(Status::error("no stage `" + name + "` of " + file + " makes a model; " +
-                                  (list.empty() ? "none does" : "these do:" + list) +
-                                  (near.empty() ? "" : "; did you mean " + near + "?"),
-                              ExitClass::commandLine));
-  }
-  const Stage &s = *target->stage;
-  if (target->state != r1rt::ArtifactState::finished)
-    return fail(Status::error("stage `" + s.name + "` has not been made with these settings; run  r1c run " + file +
-                              " --only " + s.name + (target->why.empty() ? "" : "  (" + target->why + ")")));
+  auto target = madeModel(*plan, file, name, o);
+  if (!target)
+    return fail(target.status());
+  const Stage &s = *(*target)->stage;
   r1rt::Reporter::Options ro;
   ro.json = o.json;
   ro.quiet = o.quiet;
   r1rt::Reporter report(ro);
-  const std::string from = (*store)->dir(target->fingerprint), to = o.out;
+  const std::string from = (*store)->dir((*target)->fingerprint), to = o.out;
   r1rt::checkpoint::Export job;
   job.model = s.model;
   job.args = s.modelArguments;

@@ -374,26 +374,10 @@ int generateCommand(const Options &o) {
   auto plan = planStages(*session.elaboration, store->get(), o);
   if (!plan)
     return fail(plan.status());
-  const PlannedStage *target = nullptr;
-  std::string models;
-  for (const PlannedStage &p : *plan) {
-    if (p.stage->result == "model") {
-      models += " " + p.stage->name;
-      if (name.empty() || p.stage->name == name)
-        target = &p;
-    }
-  }
+  auto target = madeModel(*plan, file, name, o);
   if (!target)
-    return fail(Status::error("no trained stage `" + name + "` in " + file + "; it has:" + models,
-                              ExitClass::commandLine));
-  std::string sets;
-  for (const std::string &set : o.sets)
-    sets += " --set '" + set + "'";
-  const Stage &stage = *target->stage;
-  if (target->state != ArtifactState::finished)
-    return fail(Status::error("stage `" + stage.name + "` has not been trained with these settings; run  r1c run " +
-                              file + " --only " + stage.name + sets +
-                              (target->why.empty() ? "" : "  (" + target->why + ")")));
+    return fail(target.status());
+  const Stage &stage = *(*target)->stage;
   json spec = {{"max_new", o.maxNew},       {"min_new", o.minNew}, {"temperature", o.temperature},
                {"top_k", o.topK},           {"top_p", o.topP},     {"min_p", o.minP},
                {"repetition", o.repetition}, {"stop", o.stop},     {"beams", o.beams},
@@ -419,7 +403,7 @@ int generateCommand(const Options &o) {
   auto where = runner.accelerator();
   if (!where)
     return fail(where.status());
-  auto model = r1rt::TextModel::open(**dev, *(*compiled)->module, (*store)->dir(target->fingerprint), decoder, *where,
+  auto model = r1rt::TextModel::open(**dev, *(*compiled)->module, (*store)->dir((*target)->fingerprint), decoder, *where,
                                      runner.sourceCut(stage.name));
   if (!model)
     return fail(model.status());

@@ -306,6 +306,36 @@ uint64_t fileBytes(const Stage &stage) {
   return bytes;
 }
 
+r1rt::Result<const PlannedStage *> madeModel(const std::vector<PlannedStage> &plan, const std::string &file,
+                                             const std::string &name, const Options &o) {
+  const PlannedStage *target = nullptr;
+  std::vector<std::string> models;
+  for (const PlannedStage &p : plan)
+    if (p.stage->result == "model") {
+      models.push_back(p.stage->name);
+      if (name.empty() || p.stage->name == name)
+        target = &p;
+    }
+  if (!target) {
+    std::string list;
+    for (const std::string &m : models)
+      list += " " + m;
+    const std::string near = nearest(name, models);
+    return r1rt::Status::error("no trained stage `" + name + "` in " + file + "; it has" +
+                                   (list.empty() ? " none" : ":" + list) +
+                                   (near.empty() ? "" : "; did you mean " + near + "?"),
+                               r1rt::ExitClass::commandLine);
+  }
+  std::string sets;
+  for (const std::string &set : o.sets)
+    sets += " --set '" + set + "'";
+  if (target->state != r1rt::ArtifactState::finished)
+    return r1rt::Status::error("stage `" + target->stage->name + "` has not been trained with these settings; run  r1c run " +
+                               file + " --only " + target->stage->name + sets +
+                               (target->why.empty() ? "" : "  (" + target->why + ")"));
+  return target;
+}
+
 r1rt::Result<std::vector<PlannedStage>> planStages(const Elaboration &program, r1rt::Store *store,
                                                    const Options &options) {
   // The newest artifact of each stage of this pipeline, for --why.

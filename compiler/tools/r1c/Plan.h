@@ -23,6 +23,11 @@ struct PlannedStage {
   std::string why;
 };
 
+/// The stage whose model `name` means, or without a name the last that makes one; it has been made with these
+/// settings. Errors say which there are, and how to make it.
+r1rt::Result<const PlannedStage *> madeModel(const std::vector<PlannedStage> &plan, const std::string &file,
+                                             const std::string &name, const Options &o);
+
 /// The size of all files that a stage reads; what is not there counts as nothing.
 uint64_t fileBytes(const Stage &stage);
 
