@@ -1,4 +1,5 @@
 #include "compiler/eval/GraphEval.h"
+#include "compiler/eval/ScalarValue.h"
 #include <cmath>
 #include <limits>
 
@@ -19,84 +20,10 @@ const Elements &GraphEval::value(const Node *n) {
   return done[n] = compute(n);
 }
 
-static bool isInteger(Elem e) { return e >= Elem::I64; }
-
-static double floorDiv(double a, double b) { return b == 0 ? 0 : std::floor(a / b); }
-
-static double apply(ScalarOp op, Elem e, const double *a) {
-  switch (op) {
-  case ScalarOp::Add:
-    return a[0] + a[1];
-  case ScalarOp::Sub:
-    return a[0] - a[1];
-  case ScalarOp::Mul:
-    return a[0] * a[1];
-  case ScalarOp::Div:
-    return isInteger(e) ? floorDiv(a[0], a[1]) : a[0] / a[1];
-  case ScalarOp::Neg:
-    return -a[0];
-  case ScalarOp::Abs:
-    return std::fabs(a[0]);
-  case ScalarOp::Min:
-    return std::fmin(a[0], a[1]);
-  case ScalarOp::Max:
-    return std::fmax(a[0], a[1]);
-  case ScalarOp::Pow:
-    return std::pow(a[0], a[1]);
-  case ScalarOp::Mod:
-    return a[0] - a[1] * floorDiv(a[0], a[1]);
-  case ScalarOp::FloorDiv:
-    return floorDiv(a[0], a[1]);
-  case ScalarOp::Exp:
-    return std::exp(a[0]);
-  case ScalarOp::Log:
-    return std::log(a[0]);
-  case ScalarOp::Sqrt:
-    return std::sqrt(a[0]);
-  case ScalarOp::Rsqrt:
-    return 1.0 / std::sqrt(a[0]);
-  case ScalarOp::Sin:
-    return std::sin(a[0]);
-  case ScalarOp::Cos:
-    return std::cos(a[0]);
-  case ScalarOp::Tanh:
-    return std::tanh(a[0]);
-  case ScalarOp::Erf:
-    return std::erf(a[0]);
-  case ScalarOp::Sign:
-    return (a[0] > 0) - (a[0] < 0);
-  case ScalarOp::Lt:
-    return a[0] < a[1];
-  case ScalarOp::Le:
-    return a[0] <= a[1];
-  case ScalarOp::Gt:
-    return a[0] > a[1];
-  case ScalarOp::Ge:
-    return a[0] >= a[1];
-  case ScalarOp::Eq:
-    return a[0] == a[1];
-  case ScalarOp::Ne:
-    return a[0] != a[1];
-  case ScalarOp::And:
-    return a[0] != 0 && a[1] != 0;
-  case ScalarOp::Or:
-    return a[0] != 0 || a[1] != 0;
-  case ScalarOp::Not:
-    return a[0] == 0;
-  case ScalarOp::Select:
-    return a[0] != 0 ? a[1] : a[2];
-  case ScalarOp::Cast:
-    if (e == Elem::Bool)
-      return a[0] != 0;
-    return isInteger(e) ? std::trunc(a[0]) : a[0];
-  }
-  return 0;
-}
-
 double GraphEval::scalar(const Scalar *s) {
   switch (s->kind) {
   case Scalar::Const:
-    return isInteger(s->elem) ? (double)s->integer : s->number;
+    return isFloat(s->elem) ? s->number : (double)s->integer;
   case Scalar::Index:
     return (double)at[s->var];
   case Scalar::Read: {
@@ -120,7 +47,7 @@ double GraphEval::scalar(const Scalar *s) {
     double a[3] = {0, 0, 0};
     for (size_t i = 0; i < s->args.size() && i < 3; ++i)
       a[i] = scalar(s->args[i]);
-    return apply(s->op, s->elem, a);
+    return scalarValue(s->op, s->elem, s->args[0]->elem, a);
   }
   case Scalar::Reduce:
     return reduce(s, 0);
@@ -132,44 +59,32 @@ double GraphEval::reduce(const Scalar *s, size_t depth) {
   if (depth == s->vars.size())
     return scalar(s->args[0]);
   LoopVar *v = s->vars[depth];
+  ScalarOp combine = ScalarOp::Add;
   double acc = 0;
   switch (s->red) {
   case ReduceOp::Sum:
-    acc = 0;
     break;
   case ReduceOp::Max:
+    combine = ScalarOp::Max;
     acc = -std::numeric_limits<double>::infinity();
     break;
   case ReduceOp::Min:
+    combine = ScalarOp::Min;
     acc = std::numeric_limits<double>::infinity();
     break;
   case ReduceOp::Any:
-    acc = 0;
+    combine = ScalarOp::Or;
     break;
   case ReduceOp::All:
+    combine = ScalarOp::And;
     acc = 1;
     break;
   }
   for (int64_t i = 0; i < v->size; ++i) {
     at[v] = v->lo + i;
     double x = reduce(s, depth + 1);
-    switch (s->red) {
-    case ReduceOp::Sum:
-      acc += x;
-      break;
-    case ReduceOp::Max:
-      acc = std::fmax(acc, x);
-      break;
-    case ReduceOp::Min:
-      acc = std::fmin(acc, x);
-      break;
-    case ReduceOp::Any:
-      acc = acc != 0 || x != 0;
-      break;
-    case ReduceOp::All:
-      acc = acc != 0 && x != 0;
-      break;
-    }
+    const double pair[2] = {acc, x};
+    acc = scalarValue(combine, s->elem, s->elem, pair);
   }
   return acc;
 }

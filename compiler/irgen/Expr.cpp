@@ -6,8 +6,6 @@ using namespace mlir;
 
 namespace r1::gen {
 
-bool isFloat(Elem e) { return e <= Elem::BF16; }
-
 unsigned bitsOf(Elem e) {
   switch (e) {
   case Elem::F64:
@@ -30,85 +28,6 @@ unsigned bitsOf(Elem e) {
 
 //===--- constants ------------------------------------------------------------------------===//
 
-/// A constant as its type holds it. Floats stay in double until they are written down, so that a
-/// chain of constants is rounded once.
-static double rounded(double x, Elem e) {
-  if (e == Elem::Bool)
-    return x != 0;
-  if (!isFloat(e))
-    return std::trunc(x);
-  return x;
-}
-
-double evaluateOp(ScalarOp op, Elem elem, Elem from, ArrayRef<double> a) {
-  bool ints = !isFloat(from);
-  switch (op) {
-  case ScalarOp::Add:
-    return rounded(a[0] + a[1], elem);
-  case ScalarOp::Sub:
-    return rounded(a[0] - a[1], elem);
-  case ScalarOp::Mul:
-    return rounded(a[0] * a[1], elem);
-  case ScalarOp::Div:
-    return rounded(a[0] / a[1], elem);
-  case ScalarOp::Neg:
-    return -a[0];
-  case ScalarOp::Abs:
-    return std::fabs(a[0]);
-  case ScalarOp::Min:
-    return std::fmin(a[0], a[1]);
-  case ScalarOp::Max:
-    return std::fmax(a[0], a[1]);
-  case ScalarOp::Pow:
-    return rounded(std::pow(a[0], a[1]), elem);
-  case ScalarOp::Mod:
-    return rounded(a[0] - std::floor(a[0] / a[1]) * a[1], elem);
-  case ScalarOp::FloorDiv:
-    return std::floor(a[0] / a[1]);
-  case ScalarOp::Exp:
-    return rounded(std::exp(a[0]), elem);
-  case ScalarOp::Log:
-    return rounded(std::log(a[0]), elem);
-  case ScalarOp::Sqrt:
-    return rounded(std::sqrt(a[0]), elem);
-  case ScalarOp::Rsqrt:
-    return rounded(1 / std::sqrt(a[0]), elem);
-  case ScalarOp::Sin:
-    return rounded(std::sin(a[0]), elem);
-  case ScalarOp::Cos:
-    return rounded(std::cos(a[0]), elem);
-  case ScalarOp::Tanh:
-    return rounded(std::tanh(a[0]), elem);
-  case ScalarOp::Erf:
-    return rounded(std::erf(a[0]), elem);
-  case ScalarOp::Sign:
-    return a[0] > 0 ? 1 : a[0] < 0 ? -1 : 0;
-  case ScalarOp::Lt:
-    return a[0] < a[1];
-  case ScalarOp::Le:
-    return a[0] <= a[1];
-  case ScalarOp::Gt:
-    return a[0] > a[1];
-  case ScalarOp::Ge:
-    return a[0] >= a[1];
-  case ScalarOp::Eq:
-    return a[0] == a[1];
-  case ScalarOp::Ne:
-    return a[0] != a[1];
-  case ScalarOp::And:
-    return a[0] != 0 && a[1] != 0;
-  case ScalarOp::Or:
-    return a[0] != 0 || a[1] != 0;
-  case ScalarOp::Not:
-    return a[0] == 0;
-  case ScalarOp::Select:
-    return a[0] != 0 ? a[1] : a[2];
-  case ScalarOp::Cast:
-    return ints || isFloat(elem) ? rounded(a[0], elem) : std::trunc(a[0]);
-  }
-  return 0;
-}
-
 double evaluate(const Expr *e, const DenseMap<LoopVar *, int64_t> &at) {
   if (e->kind == Scalar::Const)
     return e->number;
@@ -117,7 +36,7 @@ double evaluate(const Expr *e, const DenseMap<LoopVar *, int64_t> &at) {
   SmallVector<double, 3> args;
   for (Expr *a : e->args)
     args.push_back(evaluate(a, at));
-  return evaluateOp(e->op, e->elem, e->args[0]->elem, args);
+  return scalarValue(e->op, e->elem, e->args[0]->elem, args.data());
 }
 
 //===--- making expressions ---------------------------------------------------------------===//
@@ -190,7 +109,7 @@ Expr *ExprPool::intern(Expr e) {
 
 Expr *ExprPool::constant(double x, Elem elem, Span span) {
   Expr e{Scalar::Const, elem, span};
-  e.number = rounded(x, elem);
+  e.number = valueAs(x, elem);
   return intern(std::move(e));
 }
 
@@ -237,7 +156,7 @@ Expr *ExprPool::op(ScalarOp o, Elem elem, ArrayRef<Expr *> args, Span span) {
     SmallVector<double, 3> values;
     for (Expr *a : args)
       values.push_back(a->number);
-    return constant(evaluateOp(o, elem, args[0]->elem, values), elem, span);
+    return constant(scalarValue(o, elem, args[0]->elem, values.data()), elem, span);
   }
   if (Expr *s = simplify(o, elem, args, span))
     return s;

@@ -4,7 +4,7 @@
 // are folded, `x + 0`, `x ** 2.0` and the like are in their plain form, and every expression
 // knows which loop indices it varies with. What is read is an MLIR value already.
 #pragma once
-#include "compiler/eval/Graph.h"
+#include "compiler/eval/ScalarValue.h"
 #include "compiler/pch.h"
 
 namespace r1::gen {
@@ -42,7 +42,6 @@ struct Expr {
   }
 };
 
-bool isFloat(Elem e);
 /// Width in bits; Bool is 1.
 unsigned bitsOf(Elem e);
 /// A float type narrower than f32.
@@ -73,8 +72,6 @@ private:
 
 /// The value of an expression without reads or reductions, with loop indices at `at`, in double.
 double evaluate(const Expr *e, const llvm::DenseMap<LoopVar *, int64_t> &at);
-/// One operation on doubles, rounded to `elem`; `from` is the element type of the arguments.
-double evaluateOp(ScalarOp op, Elem elem, Elem from, llvm::ArrayRef<double> args);
 
 /// The values an integer expression can take, lowest and highest, if that is known.
 std::optional<std::pair<int64_t, int64_t>> rangeOf(const Expr *e);

@@ -86,6 +86,17 @@ TEST(IRGen, LinearIsOneContractionAndOneMap) {
        "r1.map ins(%1, %2", "arith.addf", "r1.yield", "return"});
 }
 
+// Constants and elements alike: fmax would lose the NaN.
+TEST(IRGen, MaximaKeepNaN) {
+  Builder t;
+  Node *x = t.input("x", F32, {{"N", 4}});
+  auto *n = t.var("n", 4);
+  Scalar *nan = t.num(std::nan(""));
+  t.result("y", t.forAll(F32, {n}, t.op(S::Max, {nan, t.num(1)})));
+  t.result("z", t.forAll(F32, {n}, t.op(S::Min, {t.get(x, {n}), nan})));
+  expectPieces(show(t), {"0x7FC00000", "arith.minimumf"});
+}
+
 TEST(IRGen, AnAbsentBiasCostsNothing) {
   Builder t;
   Node *y = matmul(t, t.input("x", F32, {{"B", 4}, {"I", 8}}), t.param("w", {{"I", 8}, {"O", 16}}));
