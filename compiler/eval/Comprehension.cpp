@@ -241,6 +241,29 @@ bool Evaluator::makeLoop(std::vector<IndexVar> &vars, const ScopeP &sc, const Sc
   return true;
 }
 
+Value Evaluator::loopBody(std::vector<IndexVar> &vars, const ScopeP &sc, const Expr &e, const char *what,
+                          std::vector<LoopVar *> &loop, std::vector<Dim> &dims, ElemType &elem) {
+  auto inner = std::make_shared<Scope>();
+  inner->parent = sc;
+  inner->frame = sc->frame;
+  if (!makeLoop(vars, sc, inner, loop, dims))
+    return {};
+  Value body;
+  if (!loopDepth)
+    readSyms.clear();
+  {
+    Saved<int> depth(loopDepth, loopDepth + 1);
+    body = eval(e, inner);
+  }
+  if (body.isError())
+    return {};
+  if (body.maybe)
+    return present(body, e.span);
+  if (!elemOf(body, elem, e.span) || (body.is(Value::Tensor) && !body.as<TensorObj>().dims.empty()))
+    return fail("E0302", e.span, what + (" is one element, this is " + kindName(body)));
+  return body;
+}
+
 // ── for ─────────────────────────────────────────────────────────────────────
 
 Value Evaluator::comprehension(const Expr &e, const ScopeP &sc, const Type *expect) {
@@ -277,29 +300,12 @@ Value Evaluator::comprehension(const Expr &e, const ScopeP &sc, const Type *expe
       }
     }
   }
-  auto inner = std::make_shared<Scope>();
-  inner->parent = sc;
-  inner->frame = sc->frame;
   std::vector<LoopVar *> loop;
   std::vector<Dim> dims;
-  if (!makeLoop(vars, sc, inner, loop, dims))
-    return {};
-  Value body;
-  if (!loopDepth)
-    readSyms.clear();
-  {
-    Saved<int> depth(loopDepth, loopDepth + 1);
-    body = eval(*e.kids[0], inner);
-  }
+  ElemType elem;
+  Value body = loopBody(vars, sc, *e.kids[0], "the body of `for`", loop, dims, elem);
   if (body.isError())
     return {};
-  if (body.maybe)
-    return present(body, e.kids[0]->span);
-  ElemType elem;
-  if (!elemOf(body, elem, e.kids[0]->span) ||
-      (body.is(Value::Tensor) && !body.as<TensorObj>().dims.empty()))
-    return fail("E0302", e.kids[0]->span,
-                "the body of `for` is one element, this is " + kindName(body));
   if (elem.weak) { // indices and plain numbers take the type that is expected
     elem.weak = false;
     bool fits = expect && expect->kind == Type::Tensor &&
@@ -325,29 +331,12 @@ Value Evaluator::reduceLambda(ReduceOp op, bool mean, const FnObj &f, Span span)
   for (auto &p : e.params)
     vars.push_back({p.name, p.init, false, p.nameSpan, {}, {}, false, false, {}});
   inferRanges(*e.kids[0], f.scope, vars);
-  auto inner = std::make_shared<Scope>();
-  inner->parent = f.scope;
-  inner->frame = f.scope->frame;
   std::vector<LoopVar *> loop;
   std::vector<Dim> dims;
-  if (!makeLoop(vars, f.scope, inner, loop, dims))
-    return {};
-  Value body;
-  if (!loopDepth)
-    readSyms.clear();
-  {
-    Saved<int> depth(loopDepth, loopDepth + 1);
-    body = eval(*e.kids[0], inner);
-  }
+  ElemType elem;
+  Value body = loopBody(vars, f.scope, *e.kids[0], "what is reduced", loop, dims, elem);
   if (body.isError())
     return {};
-  if (body.maybe)
-    return present(body, e.kids[0]->span);
-  ElemType elem;
-  if (!elemOf(body, elem, e.kids[0]->span) ||
-      (body.is(Value::Tensor) && !body.as<TensorObj>().dims.empty()))
-    return fail("E0302", e.kids[0]->span,
-                "what is reduced is one element, this is " + kindName(body));
   bool logical = op == ReduceOp::Any || op == ReduceOp::All;
   if (logical != elem.isBool())
     return fail("E0303", e.kids[0]->span,

@@ -259,6 +259,9 @@ public:
   Value pureValue(const Expr &e, const ScopeP &sc); // names and members only; else Error
   bool makeLoop(std::vector<IndexVar> &vars, const ScopeP &sc, const ScopeP &inner,
                 std::vector<LoopVar *> &loop, std::vector<Dim> &dims);
+  /// The one element that `e`, the body of a comprehension over `vars`, gives; an error (told) if it gives none.
+  Value loopBody(std::vector<IndexVar> &vars, const ScopeP &sc, const Expr &e, const char *what,
+                 std::vector<LoopVar *> &loop, std::vector<Dim> &dims, ElemType &elem);
   bool provable(const Dim &p);
   bool provable(const Dim &p, const std::vector<Dim> &facts);
   void addFacts(const Expr &cond, const ScopeP &sc, bool holds);
