@@ -1,5 +1,6 @@
 // The pipeline, from a stage's graph functions to callable programs, in the order in which it runs.
 #include "compiler/Compiler.h"
+#include "compiler/Budget.h"
 #include "compiler/Messages.h"
 #include "compiler/cpu/Cpu.h"
 #include "compiler/cuda/Disassemble.h"
@@ -12,6 +13,7 @@
 #include "compiler/plan/Export.h"
 #include "compiler/plan/Plan.h"
 #include "compiler/plan/Work.h"
+#include "compiler/shard/Recompute.h"
 #include "compiler/shard/Shard.h"
 #include "dialects/kern/Kern.h"
 #include "dialects/r1/R1.h"
@@ -95,8 +97,10 @@ OwningOpRef<ModuleOp> onlyKernel(ModuleOp module, const std::string &name) {
 /// Compiles a module that stands at some level from irgen to plan.
 class StageCompiler {
 public:
-  StageCompiler(const CompileOptions &options, CompileError &error, const SourceManager *sources)
-      : options(options), error(error), owner(std::make_shared<Owner>()),
+  /// `stage`: whose messages these are, if it is one.
+  StageCompiler(const CompileOptions &options, CompileError &error, const SourceManager *sources,
+                const Stage *stage = nullptr)
+      : options(options), error(error), sources(sources), stage(stage), owner(std::make_shared<Owner>()),
         result(std::make_unique<CompiledStage>()) {
     owner->context = makeContext();
     messages = std::make_unique<Messages>(*owner->context, sources);
@@ -118,54 +122,67 @@ public:
       return fail();
     dump(Phase::grad, *module);
 
-    // As few micro-batches as fit: plan with one, estimate from what does not fit, confirm.
-    int64_t micro = options.micro ? options.micro : 1;
+    // As it fits the memory (Budget.h): each cut that the search proposes is planned, no code generated.
     FuseOptions fuseOptions;
     fuseOptions.intrinsics = {"flash_attention", "flash_attention_bwd"}; // scheduled by cpu/
     // A GPU wants more rows at once than a CPU's caches hold.
     if (options.target != TargetKind::cpu)
       fuseOptions.chunkBytes = int64_t(256) << 20;
-    for (int attempt = 0; attempt < 3; ++attempt) {
-      OwningOpRef<ModuleOp> trial = module->clone();
-      if (failed(shardModule(*trial, micro * options.shards)))
-        return fail();
-      std::string sharded = wants(Phase::shard) ? print(*trial) : "";
-      if (failed(fuseModule(*trial, fuseOptions)))
-        return fail();
-      std::string fused = wants(Phase::fuse) ? print(*trial) : "";
-      MemoryTable table;
-      if (failed(planModule(*trial, &table)))
-        return fail();
+    BudgetRequest request{limit, rows / options.shards, options.micro, options.remat};
+    // What an evaluation says of a row is the same in any cut; what writes or scores takes a batch as it is.
+    if (stage && stage->kind == "evaluate")
+      request.remat = Remat::never;
+    else if (stage && stage->kind != "train")
+      request = {.limit = limit, .remat = Remat::never, .whole = rows};
+    Planned last;
+    auto measure = [&](const Cut &cut) -> std::optional<Measured> {
+      last = {};
+      last.module = module->clone();
+      ModuleOp trial = *last.module;
+      Measured m{.cut = cut};
+      if (failed(shardModule(trial, cut.micro * options.shards)))
+        return std::nullopt;
+      m.blocks = recomputeBlocks(trial, cut.again);
+      last.sharded = wants(Phase::shard) ? print(trial) : "";
+      if (failed(fuseModule(trial, fuseOptions)))
+        return std::nullopt;
+      last.fused = wants(Phase::fuse) ? print(trial) : "";
+      if (failed(planModule(trial, &last.table)))
+        return std::nullopt;
       // The kernels' workspace is looked at only where it matters: it means scheduling them.
       uint64_t team = options.threads ? uint64_t(options.threads)
                                       : llvm::hardware_concurrency().compute_thread_count();
-      uint64_t workspace = limit ? workspaceOf(*trial) * team : 0;
-      workspace += treeBytes(table);
-      uint64_t needed = table.total + workspace, fixed = table.total - table.activations;
-      bool fits = !limit || needed <= limit;
-      if (fits) {
-        result->dumps[Phase::shard] = sharded;
-        result->dumps[Phase::fuse] = fused;
-        result->micro = micro;
-        result->memoryLimit = limit;
-        module = {}; // fromPlan lets go of the context
-        return fromPlan(std::move(trial), table);
-      }
-      // The workspace may shrink with the rows as well: it gets half of the room at most.
-      uint64_t room = limit > fixed ? limit - fixed : 0;
-      room -= std::min(workspace, room / 2);
-      int64_t perShard = rows / options.shards;
-      int64_t next = room ? int64_t((table.activations * uint64_t(micro)) / room) + 1 : perShard + 1;
-      next = std::max(next, micro + 1);
-      while (next < perShard && perShard % next)
-        ++next;
-      if (next > perShard || attempt == 2 || options.micro) {
-        tooLarge(table, workspace, limit, micro, perShard);
-        return nullptr;
-      }
-      micro = next;
+      m.workspace = (limit ? workspaceOf(trial) * team : 0) + treeBytes(last.table);
+      m.total = last.table.total, m.activations = last.table.activations;
+      Work work = workOfPrograms(trial);
+      m.bytes = work.bytes, m.flops = work.flops;
+      last.cut = cut;
+      return m;
+    };
+    std::optional<BudgetAnswer> answer = searchBudget(request, measure);
+    if (!answer)
+      return fail();
+    if (!(last.cut == answer->chosen.cut) && !measure(answer->chosen.cut))
+      return fail();
+    if (!answer->fits) {
+      const MemoryTable &t = last.table;
+      static const SourceManager nowhere;
+      Diag d{.code = "E0501", .title = stage ? "`" + stage->name + "` " : ""};
+      if (stage)
+        d.primary.span = stage->span;
+      explainTooLarge(d, *answer, request, t.parameters + t.gradients + t.state, t.caches, t.inputs);
+      error = {render(d, sources ? *sources : nowhere), 5};
+      return nullptr;
     }
-    return fail();
+    result->dumps[Phase::shard] = last.sharded;
+    result->dumps[Phase::fuse] = last.fused;
+    result->micro = answer->chosen.cut.micro;
+    result->blocks = answer->chosen.blocks;
+    result->again = answer->chosen.cut.again;
+    result->fitted = budgetText(*answer, request.rows / result->micro, limit);
+    result->memoryLimit = limit;
+    module = {}; // fromPlan lets go of the context
+    return fromPlan(std::move(last.module), last.table);
   }
 
   /// From kern with offsets.
@@ -242,11 +259,12 @@ public:
   void append(const std::string &text) { messages->extra += text; }
 
   LogicalResult decode(ModuleOp module) {
-    return deriveDecoding(module, {options.decode.rows, options.decode.slots, options.decode.chunk});
+    return deriveDecoding(module, {options.decode.rows, options.decode.slots, options.decode.chunk,
+                                   std::min(options.decode.sources, options.decode.rows)});
   }
   /// What has been said becomes the reason for computing every position anew.
   void recompute() {
-    result->recomputes = messages->text();
+    result->recomputes = messages->text(Severity::Note);
     messages->clear();
   }
 
@@ -434,34 +452,18 @@ private:
     return most;
   }
 
-  void tooLarge(const MemoryTable &t, uint64_t workspace, uint64_t limit, int64_t micro,
-                int64_t rows) {
-    auto amount = [](uint64_t bytes) {
-      // Rounded up, so that what it advises suffices.
-      bool giga = bytes >= 1'000'000'000, mega = bytes >= 1'000'000;
-      double unit = giga ? 1e9 : mega ? 1e6 : 1e3;
-      char buffer[32];
-      snprintf(buffer, sizeof buffer, "%.2f %s", std::ceil(double(bytes) / unit * 100) / 100,
-               giga ? "GB" : mega ? "MB" : "KB");
-      return std::string(buffer);
-    };
-    uint64_t needed = t.total + workspace, fixed = t.total - t.activations;
-    std::string text = "error[E0501]: does not fit: " + amount(needed) + " needed, " + amount(limit) +
-                       " allowed\n   = with " + std::to_string(micro) + " of at most " +
-                       std::to_string(rows) + " micro-batches\n   = parameters, gradients, optimiser " +
-                       amount(t.parameters + t.gradients + t.state) + "      inputs " + amount(t.inputs) +
-                       "      activations " + amount(t.activations) + "      workspace " +
-                       amount(workspace) + "\n";
-    text += fixed >= limit
-                ? "   = help: what does not shrink with the batch alone needs " + amount(fixed) +
-                      ": a smaller model, an optimiser with less state, or memory = " + amount(needed) + "\n"
-                : options.micro ? "   = help: memory = " + amount(needed) + ", or more micro-batches than --micro says\n"
-                            : "   = help: memory = " + amount(needed) + ", or a shorter sequence\n";
-    error = {text, 5};
-  }
+  /// A module that has been planned with one cut.
+  struct Planned {
+    Cut cut{.micro = 0};
+    OwningOpRef<ModuleOp> module;
+    MemoryTable table;
+    std::string sharded, fused; // their dumps
+  };
 
   const CompileOptions &options;
   CompileError &error;
+  const SourceManager *sources; // null: the text has no .r1
+  const Stage *stage;
   std::shared_ptr<Owner> owner;
   std::unique_ptr<Messages> messages;
   std::unique_ptr<CompiledStage> result;
@@ -474,18 +476,21 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
                                             const SourceManager &sources,
                                             const CompileOptions &options, CompileError &error) {
   (void)program;
-  StageCompiler compiler(options, error, &sources);
+  StageCompiler compiler(options, error, &sources, &stage);
   OwningOpRef<ModuleOp> module = irgenStage(stage, compiler.context(), sources);
   if (!module)
     return compiler.fail();
   std::vector<std::string> kept = entries;
-  if (llvm::is_contained(entries, "decode") || llvm::is_contained(entries, "prefill"))
-    if (failed(compiler.decode(*module))) {
+  if (llvm::is_contained(entries, "decode") || llvm::is_contained(entries, "prefill")) {
+    if (succeeded(compiler.decode(*module))) {
+      kept.push_back("encode"); // where the model has a source
+    } else {
       if (!options.decode.orRecompute)
         return compiler.fail();
       compiler.recompute();
       kept = {"logits"};
     }
+  }
   for (auto fn : llvm::make_early_inc_range(module->getOps<func::FuncOp>())) {
     auto entry = fn->getAttrOfType<StringAttr>("r1.entry");
     if (entry && !llvm::is_contained(kept, entry.getValue()))

@@ -1,5 +1,6 @@
 // The whole compiler from a .r1 file to callable programs; the only place where the phases meet.
 #pragma once
+#include "compiler/Budget.h"
 #include "compiler/diag/Diag.h"
 #include "compiler/eval/Elaboration.h"
 #include "runtime/r1rt.h"
@@ -41,13 +42,15 @@ struct CompileOptions {
   std::string cacheDir;     // object code cached by content; empty: none
   int threads = 2;          // for code generation
   uint64_t memory = 0;      // bytes the arena and the kernels' workspace may take; 0: no limit
-  int64_t micro = 0;        // force this many micro-batches of a shard; 0: as few as fit
+  int64_t micro = 0;        // force this many micro-batches of a shard; 0: as the memory asks for
+  Remat remat = Remat::automatic; // may blocks be computed again?
   bool exact = false;       // bits = "exact": no product by a library
   int64_t shards = 1;       // parts of a batch whose sums meet in a tree: a power of two
   /// Of the entries "decode" and "prefill" (decode/Decode.h): texts at once, positions of a text that are
-  /// kept (0: those of a row), new positions of one run of "prefill".
+  /// kept (0: those of a row), new positions of one run of "prefill"; sources of one run of "encode", which comes
+  /// with them where the model has a source.
   struct Decode {
-    int64_t rows = 1, slots = 0, chunk = 64;
+    int64_t rows = 1, slots = 0, chunk = 64, sources = 1;
     bool orRecompute = false; // where they cannot be derived, compile "logits" instead and say why
   } decode;
   std::string kernel;       // dumps show this kernel only
@@ -79,6 +82,8 @@ struct KernelReport {
 struct CompiledStage {
   const r1_module *module = nullptr;
   int64_t micro = 1;                   // micro-batches chosen
+  int64_t blocks = 0, again = 0;       // that gradients could have computed again; that they do
+  std::string fitted;                  // how the step was made to fit, for people; "" if it is in one piece
   std::vector<MemoryLine> memory;      // sums to the arena
   uint64_t scratchBytes = 0;           // workspace of the kernels, for each thread
   uint64_t memoryLimit = 0;            // what arena and workspace together may take; 0: no limit
@@ -97,8 +102,8 @@ struct CompileError {
   int exit = 1;
 };
 
-/// Compiles one model stage: irgen, grad, shard (as many micro-batches as memory asks for), fuse,
-/// plan, cpu. Only the entries called `entries` are compiled. On failure returns null and fills
+/// Compiles one model stage: irgen, grad, shard (micro-batches and blocks computed again, as memory asks
+/// for), fuse, plan, cpu. Only the entries called `entries` are compiled. On failure returns null and fills
 /// `error` (with the .r1 place where there is one).
 std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const Stage &stage,
                                             const std::vector<std::string> &entries,

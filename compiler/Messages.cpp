@@ -36,11 +36,13 @@ Messages::Messages(MLIRContext &context, const SourceManager *sources)
         return success();
       }) {}
 
-std::string Messages::text() const {
+std::string Messages::text(Severity most) const {
   static const SourceManager none;
   std::string all;
-  for (const Diag &d : diags.all())
+  for (Diag d : diags.all()) {
+    d.severity = std::max(d.severity, most); // from errors to notes
     all += render(d, sources ? *sources : none);
+  }
   return all + extra;
 }
 

@@ -13,7 +13,8 @@ class Messages {
 public:
   Messages(mlir::MLIRContext &context, const SourceManager *sources);
 
-  std::string text() const;
+  /// All of it; errors as no more than `most`.
+  std::string text(Severity most = Severity::Error) const;
   /// Forgets what has been said.
   void clear();
   std::string extra; // what did not come through MLIR

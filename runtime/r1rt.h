@@ -161,7 +161,8 @@ typedef struct r1_module {
   /* What the programs "decode" and "prefill" keep of earlier positions, in [row, slot, ...]: both write the
    * new positions of row b to the slots from their input at[b] on, and read those and the slots before. A
    * host that gives a row to another text need do nothing; one that copies a text to another row copies
-   * that row of each of these. */
+   * that row of each of these. The program "encode", where there is one, writes what rows need of their sources:
+   * fields named "source.…", [row, ...]. */
   const r1_field *caches;      uint32_t n_caches;
 } r1_module;
 

@@ -52,7 +52,7 @@ private:
   std::pair<Value, Value> allowed(Value batch, Value t, Value panel, int64_t rows, Value to);
   /// The dot products of `rows` rows at scratch[left] with the keys of a packed panel.
   SmallVector<Value> dots(Value left, int64_t packed, Value panel, int64_t rows);
-  /// For each pair of vectors of channels from c: chains over the keys lo … hi of weights[r][key] *
+  /// For each group of vectors of channels from c: chains over the keys lo … hi of weights[r][key] *
   /// m[key]; with `sums` also of the weights alone (the same in every lane).
   void overKeys(Value weights, const Mem &m, Value batch, Value group, Value lo, Value hi,
                 int64_t rows, bool sums, std::optional<int64_t> whole,

@@ -31,7 +31,7 @@ private:
   void stream();
   void streamRows(Value j0, Value j1);
   void streamColumns(Value j0, Value j1);
-  void fetch(Value at);
+  void fetch(Value at, unsigned locality);
   Value left(int64_t row, Value k); // an element of A, in every lane
   void batchOrigins(Value g);
   void blockNest(Value i0, Value i1, Value j0, Value j1);

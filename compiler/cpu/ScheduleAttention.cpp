@@ -147,6 +147,9 @@ void Schedule::packKeys(const Mem &m, Value batch, Value group, Value keys, int6
   bl.width = w, bl.nv = kVectors, bl.nr = width;
   Packer packer(b, loc, bl, k.scratch);
   int64_t whole = S / width, rest = S % width;
+  if (baseCapture) // what comes after the keys
+    for (int64_t key = 0; key < std::min(width, S); ++key)
+      fetchRow(V, ix.add(element(V, batch, ix.c(0), group), key * V.strides[1]));
   auto pack = [&](Value panel, int64_t live) {
     Value origin = element(m, batch, ix.mul(panel, width), group);
     if (baseCapture) // the next panel
@@ -236,16 +239,18 @@ SmallVector<Value> Schedule::dots(Value left, int64_t packed, Value panel, int64
       [&](int64_t v, Value c) { return loadScratch(ix.add(ix.add(at, v * w), ix.mul(c, width))); });
 }
 
-// For each pair of vectors of channels: chains over the keys lo … hi of weights[r][key] * m[key];
-// with `sums` also of the weights themselves (the same in every lane), given to the first pair. `whole`
+// For each group of vectors of channels: chains over the keys lo … hi of weights[r][key] * m[key];
+// with `sums` also of the weights themselves (the same in every lane), given to the first group. `whole`
 // tells where in scratch stands for each panel whether every row sees all its keys: elsewhere a key of
 // weight 0 is passed over, since its value may be no number.
 void Schedule::overKeys(Value weights, const Mem &m, Value batch, Value group, Value lo, Value hi,
                         int64_t rows, bool sums, std::optional<int64_t> whole,
                         function_ref<void(int64_t, ArrayRef<Value>, ArrayRef<Value>)> finish) {
   SmallVector<Value> rowSums;
-  for (int64_t c = 0; c < K; c += width) {
-    int64_t nv = std::min(kVectors, (K - c + w - 1) / w);
+  // Few rows take more channels at once: a single chain would wait for itself.
+  int64_t most = std::clamp<int64_t>(kRows * kVectors / rows, kVectors, 4 * kVectors);
+  for (int64_t c = 0; c < K; c += most * w) {
+    int64_t nv = std::min(most, (K - c + w - 1) / w);
     bool count = sums && c == 0;
     SmallVector<Value> acc(rows * nv + (count ? rows : 0), constant(0));
     Value origin = element(m, batch, ix.c(0), group);

@@ -13,7 +13,9 @@ using namespace r1::cpu;
 
 static constexpr int64_t kRows = 16;         // more rows are worth packing B
 static constexpr int64_t kDepths = 8;        // rows of B that are read beside each other
-static constexpr int64_t kStripBytes = 16384; // of sums, which stay in the first-level cache
+static constexpr int64_t kStripBytes = 65536; // of sums, which stay in the second-level cache
+static constexpr int64_t kAhead = 768;        // bytes of a row of B that are fetched before they are used
+static constexpr int64_t kLine = 64;
 
 static int64_t up(int64_t x, int64_t to) { return (x + to - 1) / to * to; }
 
@@ -31,6 +33,8 @@ void ProductSchedule::chooseStream() {
   bl.mr = p.rows;
   bl.kc = p.depth;
   bl.nv = std::clamp<int64_t>(sums / p.rows, 1, p.bCol == 1 ? 8 : 2);
+  if (p.bCol != 1 && bl.nv * p.rows + bl.width > sums + 4)
+    bl.nv = 1; // a square and the sums are in registers together
   bl.nr = bl.nv * bl.width;
   jPanels = (p.cols + bl.nr - 1) / bl.nr;
   bl.nPanels = p.bCol == 1 ? std::clamp<int64_t>(kStripBytes / (4 * p.rows * bl.nr), 1, jPanels) : 1;
@@ -42,8 +46,8 @@ void ProductSchedule::chooseStream() {
 }
 
 /// `B` from element `at` on will be wanted soon, beyond what the processor foresees: rows lie pages apart.
-void ProductSchedule::fetch(Value at) {
-  memref::PrefetchOp::create(b, loc, B.flat, ValueRange{at}, /*isWrite=*/false, /*localityHint=*/2u,
+void ProductSchedule::fetch(Value at, unsigned locality) {
+  memref::PrefetchOp::create(b, loc, B.flat, ValueRange{at}, /*isWrite=*/false, locality,
                              /*isDataCache=*/true);
 }
 
@@ -67,6 +71,7 @@ void ProductSchedule::streamRows(Value j0, Value j1) {
   auto vec = VectorType::get({w}, b.getF32Type());
   Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(vec));
   Packer packer(b, loc, bl, k.scratch);
+  int64_t bytes = B.element.getIntOrFloatBitWidth() / 8, ahead = std::max<int64_t>(1, kAhead / (bl.nr * bytes));
   ix.loop(j0, j1, bl.nPanels, [&](Value jc) {
     Value jEnd = ix.min(ix.add(jc, bl.nPanels), j1);
     auto tileAt = [&](Value jp) { return ix.add(ix.mul(ix.sub(jp, jc), tileSize), atTile); };
@@ -78,6 +83,11 @@ void ProductSchedule::streamRows(Value j0, Value j1) {
         withLive(ix, p.cols, bl.nr, jp, [&](int64_t cols) {
           int64_t nv = (cols + w - 1) / w;
           Value at = tileAt(jp), column = ix.add(bOrigin, ix.mul(jp, bl.nr));
+          // What comes after `ahead` tiles: in the same rows, or at the strip's begin in those below.
+          Value to = ix.add(jp, ahead), wraps = ix.less(jEnd, ix.add(to, 1));
+          Value next = arith::SelectOp::create(
+              b, loc, wraps, ix.add(ix.mul(ix.sub(to, ix.sub(jEnd, jc)), bl.nr), kDepths * p.bDepth), ix.mul(to, bl.nr));
+          next = ix.add(bOrigin, ix.add(next, ix.mul(depth, p.bDepth)));
           SmallVector<Value> acc;
           for (int64_t r = 0; r < rows; ++r)
             for (int64_t v = 0; v < nv; ++v)
@@ -85,8 +95,8 @@ void ProductSchedule::streamRows(Value j0, Value j1) {
           for (int64_t u = 0; u < count; ++u) {
             Value d = ix.add(depth, u), from = ix.add(column, ix.mul(d, p.bDepth));
             SmallVector<Value> x;
-            for (int64_t v = 0; v < nv; ++v)
-              fetch(ix.add(from, kDepths * p.bDepth + v * w));
+            for (int64_t c = 0; c < nv * w; c += kLine / bytes)
+              fetch(ix.add(ix.add(next, u * p.bDepth), c), 3);
             for (int64_t v = 0; v < nv; ++v)
               x.push_back(packer.load(B, ix.add(from, v * w), w, cols - v * w));
             for (int64_t r = 0; r < rows; ++r) {
@@ -128,7 +138,7 @@ void ProductSchedule::streamColumns(Value j0, Value j1) {
       auto columns = [&](Value depth, int64_t v, function_ref<Value(Value)> load) {
         SmallVector<Value> x;
         for (int64_t c = 0; c < w; ++c)
-          fetch(ix.add(ix.add(first, depth), (bl.nr + v * w + c) * p.bCol));
+          fetch(ix.add(ix.add(first, depth), (bl.nr + v * w + c) * p.bCol), 2);
         for (int64_t c = 0; c < w; ++c)
           x.push_back(c < cols - v * w ? load(ix.add(ix.add(first, depth), (v * w + c) * p.bCol)) : zero);
         return packer.transpose(x);

@@ -19,6 +19,9 @@ int64_t tileRows(int64_t channels, bool backward) {
   return 8 * (backward ? pick(k <= 64, 8, pick(k <= 128, 4, 1)) : pick(k <= 128, 8, 2));
 }
 
+/// As attention_one_fits says.
+bool oneQuery(int64_t queries, int64_t keys) { return queries == 1 && keys <= 3584; }
+
 /// Rows of a tile of queries and of keys, as attention_mma.cuh plans them.
 int64_t tensorQueryRows(int64_t channels, bool backward) {
   int64_t k = ceilDiv(channels, 16) * 16;
@@ -216,15 +219,16 @@ LogicalResult emitAttention(kern::IntrinsicOp op, const EmitOptions &options, Ke
     k.math.emplace("log", OperationName(math::LogOp::getOperationName(), context));
     args += ", [](float x) { return r1::log(x); }";
   }
+  bool one = !tensor && !backward && oneQuery(T, S);
   bool wgmma = tensor && hasWgmma(options.arch) && ceilDiv(K, 16) * 16 == 64;
   int64_t rows = wgmma ? 64 : tensor ? tensorQueryRows(K, backward) : tileRows(K, backward);
   int64_t keyRows = tensor ? tensorKeyRows : rows;
-  k.grid.threads = 128;
+  k.grid.threads = one ? 256 : 128;
   k.grid.blocks = B * H * ceilDiv(T, rows) + (backward ? B * G * ceilDiv(S, keyRows) : 0);
-  std::string way = std::string(backward ? "attention_backward" : "attention_forward") +
+  std::string way = std::string(backward ? "attention_backward" : one ? "attention_one" : "attention_forward") +
                     (wgmma ? "_wgmma" : tensor ? "_mma" : "");
   std::string agree = "r1::" + way + "_blocks<" + shape + ">() == " + std::to_string(k.grid.blocks) +
-                      " && r1::attention_threads == " + std::to_string(k.grid.threads);
+                      " && r1::" + (one ? "attention_one_threads" : "attention_threads") + " == " + std::to_string(k.grid.threads);
   if (wgmma) {
     // Tiles of 64 rows of 128 bytes: x, two of u and one of w; for the adjoint y and terms of 128 columns, too. A
     // byte for each tile of columns.
@@ -235,8 +239,11 @@ LogicalResult emitAttention(kern::IntrinsicOp op, const EmitOptions &options, Ke
   }
   text.line("static_assert(" + agree + ", \"the grid\");");
   k.body.line(op.getLoc(), "r1::" + way + "<" + shape + ">(" + args + ");");
-  k.why = (wgmma ? "wgmma, " : tensor ? "tensor cores, " : "") + std::to_string(rows) + " queries" +
-          (backward ? ", then " + std::to_string(keyRows) + " keys," : "") + " per block";
+  if (one)
+    k.why = "one query per block";
+  else
+    k.why = (wgmma ? "wgmma, " : tensor ? "tensor cores, " : "") + std::to_string(rows) + " queries" +
+            (backward ? ", then " + std::to_string(keyRows) + " keys," : "") + " per block";
   return success();
 }
 

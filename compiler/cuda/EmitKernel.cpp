@@ -17,6 +17,8 @@ namespace {
 constexpr int64_t kSumLanes = 64;
 // From here on a row is read faster with more loads under way.
 constexpr int64_t kLongRow = 4096;
+// Up to here most of a GPU waits.
+constexpr int64_t kFewRows = 64;
 
 std::string combined(kern::Combine kind, Type type, const std::string &x, const std::string &y) {
   bool real = isa<FloatType>(type);
@@ -273,10 +275,12 @@ LogicalResult KernelEmitter::acrossLanes(kern::SweepOp sweep, Body &body) {
     return success();
   };
   std::string j = body.fresh("j"), first = "lane * " + w;
-  // The compiler unrolls by 4, which is too few loads under way for rows that come from memory.
+  // The compiler unrolls by 4, which is too few loads under way for rows that come from memory, and where so few
+  // rows are there that nothing else hides their latency.
+  const bool few = product(op.getRows()) <= kFewRows;
   auto unroll = [&] {
-    if (inner >= kLongRow)
-      text.line("R1_UNROLL_BY(8)");
+    if (few || inner >= kLongRow)
+      text.line(few ? "R1_UNROLL_BY(16)" : "R1_UNROLL_BY(8)");
   };
   if (inner % width == 0) {
     if (inner == kSumLanes) {

@@ -1,5 +1,6 @@
-// kern.product -> a call of the prelude's product with the epilogue as a functor: chains of FMAs, or
-// tensor cores where both operands are bf16 or both f16, by wgmma on Hopper and mma.sync elsewhere.
+// kern.product -> a call of the prelude's product with the epilogue as a functor: chains of FMAs, of few rows
+// by blocks of few columns, or tensor cores where both operands are bf16 or both f16, by wgmma on Hopper and
+// mma.sync elsewhere.
 #include "compiler/cuda/Emit.h"
 #include "compiler/pch.h"
 
@@ -15,6 +16,16 @@ struct Tile {
 Tile tileOf(int64_t m, int64_t n, int64_t batches) {
   bool large = m * n * batches >= int64_t(128) * 128 * 256 && m >= 128 && n >= 128;
   return large ? Tile{128, 128, 256} : Tile{64, 64, 256};
+}
+
+/// Does product_few.cuh make a product: few rows that leave most of a GPU idle in tiles of 64 x 64?
+bool hasFewRows(int64_t m, int64_t n, int64_t batches) {
+  return m <= 16 || (m <= 64 && batches * ceilDiv(n, 64) < 132);
+}
+
+/// The columns of a block that product_few.cuh takes; the text asserts that they agree.
+int64_t fewColumns(int64_t n, int64_t batches) {
+  return n * batches >= 96 * 32 ? 32 : n * batches >= 96 * 16 ? 16 : 8;
 }
 
 /// Do 8 neighbours of an operand always lie as one access of 16 bytes, as product_mma.cuh asks?
@@ -39,6 +50,12 @@ bool tensorCores(kern::ProductOp op, const Kernel &k) {
       return false;
   return byEights(sa.drop_front(n), op.getBatch(), sa.take_front(n)) &&
          byEights({sb[n + 1], sb[n]}, op.getBatch(), sb.take_front(n));
+}
+
+/// Does product_mma_few.cuh make a product that tensor cores make?
+bool hasFewRowsOfHalves(kern::ProductOp op) {
+  auto sizes = op.getSizes();
+  return op.getA()[op.getBatch().size() + 1] == 1 && hasFewRows(sizes[0], sizes[1], product(op.getBatch()));
 }
 
 /// From this size on wgmma is worth its ring of stages: a quarter of its smallest tile.
@@ -86,7 +103,8 @@ bool usesWgmma(kern::ProductOp op, const EmitOptions &options, const Kernel &k) 
   auto sizes = op.getSizes();
   // Rows of a batch are M in one product and K in another, so only N may decide where they must not.
   int64_t least = options.exact ? sizes[1] : std::min({sizes[0], sizes[1], sizes[2]});
-  return hasWgmma(options.arch) && least >= kLeastForWgmma && tensorCores(op, k);
+  // Few rows do without: the bits are the same on Hopper.
+  return hasWgmma(options.arch) && least >= kLeastForWgmma && tensorCores(op, k) && !hasFewRowsOfHalves(op);
 }
 
 LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel &k) {
@@ -163,8 +181,12 @@ LogicalResult emitProduct(kern::ProductOp op, const EmitOptions &options, Kernel
   text.close("};");
   int64_t groups = product(op.getBatch());
   bool tensor = tensorCores(op, k);
+  bool few = tensor ? hasFewRowsOfHalves(op) : hasFewRows(sizes[0], sizes[1], groups);
   std::string way = wgmma ? "product_wgmma" : tensor ? "product_mma" : "product";
+  if (few)
+    way += "_few";
   Tile tile = wgmma    ? Tile{128, wgmmaColumns(sizes[0], sizes[1], groups), 384}
+              : few    ? Tile{sizes[0], fewColumns(sizes[1], groups), 128}
               : tensor ? Tile{128, 128, 256}
                        : tileOf(sizes[0], sizes[1], groups);
   int64_t tiles = groups * ceilDiv(sizes[0], tile.m) * ceilDiv(sizes[1], tile.n);

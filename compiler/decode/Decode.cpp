@@ -10,23 +10,49 @@ namespace r1 {
 namespace {
 
 using decode::Axes;
+using decode::Meeting;
 using decode::Positions;
 
-/// Copies the forward pass at other sizes: B rows of N positions, whose attention reads caches.
+/// The arguments or the results of a program under construction.
+struct Fields {
+  SmallVector<Type> types;
+  SmallVector<std::pair<StringRef, std::string>> names; // attribute, value
+
+  unsigned add(Type type, StringRef attribute, const Twine &name) {
+    types.push_back(type);
+    names.push_back({attribute, name.str()});
+    return unsigned(types.size()) - 1;
+  }
+};
+
+/// Copies the forward pass at other sizes: B rows of N positions, whose attention reads caches, and E sources.
 class Derivation {
 public:
   Derivation(func::FuncOp logits, const Positions &positions, const DecodeOptions &options)
       : logits(logits), positions(positions), options(options), b(logits.getContext()) {
     findCaches();
+    findSourceCaches();
     findEarly();
   }
 
+  /// `prefill`, or `decode` with a chunk of 1.
   void build(StringRef name, int64_t chunk);
+  void buildEncode();
+  bool hasSource() {
+    return llvm::any_of(logits.getArguments(), [&](BlockArgument arg) { return positions.of(arg).ofSource(); });
+  }
 
 private:
   void findCaches();
+  void findSourceCaches();
   void findEarly();
-  RankedTensorType sized(Value v, int64_t count) const;
+  func::FuncOp begin(StringRef name, const Fields &arguments);
+  void finish(func::FuncOp func, const Fields &arguments, ValueRange results, const Fields &named);
+  bool isOfSource(Operation *op) const {
+    return llvm::any_of(op->getResults(), [&](Value v) { return positions.of(v).ofSource(); });
+  }
+  RankedTensorType sized(Value v, int64_t count, int64_t rows) const;
+  RankedTensorType sized(Value v, int64_t count) const { return sized(v, count, rows); }
   RankedTensorType i32(ArrayRef<int64_t> shape, int64_t bound = 0) {
     auto ty = bound ? ir::TyAttr::get(b.getContext(), {}, bound) : ir::TyAttr();
     return RankedTensorType::get(shape, b.getI32Type(), ty);
@@ -44,11 +70,13 @@ private:
   OpBuilder b;
   /// What is kept of every position, and the name of its cache: keys, values, what masks read.
   llvm::MapVector<Value, std::string> caches;
+  /// What positions read of the source, and the name of its cache.
+  llvm::MapVector<Value, std::string> sourceCaches;
   /// Ops of which a cache needs all N positions. Of the others only position `last` counts.
   llvm::DenseSet<Operation *> early;
 
   // The program under construction.
-  int64_t N = 1;
+  int64_t N = 1, rows = 1;
   IRMapping now;
   Value at, last, newest;
   llvm::DenseMap<Value, Value> cacheArg, cacheNow, chosen;
@@ -61,12 +89,36 @@ void Derivation::findCaches() {
       caches.insert({v, name.str()});
   };
   for (auto op : logits.getOps<ir::KernelOp>()) {
+    if (positions.meeting(op) != Meeting::own)
+      continue;
     add(op.getIns()[1], "k" + Twine(layer));
     add(op.getIns()[2], "v" + Twine(layer));
     for (auto [i, v] : llvm::enumerate(op.getCaptures()))
       if (positions.of(v).position >= 0)
         add(v, "mask" + Twine(layer) + "." + Twine(i));
     ++layer;
+  }
+}
+
+void Derivation::findSourceCaches() {
+  int layer = 0, others = 0;
+  auto add = [&](Value v, const Twine &name) {
+    if (positions.of(v).ofSource() && !sourceCaches.contains(v))
+      sourceCaches.insert({v, ("source." + name).str()});
+  };
+  for (Operation &op : logits.getBody().front().without_terminator()) {
+    if (isOfSource(&op))
+      continue;
+    if (auto kernel = dyn_cast<ir::KernelOp>(op); kernel && positions.meeting(kernel) == Meeting::across) {
+      add(kernel.getIns()[1], "k" + Twine(layer));
+      add(kernel.getIns()[2], "v" + Twine(layer));
+      for (auto [i, v] : llvm::enumerate(kernel.getCaptures()))
+        add(v, "mask" + Twine(layer) + "." + Twine(i));
+      ++layer;
+    }
+    for (Value v : op.getOperands())
+      if (positions.of(v).ofSource() && !sourceCaches.contains(v))
+        add(v, Twine(others++));
   }
 }
 
@@ -81,13 +133,13 @@ void Derivation::findEarly() {
   }
 }
 
-/// The type of `v` for `count` positions of each row.
-RankedTensorType Derivation::sized(Value v, int64_t count) const {
+/// The type of `v` for `count` positions of each of `rows` rows.
+RankedTensorType Derivation::sized(Value v, int64_t count, int64_t rows) const {
   auto type = cast<RankedTensorType>(v.getType());
   SmallVector<int64_t> shape(type.getShape());
   Axes a = positions.of(v);
   if (a.row >= 0)
-    shape[a.row] = options.rows;
+    shape[a.row] = rows;
   if (a.position >= 0)
     shape[a.position] = count;
   return RankedTensorType::get(shape, type.getElementType(), type.getEncoding());
@@ -175,7 +227,7 @@ void Derivation::copyAttention(ir::KernelOp op) {
 }
 
 void Derivation::copy(Operation *op) {
-  if (auto kernel = dyn_cast<ir::KernelOp>(op))
+  if (auto kernel = dyn_cast<ir::KernelOp>(op); kernel && positions.meeting(kernel) == Meeting::own)
     return copyAttention(kernel);
   bool late = isLate(op);
   IRMapping operands;
@@ -202,76 +254,129 @@ void Derivation::copy(Operation *op) {
     is.setType(sized(was, late ? 1 : N));
     now.map(was, is);
   }
-  if (auto map = dyn_cast<ir::MapOp>(made))
-    for (auto [arg, v] : llvm::zip(map.getBody().front().getArguments().take_back(map.getCaptures().size()),
-                                   map.getCaptures()))
+  auto retype = [](Region &region, OperandRange captures) {
+    for (auto [arg, v] : llvm::zip(region.getArguments().take_back(captures.size()), captures))
       arg.setType(v.getType());
+  };
+  if (auto map = dyn_cast<ir::MapOp>(made))
+    retype(map.getBody(), map.getCaptures());
+  if (auto kernel = dyn_cast<ir::KernelOp>(made)) {
+    kernel.removeBodyAttr(); // of other sizes
+    for (Region &lambda : kernel.getLambdas())
+      retype(lambda, kernel.getCaptures());
+  }
+}
+
+/// The program `name`, open at the begin of its body.
+func::FuncOp Derivation::begin(StringRef name, const Fields &arguments) {
+  now = {};
+  last = newest = {};
+  cacheArg.clear(), cacheNow.clear(), chosen.clear();
+  auto func = func::FuncOp::create(b, logits.getLoc(), name, b.getFunctionType(arguments.types, {}));
+  func->setAttr("r1.entry", b.getStringAttr(name));
+  Block *block = &func.getBody().emplaceBlock();
+  block->addArguments(arguments.types, SmallVector<Location>(arguments.types.size(), logits.getLoc()));
+  b.setInsertionPointToEnd(block);
+  return func;
+}
+
+void Derivation::finish(func::FuncOp func, const Fields &arguments, ValueRange results, const Fields &named) {
+  func::ReturnOp::create(b, func.getLoc(), results);
+  func.setFunctionType(b.getFunctionType(arguments.types, results.getTypes()));
+  for (auto [i, name] : llvm::enumerate(arguments.names))
+    func.setArgAttr(unsigned(i), name.first, b.getStringAttr(name.second));
+  for (auto [i, name] : llvm::enumerate(named.names))
+    func.setResultAttr(unsigned(i), name.first, b.getStringAttr(name.second));
+}
+
+/// "x.id" of an argument of the model.
+static StringRef nameOf(BlockArgument arg) {
+  auto func = cast<func::FuncOp>(arg.getOwner()->getParentOp());
+  return func.getArgAttrOfType<StringAttr>(arg.getArgNumber(), "r1.name").getValue();
 }
 
 void Derivation::build(StringRef name, int64_t chunk) {
   N = chunk;
-  now = {};
-  last = newest = {};
-  cacheArg.clear(), cacheNow.clear(), chosen.clear();
+  rows = options.rows;
 
-  // Arguments: those of the model, the slots, the caches.
-  SmallVector<Type> types;
-  SmallVector<Location> locs;
-  for (BlockArgument arg : logits.getArguments()) {
-    types.push_back(sized(arg, N));
-    locs.push_back(arg.getLoc());
-  }
-  Location loc = logits.getLoc();
-  unsigned own = types.size();
-  types.push_back(i32({options.rows}, options.slots));
+  // Arguments: those of the model but the source, the slots, the caches.
+  Fields arguments, named;
+  llvm::MapVector<Value, unsigned> place;
+  for (BlockArgument arg : logits.getArguments())
+    if (!positions.of(arg).ofSource())
+      place.insert({arg, arguments.add(sized(arg, N), "r1.name", nameOf(arg))});
+  unsigned first = arguments.add(i32({rows}, options.slots), "r1.name", "at");
   if (N > 1)
-    types.push_back(i32({options.rows}, N));
-  unsigned firstCache = types.size();
+    arguments.add(i32({rows}, N), "r1.name", "last");
+  for (auto &[v, cache] : sourceCaches)
+    place.insert({v, arguments.add(sized(v, N), "r1.role", "cache:" + cache)});
+  unsigned firstCache = unsigned(arguments.types.size());
   for (auto &[v, cache] : caches)
-    types.push_back(sized(v, options.slots + options.chunk - 1));
-  locs.resize(types.size(), loc);
+    arguments.add(sized(v, options.slots + options.chunk - 1), "r1.role", "cache:" + cache);
 
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointAfter(logits);
-  auto func = func::FuncOp::create(b, loc, name, b.getFunctionType(types, {}));
-  func->setAttr("r1.entry", b.getStringAttr(name));
-  Block *block = &func.getBody().emplaceBlock();
-  block->addArguments(types, locs);
-  now.map(logits.getArguments(), block->getArguments().take_front(own));
-  at = block->getArgument(own);
+  func::FuncOp func = begin(name, arguments);
+  for (auto [v, i] : place)
+    now.map(v, func.getArgument(i));
+  at = func.getArgument(first);
   if (N > 1)
-    last = block->getArgument(own + 1);
+    last = func.getArgument(first + 1);
   for (auto [i, entry] : llvm::enumerate(caches))
-    cacheArg[entry.first] = block->getArgument(unsigned(firstCache + i));
+    cacheArg[entry.first] = func.getArgument(unsigned(firstCache + i));
 
-  b.setInsertionPointToEnd(block);
   Block &body = logits.getBody().front();
   for (Operation &op : body.without_terminator())
-    copy(&op);
+    if (!isOfSource(&op))
+      copy(&op);
   Value scores = now.lookup(body.getTerminator()->getOperand(0));
   int64_t V = cast<RankedTensorType>(scores.getType()).getShape().back();
-  auto type = RankedTensorType::get({options.rows, V}, b.getF32Type());
-  scores = ir::ReshapeOp::create(b, loc, type, scores);
-  Value lse = ir::LogSumExpOp::create(b, loc, RankedTensorType::get({options.rows}, b.getF32Type()),
-                                      scores, 1);
+  Location loc = logits.getLoc();
+  scores = ir::ReshapeOp::create(b, loc, RankedTensorType::get({rows, V}, b.getF32Type()), scores);
+  Value lse = ir::LogSumExpOp::create(b, loc, RankedTensorType::get({rows}, b.getF32Type()), scores, 1);
   SmallVector<Value> results = {scores, lse};
-  for (auto &[v, cache] : caches)
+  named.add(scores.getType(), "r1.name", "logits");
+  named.add(lse.getType(), "r1.name", "lse");
+  for (auto &[v, cache] : caches) {
     results.push_back(written(v));
-  func::ReturnOp::create(b, loc, results);
-  func.setFunctionType(b.getFunctionType(types, ValueRange(results).getTypes()));
-
-  auto text = [&](const Twine &s) { return b.getStringAttr(s); };
-  for (unsigned i = 0; i < own; ++i)
-    func.setArgAttr(i, "r1.name", logits.getArgAttr(i, "r1.name"));
-  func.setArgAttr(own, "r1.name", text("at"));
-  if (N > 1)
-    func.setArgAttr(own + 1, "r1.name", text("last"));
-  func.setResultAttr(0, "r1.name", text("logits"));
-  func.setResultAttr(1, "r1.name", text("lse"));
-  for (auto [i, entry] : llvm::enumerate(caches)) {
-    func.setArgAttr(unsigned(firstCache + i), "r1.role", text("cache:" + entry.second));
-    func.setResultAttr(unsigned(2 + i), "r1.role", text("cache:" + entry.second));
+    named.add(results.back().getType(), "r1.role", "cache:" + cache);
   }
+  finish(func, arguments, results, named);
+}
+
+void Derivation::buildEncode() {
+  N = 1;
+  rows = options.sources;
+  Fields arguments, named;
+  SmallVector<std::pair<Value, unsigned>> place;
+  for (BlockArgument arg : logits.getArguments())
+    if (positions.of(arg).ofSource())
+      place.push_back({arg, arguments.add(sized(arg, N), "r1.name", nameOf(arg))});
+  unsigned from = arguments.add(i32({options.rows}, rows), "r1.name", "from");
+  unsigned row = arguments.add(i32({options.rows}, options.rows), "r1.name", "row");
+  for (auto &[v, cache] : sourceCaches)
+    arguments.add(sized(v, N, options.rows), "r1.role", "cache:" + cache);
+
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointAfter(logits);
+  func::FuncOp func = begin("encode", arguments);
+  for (auto [v, i] : place)
+    now.map(v, func.getArgument(i));
+  for (Operation &op : logits.getBody().front().without_terminator())
+    if (llvm::all_of(op.getResults(), [&](Value v) { return positions.of(v).position < 0; }))
+      copy(&op);
+  SmallVector<Value> results;
+  for (auto [i, entry] : llvm::enumerate(sourceCaches)) {
+    auto &[v, cache] = entry;
+    Value old = func.getArgument(unsigned(row + 1 + i));
+    auto fill = ir::KernelOp::create(b, v.getLoc(), TypeRange{old.getType()}, b.getStringAttr("cache_fill"),
+                                     ValueRange{now.lookup(v), old, func.getArgument(from), func.getArgument(row)},
+                                     ValueRange{}, FlatSymbolRefAttr(), 0u);
+    fill->setAttr("axis", b.getI64IntegerAttr(positions.of(v).row));
+    results.push_back(fill.getResult(0));
+    named.add(old.getType(), "r1.role", "cache:" + cache);
+  }
+  finish(func, arguments, results, named);
 }
 
 } // namespace
@@ -290,13 +395,15 @@ LogicalResult deriveDecoding(ModuleOp module, const DecodeOptions &given) {
     return emitError(logits.getLoc()) << "decode: `logits` gives " << type << ", expected f32 [B, T, V]";
   if (!options.slots)
     options.slots = type.getDimSize(1);
-  if (options.rows < 1 || options.slots < 1 || options.chunk < 2)
+  if (options.rows < 1 || options.slots < 1 || options.chunk < 2 || options.sources < 1)
     return emitError(logits.getLoc()) << "decode: " << options.rows << " rows of " << options.slots
-                                      << " slots in chunks of " << options.chunk
-                                      << "; expected at least 1, 1 and 2";
+                                      << " slots in chunks of " << options.chunk << ", " << options.sources
+                                      << " sources at once; expected at least 1, 1, 2 and 1";
   Derivation derivation(logits, positions, options);
   derivation.build("prefill", options.chunk);
   derivation.build("decode", 1);
+  if (derivation.hasSource())
+    derivation.buildEncode();
   return success();
 }
 
@@ -308,12 +415,13 @@ struct DecodePass : PassWrapper<DecodePass, OperationPass<ModuleOp>> {
   StringRef getArgument() const final { return "r1-decode"; }
   StringRef getDescription() const final { return "programs with caches, from the entry `logits`"; }
   void runOnOperation() final {
-    if (failed(deriveDecoding(getOperation(), {rows, slots, chunk})))
+    if (failed(deriveDecoding(getOperation(), {rows, slots, chunk, sources})))
       signalPassFailure();
   }
   Option<int64_t> rows{*this, "rows", llvm::cl::desc("texts at once"), llvm::cl::init(1)};
   Option<int64_t> slots{*this, "slots", llvm::cl::desc("positions of a text that are kept"), llvm::cl::init(0)};
   Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("new positions of a prefill"), llvm::cl::init(64)};
+  Option<int64_t> sources{*this, "sources", llvm::cl::desc("sources of one run of encode"), llvm::cl::init(1)};
 };
 } // namespace
 

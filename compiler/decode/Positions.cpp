@@ -205,42 +205,51 @@ static bool impliesCausal(Value v, Block &lambda, llvm::function_ref<bool(Value)
 LogicalResult Positions::attention(ir::KernelOp op) {
   if (op.getKernelName() != "flash_attention" || op.getLambdas().size() != 1)
     return mixes(op, "the kernel " + op.getKernelName() + " has no form with a cache");
-  Axes lead = {0, 1};
-  for (Value v : op.getIns())
-    if (of(v) != lead)
+  const Meeting meets = meeting(op);
+  const Axes queries = meets == Meeting::source ? Axes{0, -1} : Axes{0, 1},
+             keys = meets == Meeting::own ? Axes{0, 1} : Axes{0, -1};
+  for (auto [i, v] : llvm::enumerate(op.getIns()))
+    if (of(v) != (i ? keys : queries))
       return mixes(op, "attention takes queries, keys and values with rows and positions as their "
                        "leading axes");
   Block &lambda = op.getLambdas()[0].front();
+  Value b = lambda.getArgument(0), t = lambda.getArgument(1), s = lambda.getArgument(2);
   auto captureOf = [&](Value tensor) {
     return op.getCaptures()[cast<BlockArgument>(tensor).getArgNumber() - 3];
   };
-  // What the mask reads of a position is kept for later positions, so it must be at t or at s.
+  // What the mask reads of a position is kept for later positions, so it must be at t or at s. Places of the source
+  // stay where they are.
   for (auto read : lambda.getOps<ir::ReadOp>()) {
     Axes a = of(captureOf(read.getTensor()));
-    if (a.row >= 0 && read.getIndices()[a.row] != lambda.getArgument(0))
+    if (a.row >= 0 && read.getIndices()[a.row] != b)
       return mixes(read, "this combines the rows of a batch");
-    if (a.position >= 0 && read.getIndices()[a.position] != lambda.getArgument(1) &&
-        read.getIndices()[a.position] != lambda.getArgument(2))
-      return mixes(read, "the mask reads another position than t and s");
+    if (a.position >= 0 && (meets == Meeting::source || (read.getIndices()[a.position] != t &&
+                                                         (meets == Meeting::across || read.getIndices()[a.position] != s))))
+      return mixes(read, meets == Meeting::own ? "the mask reads another position than t and s"
+                                               : "the mask of attention to the source reads another position than t");
     for (auto [i, index] : llvm::enumerate(read.getIndices()))
       if (int(i) != a.row && int(i) != a.position &&
-          llvm::is_contained(lambda.getArguments().take_front(3), index))
+          (index == b || (index == t && meets != Meeting::source) || (index == s && meets == Meeting::own)))
         return depends(read);
   }
-  for (Operation *user : lambda.getArgument(0).getUsers())
+  for (Operation *user : b.getUsers())
     if (!isa<ir::ReadOp>(user))
       return mixes(user, "the mask depends on the number of a row");
+  if (meets == Meeting::across)
+    for (Operation *user : t.getUsers())
+      if (!isa<ir::ReadOp>(user))
+        return depends(user);
   auto isPos = [&](Value tensor) {
     Value v = captureOf(tensor);
     while (auto stop = v.getDefiningOp<ir::StopGradOp>())
       v = stop.getInput();
     return v == pos;
   };
-  if (!impliesCausal(lambda.getTerminator()->getOperand(0), lambda, isPos))
+  if (meets == Meeting::own && !impliesCausal(lambda.getTerminator()->getOperand(0), lambda, isPos))
     return mixes(op, "the mask of this attention lets a position see later ones: it has no "
                      "pos[b, s] <= pos[b, t] that holds wherever it does");
   for (Value v : op.getResults())
-    axes[v] = lead;
+    axes[v] = queries;
   return success();
 }
 
@@ -291,7 +300,7 @@ LogicalResult Positions::run() {
     auto name = func.getArgAttrOfType<StringAttr>(arg.getArgNumber(), "r1.name");
     if (!name || shapeOf(arg).size() != 2)
       return emitError(arg.getLoc()) << "decode: a model of tokens takes x.id, x.pos and x.seg [B, T]";
-    axes[arg] = {0, 1};
+    axes[arg] = isSource(name.getValue()) ? Axes{0, -1} : Axes{0, 1};
     if (name.getValue() == "x.pos")
       pos = arg;
   }

@@ -5,21 +5,39 @@
 
 namespace r1::decode {
 
-/// Axes of a value; -1: it has none of that kind.
+/// Axes of a value; -1: it has none of that kind. What depends on the source has a row and no position: a source is
+/// there as a whole before the first position is, so its places are axes like any other.
 struct Axes {
   int row = -1, position = -1;
   bool none() const { return row < 0 && position < 0; }
+  /// Computed from the source alone.
+  bool ofSource() const { return row >= 0 && position < 0; }
   bool operator==(const Axes &) const = default;
 };
 
-/// Follows the axes of the arguments x.id, x.pos and x.seg [B, T] through `func`.
+/// How positions meet in attention.
+enum class Meeting {
+  own,    // queries, keys and values of the text that is written
+  across, // its queries, keys and values of the source
+  source, // all of the source
+};
+
+/// Follows the axes of the arguments x.id, x.pos and x.seg [B, T] through `func`, and the rows of source.id, source.pos
+/// and source.seg [B, S], where it has a source.
 class Positions {
 public:
   explicit Positions(mlir::func::FuncOp func) : func(func) {}
   /// Fails, with an error at the op (E0313), where an op mixes positions otherwise than by attention
-  /// whose mask implies pos[s] <= pos[t], or depends on where in its row a position stands.
+  /// whose mask implies pos[s] <= pos[t], or depends on where in its row a position stands. Places of the
+  /// source may mix freely.
   mlir::LogicalResult run();
   Axes of(mlir::Value v) const { return axes.lookup(v); }
+  Meeting meeting(ir::KernelOp attention) const {
+    return of(attention.getIns()[0]).ofSource()   ? Meeting::source
+           : of(attention.getIns()[1]).ofSource() ? Meeting::across
+                                                  : Meeting::own;
+  }
+  static bool isSource(mlir::StringRef argument) { return argument.starts_with("source."); }
   /// One number in every element: it fits any number of rows and positions.
   static bool isUniform(mlir::Value v);
 

@@ -67,7 +67,7 @@ Value annotate(Evaluator &ev, BuiltinCall &c) {
                        ev.text(arg(c, "people")));
   Json require = nullptr;
   if (arg(c, "require").is(Value::Fn))
-    require = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"));
+    require = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"), {"require", "true or false", {Value::Bool}});
   else if (!arg(c, "require").is(Value::None))
     return ev.fail("E0206", spanOf(c, "require"),
                    "`require` is a function of the answered rows, this is " + kindName(arg(c, "require")));
@@ -75,6 +75,8 @@ Value annotate(Evaluator &ev, BuiltinCall &c) {
   call->kind = "annotate";
   call->result = "corpus";
   call->spec = Json{{"data", in.spec}, {"form", fields}, {"people", people}, {"require", require}};
+  if (!require.is_null())
+    call->shown["require"] = shownText(ev, arg(c, "require"));
   call->files = in.files;
   call->builtins = in.builtins;
   call->builtins["annotate"] = c.version;

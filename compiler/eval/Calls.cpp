@@ -57,6 +57,25 @@ static void gatherNamed(const Decl &d, std::vector<ArgVal> &args) {
   args.push_back(std::move(all));
 }
 
+/// Options of a stage are records and functions that calls give: they are told by those.
+static Value withMaker(Evaluator &ev, Value v, const Decl &d, Scope &sc) {
+  auto *record = v.is(Value::Record) ? &v.as<RecordObj>() : nullptr;
+  auto *fn = v.is(Value::Fn) && v.as<FnObj>().lambda ? &v.as<FnObj>() : nullptr;
+  if (!(record && record->made.empty()) && !(fn && fn->made.empty()))
+    return v;
+  std::string made = std::string(d.name) + "(";
+  for (auto &p : d.params)
+    if (const Value *x = sc.find(p.name))
+      made += (made.back() == '(' ? "" : ", ") + std::string(p.name) + " = " + shownText(ev, *x);
+  made += ")";
+  auto named = [&](auto o) {
+    o->made = std::move(made);
+    v.o = std::move(o);
+    return v;
+  };
+  return record ? named(std::make_shared<RecordObj>(*record)) : named(std::make_shared<FnObj>(*fn));
+}
+
 Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   const Decl &d = *f.decl;
   if (frames.size() > 200)
@@ -124,7 +143,10 @@ Value Evaluator::applyFn(const FnObj &f, std::vector<ArgVal> &args, Span span) {
   }
   if (rowMode)
     return r;
-  return leaveFrames(r, sc->frame, modelFrameLeft(f));
+  Value left = leaveFrames(r, sc->frame, modelFrameLeft(f));
+  if (stages && !g && !symbolic)
+    return withMaker(*this, std::move(left), d, *sc);
+  return left;
 }
 
 Value Evaluator::applyLambda(const FnObj &f, std::vector<ArgVal> &args, Span span) {

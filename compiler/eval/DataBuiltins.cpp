@@ -113,7 +113,7 @@ Value split(Evaluator &ev, BuiltinCall &c) {
                        std::to_string((int)std::lround(total * 100)) + "%, more than the whole");
   Json by = nullptr;
   if (arg(c, "by").is(Value::Fn)) {
-    by = ev.stages->rowFn(arg(c, "by"), spanOf(c, "by"));
+    by = ev.stages->rowFn(arg(c, "by"), spanOf(c, "by"), {"by"});
   } else if (!arg(c, "by").is(Value::None)) {
     return ev.fail("E0206", spanOf(c, "by"),
                    "`by` is a function of a row, this is " + kindName(arg(c, "by")));
@@ -153,7 +153,10 @@ Value rowPass(Evaluator &ev, BuiltinCall &c, const char *op, const char *param) 
     return ev.fail("E0206", spanOf(c, param),
                    "`" + std::string(param) + "` of `" + op + "` is a function of a row, this is " +
                        kindName(arg(c, param)));
-  Json j = ev.stages->rowFn(arg(c, param), spanOf(c, param));
+  const bool keeps = std::string_view(op) == "filter";
+  Json j = ev.stages->rowFn(arg(c, param), spanOf(c, param),
+                            keeps ? RowGives{param, "true or false", {Value::Bool}}
+                                  : RowGives{param, "a record", {Value::Record}});
   return Value::of(Value::Handle, pass(c, op, arg(c, "data"), Json{{param, j}}));
 }
 Value filterRows(Evaluator &ev, BuiltinCall &c) { return rowPass(ev, c, "filter", "keep"); }
@@ -288,7 +291,7 @@ Value shots(Evaluator &ev, BuiltinCall &c) {
   auto h = pass(c, "shots", arg(c, "data"),
                 Json{{"of", of.spec},
                      {"k", k},
-                     {"format", ev.stages->rowFn(arg(c, "format"), spanOf(c, "format"))},
+                     {"format", ev.stages->rowFn(arg(c, "format"), spanOf(c, "format"), {"format", "a text", {Value::Str}})},
                      {"field", field},
                      {"seed", toJson(ev, arg(c, "seed"))}});
   bring(*h, of);

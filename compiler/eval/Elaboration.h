@@ -40,6 +40,7 @@ struct Stage {
     int64_t from = 0, to = 0;
     std::string place; // for ElaborateOptions::batches
   } fit;
+  nlohmann::json shown; // of arguments that are models or functions: what people are shown, by name
   nlohmann::json on;              // placement: outside the fingerprint; null if none
   std::vector<std::string> reads; // stages whose artifacts it uses, in order of first use
   std::vector<std::string> gates; // stages that have to pass before it begins (`given`)

@@ -196,8 +196,8 @@ template <class F> bool forBuckets(const Json &layout, F make) {
   return true;
 }
 
-// Sums over a batch that perplexity and validation add up, by the names that the function of
-// `evaluatorOf` gives them: nll (nats) and tokens.
+// Sums over rows that perplexity and validation add up, by the names that the function of `evaluatorOf` gives them:
+// nll (nats) and tokens.
 bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, const Json &layout,
                Elem compute) {
   const std::string_view name = evaluatorOf(layout);
@@ -216,7 +216,13 @@ bool evalEntry(Evaluator &ev, Stage &s, const StageCall &c, const Tree &tree, co
     return false;
   }
   for (auto &[field, value] : r.as<RecordObj>().fields) {
-    Value v = scalarResult(ev, value, c.dataSpan, "a result of `" + std::string(name) + "`");
+    if (!value.is(Value::Tensor) || value.as<TensorObj>().dims.size() != 1 || !value.as<TensorObj>().elem.isFloat()) {
+      ev.err("E0302", c.dataSpan, "`" + field + "` of `" + std::string(name) +
+                                      "` is one number for each row, f32[B]; this is " + kindName(value));
+      return false;
+    }
+    ElemType f32;
+    Value v = ev.cast(value, f32, c.dataSpan);
     if (v.isError())
       return false;
     e.result(field, v);

@@ -123,6 +123,8 @@ bool howOf(Evaluator &ev, const BuiltinCall &c, Json &spec) {
 
 /// The argument `name`, a function of a row, as JSON; null for none. False after an error.
 bool functionOf(Evaluator &ev, const BuiltinCall &c, const char *name, Json &spec) {
+  static const RowGives choices{"choices", "a list of at least one text", {Value::List}, true},
+      text{"prompt", "a text", {Value::Str}}, messages{"prompt", "a text or a list of messages", {Value::Str, Value::List}};
   spec[name] = nullptr;
   if (arg(c, name).is(Value::None))
     return true;
@@ -130,12 +132,15 @@ bool functionOf(Evaluator &ev, const BuiltinCall &c, const char *name, Json &spe
     ev.err("E0206", spanOf(c, name), "`" + std::string(name) + "` is a function of a row, this is " + kindName(arg(c, name)));
     return false;
   }
-  spec[name] = ev.stages->rowFn(arg(c, name), spanOf(c, name));
+  spec[name] = ev.stages->rowFn(arg(c, name), spanOf(c, name),
+                                std::string_view(name) == "choices"    ? choices
+                                : arg(c, "template").is(Value::None) ? text
+                                                                     : messages);
   return true;
 }
 
 /// The stage that asks `m` about the rows of `data`, to be told how.
-std::shared_ptr<StageCall> asking(const BuiltinCall &c, const std::shared_ptr<const ModelObj> &m, const Json &data,
+std::shared_ptr<StageCall> asking(Evaluator &ev, const BuiltinCall &c, const std::shared_ptr<const ModelObj> &m, const Json &data,
                                   Json spec, const char *at) {
   auto call = std::make_shared<StageCall>();
   auto &in = arg(c, "data").as<HandleObj>();
@@ -147,6 +152,9 @@ std::shared_ptr<StageCall> asking(const BuiltinCall &c, const std::shared_ptr<co
   call->files = in.files;
   call->builtins = in.builtins;
   call->builtins[std::string(c.name)] = c.version;
+  for (const char *name : {"prompt", "choices"})
+    if (arg(c, name).is(Value::Fn))
+      call->shown[name] = shownText(ev, arg(c, name));
   call->model = m;
   call->data = m->batch;
   call->precision = m->precision;
@@ -183,7 +191,7 @@ Value generate(Evaluator &ev, BuiltinCall &c) {
     spec["template"] = arg(c, "template").string();
   }
   auto h = handle("corpus", c, "generate");
-  h->call = asking(c, m, arg(c, "data").as<HandleObj>().spec, std::move(spec), "model");
+  h->call = asking(ev, c, m, arg(c, "data").as<HandleObj>().spec, std::move(spec), "model");
   return Value::of(Value::Handle, h);
 }
 
@@ -204,7 +212,7 @@ Value choose(Evaluator &ev, BuiltinCall &c) {
     return ev.fail("E0206", spanOf(c, "choices"), "`choices` is a function of a row that gives a list of texts");
   spec["long"] = arg(c, "long").string();
   auto h = handle("corpus", c, "choose");
-  h->call = asking(c, m, arg(c, "data").as<HandleObj>().spec, std::move(spec), "model");
+  h->call = asking(ev, c, m, arg(c, "data").as<HandleObj>().spec, std::move(spec), "model");
   return Value::of(Value::Handle, h);
 }
 
@@ -242,14 +250,14 @@ Value augmentByModels(Evaluator &ev, BuiltinCall &c, double share) {
   for (auto [name, of] : {std::pair{"to_prompt", &there}, {"back_prompt", &spec}}) {
     Value f = field(name);
     if (f.is(Value::Fn))
-      (*of)["prompt"] = ev.stages->rowFn(f, spanOf(c, "how"));
+      (*of)["prompt"] = ev.stages->rowFn(f, spanOf(c, "how"), {name, "a text", {Value::Str}});
     else if (!f.is(Value::None))
       return ev.fail("E0206", spanOf(c, "how"),
                      "`" + std::string(name) + "` of back_translate is a function of a row, this is " + kindName(f));
   }
   const Json &data = arg(c, "data").as<HandleObj>().spec;
   const Json seed = toJson(ev, arg(c, "seed"));
-  auto first = asking(c, to, Json{{"op", "share"}, {"share", share}, {"seed", seed}, {"in", data}}, there, "how");
+  auto first = asking(ev, c, to, Json{{"op", "share"}, {"share", share}, {"seed", seed}, {"in", data}}, there, "how");
   first->suffix = ".there";
   spec["field"] = "output";
   spec["into"] = data;
@@ -257,7 +265,7 @@ Value augmentByModels(Evaluator &ev, BuiltinCall &c, double share) {
                      {"seed", seed},
                      {"how", {{"augment", "back_translate"}, {"to", {{"stage", to->from}}}, {"back", {{"stage", back->from}}}}}};
   auto h = handle("corpus", c, "augment");
-  auto call = asking(c, back, Json{{"stage", ev.stages->place() + "there"}}, std::move(spec), "how");
+  auto call = asking(ev, c, back, Json{{"stage", ev.stages->place() + "there"}}, std::move(spec), "how");
   call->first = first;
   h->call = call;
   return Value::of(Value::Handle, h);

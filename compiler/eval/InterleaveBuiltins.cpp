@@ -13,35 +13,6 @@ std::string percent(double share) {
   return b;
 }
 
-/// What the batches of two sources differ in, as "rows of 64 tokens" of each; empty if in nothing.
-std::pair<std::string, std::string> difference(const HandleObj &a, const HandleObj &b) {
-  auto rows = [](const HandleObj &h) -> const Json & {
-    const Json *t = &h.spec;
-    while (t->value("op", "") == "given")
-      t = &t->at("in");
-    return *t;
-  };
-  auto of = [](const Json &j, const char *key) { return j.value(key, Json()); };
-  if (of(a.batch, "layout") != of(b.batch, "layout")) {
-    auto kind = [&](const HandleObj &h) {
-      return std::string(of(h.batch, "layout") == "labels" ? "rows with a class each" : "rows of tokens to come");
-    };
-    return {kind(a), kind(b)};
-  }
-  for (auto [key, before, after] : {std::tuple{"seq", "rows of ", " tokens"},
-                                    {"vocab", "a vocabulary of ", " ids"},
-                                    {"classes", "rows of ", " classes"},
-                                    {"names", "the classes ", ""}})
-    if (of(a.batch, key) != of(b.batch, key))
-      return {before + of(a.batch, key).dump() + after, before + of(b.batch, key).dump() + after};
-  auto side = [&](const HandleObj &h) { return rows(h).value("side", "right"); };
-  if (side(a) != side(b))
-    return {"padding on the " + side(a), "padding on the " + side(b)};
-  if (a.batch != b.batch)
-    return {"batches " + a.batch.dump(), "batches " + b.batch.dump()};
-  return {};
-}
-
 /// Shares that no data could mend: false after E0213.
 bool feasible(Evaluator &ev, const BuiltinCall &c, const Json &spec) {
   constexpr double tolerance = 1e-9; // of sums of decimals
@@ -134,7 +105,7 @@ Json ruleOf(Evaluator &ev, const BuiltinCall &c, const Json &sources) {
   for (auto &[name, x] : sources.items())
     if (!v.as<RecordObj>().find(name))
       return wrong("`adapt` gives no share to `" + name + "`");
-  return ev.stages->rowFn(f, span);
+  return ev.stages->rowFn(f, span, {"adapt"});
 }
 
 Value interleave(Evaluator &ev, BuiltinCall &c) {

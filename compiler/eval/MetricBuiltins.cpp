@@ -82,7 +82,9 @@ Value rowMetric(Evaluator &ev, BuiltinCall &c) {
                              : std::string(name) + " = r => …");
       return {};
     }
-    h->spec[std::string(name)] = ev.stages->rowFn(arg(c, name), spanOf(c, name));
+    h->spec[std::string(name)] = ev.stages->rowFn(
+        arg(c, name), spanOf(c, name),
+        name == "right" ? RowGives{name, "true, false or a list of these", {Value::Bool, Value::List}} : RowGives{name});
   }
   if (!optionsOf(ev, c, h->spec))
     return {};
@@ -180,12 +182,40 @@ const RecordObj *metricsOf(Evaluator &ev, const BuiltinCall &c) {
   return &all;
 }
 
+/// Does `require` work with the metrics there will be? It is run on numbers that are not known yet: what it reads and no
+/// metric gives is E0208. `baseline`: the names of the metrics that are compared, or null.
+bool requireKnows(Evaluator &ev, const BuiltinCall &c, const Json &metrics, const Json *baseline) {
+  const Value &require = arg(c, "require");
+  if (!require.is(Value::Fn))
+    return true;
+  auto number = std::make_shared<Type>();
+  number->kind = Type::Float;
+  Fields fields;
+  for (auto &[name, m] : metrics.items())
+    fields.emplace_back(name, Value::unknown(number));
+  for (std::string_view end : beside) {
+    const bool compares = end.ends_with("_p") || end.find("_diff") != end.npos;
+    for (auto &[name, m] : metrics.items())
+      if (!compares || (baseline && std::find(baseline->begin(), baseline->end(), Json(name)) != baseline->end()))
+        fields.emplace_back(name + std::string(end), Value::unknown(number));
+  }
+  Value verdict = ev.apply(require, std::vector<Value>{Value::record(std::move(fields))}, spanOf(c, "require"));
+  if (verdict.isError())
+    return false;
+  const Type *t = verdict.is(Value::Unknown) ? verdict.as<UnknownObj>().type.get() : nullptr;
+  if (verdict.is(Value::Bool) || (t && (t->kind == Type::Bool || t->kind == Type::Any)))
+    return true;
+  ev.err("E0206", spanOf(c, "require"), "`require` says true or false of the metrics, this says " + kindName(verdict));
+  return false;
+}
+
 /// What `model` and rows have in common: the gate, the baseline, how intervals are made. False after an error.
 bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
   Json &spec = call.spec;
   spec["require"] = nullptr;
   if (arg(c, "require").is(Value::Fn)) {
-    spec["require"] = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"));
+    spec["require"] = ev.stages->rowFn(arg(c, "require"), spanOf(c, "require"), {"require"}); // see requireKnows
+    call.shown["require"] = shownText(ev, arg(c, "require"));
   } else if (given(c, "require")) {
     ev.err("E0206", spanOf(c, "require"),
            "`require` is a function of the metrics, this is " + kindName(arg(c, "require")));
@@ -210,7 +240,7 @@ bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
   spec["baseline"] = nullptr;
   const Value &baseline = arg(c, "baseline");
   if (baseline.is(Value::None))
-    return true;
+    return requireKnows(ev, c, spec["metrics"], nullptr);
   const bool rows = spec.contains("data");
   auto *h = baseline.is(Value::Handle) ? &baseline.as<HandleObj>() : nullptr;
   if (h && h->call) {
@@ -228,7 +258,19 @@ bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
   }
   if (!corpus) {
     spec["baseline"] = Json{{"metrics", h->spec}};
-    return true;
+    const Json theirs = h->batch.at("metrics");
+    std::string list;
+    bool common = false;
+    for (const Json &name : theirs) {
+      list += (list.empty() ? "" : ", ") + name.get<std::string>();
+      common |= spec["metrics"].contains(name.get<std::string>());
+    }
+    if (!common) {
+      ev.err("E0208", spanOf(c, "baseline"), "`baseline` has none of these metrics, so no difference is told; it has: " + list)
+          .help("give metrics that are compared one name in both");
+      return false;
+    }
+    return requireKnows(ev, c, spec["metrics"], &theirs);
   }
   if (!comesInOrder(ev, c, "baseline"))
     return false;
@@ -236,12 +278,18 @@ bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
   call.files.insert(call.files.end(), h->files.begin(), h->files.end());
   for (auto &[k, v] : h->builtins)
     call.builtins[k] = v;
-  return true;
+  Json all = Json::array();
+  for (auto &[name, m] : spec["metrics"].items())
+    all.push_back(name);
+  return requireKnows(ev, c, spec["metrics"], &all);
 }
 
 Value stageOf(const BuiltinCall &c, std::shared_ptr<StageCall> call) {
   call->builtins["evaluate"] = c.version;
   auto h = handle("metrics", c, "evaluate");
+  h->batch = Json{{"metrics", Json::array()}}; // their names, for those it is a baseline of
+  for (auto &[name, m] : call->spec["metrics"].items())
+    h->batch["metrics"].push_back(name);
   h->call = std::move(call);
   return Value::of(Value::Handle, h);
 }
@@ -344,6 +392,19 @@ Value evaluate(Evaluator &ev, BuiltinCall &c) {
       m->tokenizer.as<HandleObj>().spec != call->tokenizer.as<HandleObj>().spec)
     return ev.fail("E0406", spanOf(c, "metrics"),
                    "the model was trained with another tokenizer than these metrics read with");
+  if (const Value &of = m->batch; !call->predict.is(Value::Fn) && of.is(Value::Handle)) {
+    // Of each length it reads what it was trained on: tokens to come, hidden ones, pairs, or rows with classes.
+    const Json theirs = of.as<HandleObj>().batch;
+    HandleObj learnt, judged;
+    for (const char *key : {"layout", "masked"}) {
+      learnt.batch[key] = theirs.value(key, Json());
+      judged.batch[key] = batch.value(key, Json());
+    }
+    if (learnt.batch != judged.batch) {
+      auto [a, b] = difference(learnt, judged);
+      return ev.fail("E0406", spanOf(c, "metrics"), "the model was trained on " + a + ", these metrics are of " + b);
+    }
+  }
   int64_t rows = 0;
   if (!countOf(ev, c, "batch", rows, "a batch has", "rows"))
     return {};

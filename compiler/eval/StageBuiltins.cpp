@@ -11,8 +11,20 @@ namespace {
 
 // ── to tensors ──────────────────────────────────────────────────────────────
 
+// Are the special tokens different texts? False after E0206.
+bool specialsDiffer(Evaluator &ev, const BuiltinCall &c) {
+  std::set<std::string> seen;
+  for (auto &x : arg(c, "special").as<ListObj>().items)
+    if (x.string().empty() || !seen.insert(x.string()).second) {
+      ev.err("E0206", spanOf(c, "special"),
+             x.string().empty() ? "a special token is no empty text" : "the special token \"" + x.string() + "\" is named twice");
+      return false;
+    }
+  return true;
+}
+
 Value bytesTokenizer(Evaluator &ev, BuiltinCall &c) {
-  if (!inPipeline(ev, c))
+  if (!inPipeline(ev, c) || !specialsDiffer(ev, c))
     return {};
   auto h = handle("tokenizer", c, "bytes_tokenizer");
   h->spec = Json{{"op", "bytes_tokenizer"}};
@@ -27,7 +39,7 @@ Value bytesTokenizer(Evaluator &ev, BuiltinCall &c) {
 
 Value bpe(Evaluator &ev, BuiltinCall &c) {
   if (!inPipeline(ev, c) || unpackedOnly(ev, c, arg(c, "data")).isError() ||
-      !comesInOrder(ev, c, "data"))
+      !comesInOrder(ev, c, "data") || !specialsDiffer(ev, c))
     return {};
   auto &in = arg(c, "data").as<HandleObj>();
   int64_t vocab = 0;
@@ -129,10 +141,12 @@ Value chat(Evaluator &ev, BuiltinCall &c) {
   int64_t seq = 0, vocab = 0;
   if (unpackedOnly(ev, c, arg(c, "data")).isError() || !comesInOrder(ev, c, "data") ||
       !namedTokenizer(ev, c, vocab) || !countOf(ev, c, "seq", seq, "a row has", "tokens") ||
-      !oneOf(ev, c, "template", names) || !hasSpecials(ev, c, arg(c, "tok").as<HandleObj>(), "template", specials))
+      !oneOf(ev, c, "template", names) || !oneOf(ev, c, "unfit", {"stop", "drop"}) ||
+      !hasSpecials(ev, c, arg(c, "tok").as<HandleObj>(), "template", specials))
     return {};
-  return Value::of(Value::Handle, tokens(c, "chat", Json{{"seq", seq}, {"template", arg(c, "template").string()}},
-                                         Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));
+  Json spec = {{"seq", seq}, {"template", arg(c, "template").string()}, {"unfit", arg(c, "unfit").string()}};
+  return Value::of(Value::Handle,
+                   tokens(c, "chat", std::move(spec), Json{{"layout", "lm"}, {"seq", seq}, {"vocab", vocab}}));
 }
 
 // The lengths that rows are padded to, ascending; none where there is but one. False after an error.
@@ -469,6 +483,17 @@ Value train(Evaluator &ev, BuiltinCall &c) {
     return {};
   auto &data = call->data.as<HandleObj>();
   call->tokenizer = data.tokenizer;
+  if (const Value &before = call->model->tokenizer; before.is(Value::Handle) && data.tokenizer.is(Value::Handle)) {
+    // Of two files it is not known here whether they are one tokenizer.
+    const Json &a = before.as<HandleObj>().spec, &b = data.tokenizer.as<HandleObj>().spec;
+    if (a != b && !(a.value("op", "") == "tokenizer" && b.value("op", "") == "tokenizer")) {
+      ev.err("E0406", call->dataSpan,
+             "`" + call->model->from + "` was trained with another tokenizer than these rows are made by: its weights are of other ids")
+          .also(before.as<HandleObj>().span, "of `" + call->model->from + "`")
+          .also(data.tokenizer.as<HandleObj>().span, "of these rows");
+      return {};
+    }
+  }
   const Value &precision = arg(c, "precision");
   Json p;
   if (precision.is(Value::DType) && precision.i == (int)Elem::F32) {
@@ -505,15 +530,26 @@ Value train(Evaluator &ev, BuiltinCall &c) {
                     {"valid", toJson(ev, arg(c, "valid"))},
                     {"seed", c.has((size_t)index(c, "seed")) ? toJson(ev, arg(c, "seed"))
                                                              : Json(ev.stages->out.seed)}};
+  for (const char *name : {"model", "loss", "optim", "lr"})
+    call->shown[name] = shownText(ev, arg(c, name));
   if (!trainPolicies(ev, c, call->spec))
     return {};
   call->files = data.files;
   call->builtins = data.builtins;
   if (arg(c, "valid").is(Value::Handle)) {
     auto &v = arg(c, "valid").as<HandleObj>();
-    if (v.batch != data.batch)
+    if (auto [a, b] = difference(data, v); v.batch != data.batch)
       return ev.fail("E0406", spanOf(c, "valid"),
-                     "`valid` has rows of another length, vocabulary or kind than `data`");
+                     "`valid` is measured by the programs of `data`, so its rows are alike: `data` has " + a +
+                         ", `valid` has " + b);
+    if (data.tokenizer.is(Value::Handle) && v.tokenizer.is(Value::Handle) &&
+        data.tokenizer.as<HandleObj>().spec != v.tokenizer.as<HandleObj>().spec) {
+      ev.err("E0406", spanOf(c, "valid"),
+             "`valid` is made of the tokens of another tokenizer than `data`, whose ids mean different texts")
+          .also(data.tokenizer.as<HandleObj>().span, "of `data`")
+          .also(v.tokenizer.as<HandleObj>().span, "of `valid`");
+      return {};
+    }
     call->files.insert(call->files.end(), v.files.begin(), v.files.end());
     for (auto &[k, n] : v.builtins)
       call->builtins[k] = n;
@@ -584,7 +620,7 @@ Value extend(Evaluator &ev, BuiltinCall &c) {
                      "`" + name + "` is not for `extend` to give: " +
                          (name == "text" ? "map_rows changes texts" : "names that begin with _ are r1c's own"));
     if (v.is(Value::Fn)) {
-      all[name] = ev.stages->rowFn(v, spanOf(c, "fields"));
+      all[name] = ev.stages->rowFn(v, spanOf(c, "fields"), {name});
     } else if (v.is(Value::Handle) && v.as<HandleObj>().type == "score") {
       all[name] = v.as<HandleObj>().spec;
       for (auto &[b, n] : v.as<HandleObj>().builtins)
@@ -600,12 +636,21 @@ Value extend(Evaluator &ev, BuiltinCall &c) {
 Value device(Evaluator &ev, BuiltinCall &c) {
   auto h = handle("device", c, "device");
   h->spec = Json::object();
-  if (std::string bits = arg(c, "bits").string(); bits != "run" && bits != "exact") {
-    auto &d = ev.err("E0206", spanOf(c, "bits"), "`bits` is \"run\" or \"exact\", not \"" + bits + "\"");
-    if (auto near = nearest(bits, {"run", "exact"}); !near.empty())
-      d.help("\"" + near + "\"");
+  if (!oneOf(ev, c, "bits", {"run", "exact"}) || !oneOf(ev, c, "remat", {"auto", "never", "always"}))
+    return {};
+  constexpr int64_t mostThreads = 1024;
+  if (int64_t n = 1; arg(c, "threads").asInt(n) && (n < 1 || n > mostThreads)) {
+    ev.err("E0213", spanOf(c, "threads"), "a device has 1 to " + std::to_string(mostThreads) + " threads, this is " + std::to_string(n))
+        .help("leave `threads` out for one on each core");
     return {};
   }
+  if (arg(c, "memory").is(Value::Bytes) && !(arg(c, "memory").f > 0)) {
+    ev.err("E0213", spanOf(c, "memory"), "a device has more than 0 bytes of memory, this is " + ev.text(arg(c, "memory")))
+        .help("leave `memory` out for no limit");
+    return {};
+  }
+  if (int64_t n = 1; arg(c, "shards").asInt(n) && (n < 1 || !std::has_single_bit(uint64_t(n))))
+    return ev.fail("E0213", spanOf(c, "shards"), "the number of shards is 1, 2, 4, 8, …, this is " + std::to_string(n));
   for (auto &a : c.args)
     if (!a.value.is(Value::None))
       h->spec[std::string(a.name)] = toJson(ev, a.value);

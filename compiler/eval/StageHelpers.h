@@ -149,6 +149,47 @@ inline bool sharesOf(Evaluator &ev, const BuiltinCall &c, std::string_view name,
   return true;
 }
 
+/// What the batches of two corpora differ in, as "rows of 64 tokens" of each; empty if in nothing.
+inline std::pair<std::string, std::string> difference(const HandleObj &a, const HandleObj &b) {
+  auto rows = [](const HandleObj &h) -> const Json & {
+    const Json *t = &h.spec;
+    while (t->value("op", "") == "given" || t->value("op", "") == "masked")
+      t = &t->at("in");
+    return *t;
+  };
+  auto of = [](const Json &j, const char *key) { return j.value(key, Json()); };
+  if (of(a.batch, "layout") != of(b.batch, "layout") || of(a.batch, "masked") != of(b.batch, "masked")) {
+    auto kind = [&](const HandleObj &h) -> std::string {
+      const Json layout = of(h.batch, "layout");
+      return layout == "labels"             ? "rows with a class each"
+             : layout == "tags"             ? "rows with a class for each word"
+             : layout == "pairs"            ? "rows of a source and a target"
+             : of(h.batch, "masked") == true ? "rows with hidden tokens"
+                                            : "rows of tokens to come";
+    };
+    return {kind(a), kind(b)};
+  }
+  for (auto [key, before, after] : {std::tuple{"seq", "rows of ", " tokens"},
+                                    {"source_seq", "sources of ", " tokens"},
+                                    {"vocab", "a vocabulary of ", " ids"},
+                                    {"classes", "rows of ", " classes"},
+                                    {"names", "the classes ", ""},
+                                    {"buckets", "buckets of ", " tokens"}})
+    if (of(a.batch, key) != of(b.batch, key)) {
+      auto side = [&](const HandleObj &h) {
+        return !of(h.batch, key).is_null() ? before + of(h.batch, key).dump() + after
+                                           : std::string(key) == "names" ? "classes without names" : "rows without " + std::string(key);
+      };
+      return {side(a), side(b)};
+    }
+  auto side = [&](const HandleObj &h) { return rows(h).value("side", "right"); };
+  if (side(a) != side(b))
+    return {"padding on the " + side(a), "padding on the " + side(b)};
+  if (a.batch != b.batch)
+    return {"batches " + a.batch.dump(), "batches " + b.batch.dump()};
+  return {};
+}
+
 /// The node of the `interleave` that rows of tokens come from, masked perhaps; or null.
 inline const Json *interleaved(const Json &tree) {
   const Json *t = &tree;

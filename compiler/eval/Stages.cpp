@@ -26,7 +26,51 @@ Json StageBuilder::hostFn(const Value &f) {
   return Json{{"fn", hostFns.size() - 1}, {"source", canonicalText(ev, f)}};
 }
 
-Json StageBuilder::rowFn(const Value &f, Span span) {
+/// The kind of a value, which need not be known itself; Error where it depends on the row.
+static Value::Kind kindOf(const Value &v) {
+  if (!v.is(Value::Unknown))
+    return v.kind;
+  switch (v.as<UnknownObj>().type->optional ? Type::Any : v.as<UnknownObj>().type->kind) {
+  case Type::Bool:
+    return Value::Bool;
+  case Type::Int:
+    return Value::Int;
+  case Type::Float:
+    return Value::Float;
+  case Type::Str:
+    return Value::Str;
+  default:
+    return Value::Error;
+  }
+}
+
+/// Runs a function of a row on one of which nothing is known. Errors are no verdict: they may be of what is not known.
+static void foresee(Evaluator &ev, const Value &f, Span span, const RowGives &gives) {
+  Evaluator row(ev.sh);
+  row.rowMode = true;
+  Value v = row.apply(f, std::vector<Value>{Value::unknown(std::make_shared<Type>())}, span);
+  const Value::Kind kind = kindOf(v);
+  if (!row.rowError.empty() || kind == Value::Error)
+    return;
+  auto fits = [&](Value::Kind k) { return std::find(gives.kinds.begin(), gives.kinds.end(), k) != gives.kinds.end(); };
+  std::string wrong;
+  if (!fits(kind))
+    wrong = kindName(v);
+  else if (gives.texts && v.is(Value::List)) {
+    auto &items = v.as<ListObj>().items;
+    if (items.empty())
+      wrong = "an empty list";
+    for (auto &x : items)
+      if (Value::Kind k = kindOf(x); k != Value::Str && k != Value::Error)
+        wrong = "a list with " + kindName(x);
+  }
+  if (!wrong.empty())
+    ev.err("E0206", span, "`" + std::string(gives.name) + "` gives " + gives.what + " for a row, this gives " + wrong);
+}
+
+Json StageBuilder::rowFn(const Value &f, Span span, const RowGives &gives) {
+  if (gives.what)
+    foresee(ev, f, span, gives);
   Shared *sh = &ev.sh;
   rowFns.push_back([f, sh, span](const Json &row) {
     Evaluator e(*sh);
@@ -219,7 +263,58 @@ bool StageBuilder::placement(Stage &s, Run &r, const Decl &d, const OverrideTree
                     "`on` takes a device(…), this is " + kindName(on))
                 .isError();
   s.on = on.as<HandleObj>().spec;
+  if (const int64_t shards = s.on.value("shards", int64_t(1)), rows = s.spec.value("batch", int64_t(1));
+      s.kind == "train" && rows % shards)
+    return !ev.fail("E0213", d.on ? d.on->span : d.nameSpan,
+                    "a batch of " + std::to_string(rows) + " rows does not split into " + std::to_string(shards) +
+                        " equal shards")
+                .isError();
+  auto known = std::find_if(devices.begin(), devices.end(), [&](const Device &x) { return x.value.o == on.o; });
+  if (known == devices.end())
+    known = devices.insert(devices.end(), Device{on, {}});
+  known->stages.push_back(s.name);
   return true;
+}
+
+bool StageBuilder::placementsMatter() {
+  bool ok = true;
+  for (const Device &d : devices) {
+    auto &h = d.value.as<HandleObj>();
+    struct Field {
+      const char *name;
+      Json otherwise;
+      const char *does;
+      std::function<bool(const Stage &)> matters;
+    };
+    auto trains = [](const Stage &s) { return s.kind == "train"; };
+    auto computes = [](const Stage &s) { return !s.entries.empty() && s.kind != "checkpoint"; };
+    const Field fields[] = {
+        {"memory", nullptr, "bounds the programs of models", computes},
+        {"threads", nullptr, "is for stages that compute", [](const Stage &s) { return s.kind != "checkpoint"; }},
+        {"shards", 1, "cuts the batches of trainings", trains},
+        {"remat", "auto", "is of the gradients of trainings", trains},
+        {"bits", "run", "is of the programs of models", computes},
+    };
+    for (const Field &f : fields) {
+      const Json value = h.spec.value(f.name, Json());
+      if (value.is_null() || value == f.otherwise)
+        continue;
+      std::string who;
+      bool matters = false;
+      for (const Stage &s : out.stages)
+        if (std::find(d.stages.begin(), d.stages.end(), s.name) != d.stages.end()) {
+          matters |= f.matters(s);
+          who += (who.empty() ? "`" : ", `") + s.name + "` (" + s.kind + ")";
+        }
+      if (matters)
+        continue;
+      ev.err("E0205", h.span, "`" + std::string(f.name) + "` of this device does nothing: it " + f.does)
+          .note("on it " + std::string(d.stages.size() == 1 ? "runs " : "run ") + who)
+          .help("leave `" + std::string(f.name) + "` out");
+      ok = false;
+    }
+  }
+  return ok;
 }
 
 Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const OverrideTree *over) {
@@ -277,6 +372,7 @@ Value StageBuilder::makeStage(Run &r, const Decl &d, const Value &v, const Overr
   s.kind = call->kind;
   s.result = call->result;
   s.spec = call->spec;
+  s.shown = call->shown;
   s.files = call->files;
   for (auto &f : ev.sh.filesRead)
     s.files.push_back(f);
@@ -510,7 +606,7 @@ bool StageBuilder::run(const ModelDefObj &p) {
         x.help("did you mean `" + near + "`?");
       ok = false;
     }
-  return ok && runSteps(r, d);
+  return ok && runSteps(r, d) && placementsMatter();
 }
 
 Value StageBuilder::callPipeline(const ModelDefObj &def, std::vector<ArgVal> &args, Span span) {

@@ -9,6 +9,7 @@ namespace r1 {
 struct StageCall {
   std::string kind, result;
   Json spec = Json::object();
+  Json shown = Json::object(); // Stage::shown
   std::vector<std::string> files;
   std::map<std::string, Json> builtins;
   std::shared_ptr<const ModelObj> model; // train: what is trained; evaluate: what is judged
@@ -27,6 +28,9 @@ struct StageCall {
 
 /// Text of a value for fingerprints: closures with what they capture, models with their parameters.
 std::string canonicalText(Evaluator &ev, const Value &v);
+/// The same for people: models and what calls give by their names and arguments, `GPT(V = 300, D = 16)`; functions of
+/// the program as they are written.
+std::string shownText(Evaluator &ev, const Value &v);
 /// The library function that sums what `valid` and metrics are made of, over batches of a layout.
 std::string_view evaluatorOf(const Json &layout);
 /// JSON of a host value; null for what has none.
@@ -36,6 +40,14 @@ Value fromJson(const Json &j);
 /// E0311 where the loss needs a gradient that an operation lacks; a warning for trainable
 /// parameters that the loss does not depend on.
 bool checkDifferentiable(Evaluator &ev, const Stage &s, const Node *loss, Span span);
+
+/// What the function of a row called `name` has to give.
+struct RowGives {
+  std::string_view name;
+  const char *what = nullptr; // "a text"; null: anything
+  std::vector<Value::Kind> kinds;
+  bool texts = false; // a list, if it is one, is of at least one text
+};
 
 class StageBuilder {
 public:
@@ -61,7 +73,9 @@ public:
   Value addCheckpoint(const StageCall &call, const std::vector<std::string_view> &used);
 
   Json hostFn(const Value &f);           // {"fn": i, "source": text} or a number
-  Json rowFn(const Value &f, Span span); // {"row_fn": i, "source": text}
+  /// {"row_fn": i, "source": text}. `gives`: what a result has to be; E0206 where the function is seen to give something
+  /// else whatever the row holds.
+  Json rowFn(const Value &f, Span span, const struct RowGives &gives);
 
 private:
   struct Step {
@@ -90,6 +104,12 @@ private:
   std::map<std::string, Value> models;  // that stages have trained
   Value trained(const std::string &name, const StageCall &c); // the model of a stage, as later steps see it
   bool placement(Stage &s, Run &r, const Decl &d, const OverrideTree *over); // its `on`
+  bool placementsMatter(); // E0205 for what a device has in vain
+  struct Device {
+    Value value;                     // a Handle
+    std::vector<std::string> stages; // that run on it
+  };
+  std::vector<Device> devices; // in the order of their first use
   void libraryTexts(Stage &s, const std::vector<std::string_view> &names);
   void sources(Stage &s, const Decl &d, const Run &r, const std::vector<std::string_view> &also);
 };

@@ -192,7 +192,7 @@ Value Evaluator::subscript(const Expr &e, const ScopeP &sc) {
   if (base.is(Value::Unknown)) {
     auto &t = *base.as<UnknownObj>().type;
     if (t.kind == Type::List)
-      return abstractOf(t.args[0], "element", e.span);
+      return abstractOf(t.args.empty() ? nullptr : t.args[0], "element", e.span);
     if (t.kind == Type::Any)
       return Value::unknown(std::make_shared<Type>());
   }

@@ -181,4 +181,51 @@ std::string canonicalText(Evaluator &ev, const Value &v) {
   }
 }
 
+std::string shownText(Evaluator &ev, const Value &v) {
+  constexpr size_t most = 2000;
+  auto list = [&](auto &items, auto &&text) {
+    std::string s;
+    for (auto &x : items)
+      if (s.size() < most)
+        s += (s.empty() ? "" : ", ") + text(x);
+    return s;
+  };
+  auto field = [&](auto &f) { return f.first + " = " + shownText(ev, f.second); };
+  switch (v.kind) {
+  case Value::Fn: {
+    auto &f = v.as<FnObj>();
+    if (!f.made.empty())
+      return f.made;
+    if (!f.lambda)
+      return canonicalText(ev, v);
+    std::string s;
+    for (char c : ev.sh.sources.text(f.lambda->span)) // on one line
+      if (const bool blank = c == ' ' || c == '\n' || c == '\t' || c == '\r'; !blank || (!s.empty() && s.back() != ' '))
+        s += blank ? ' ' : c;
+    return s;
+  }
+  case Value::Model: {
+    auto &m = v.as<ModelObj>();
+    if (!m.from.empty())
+      return m.from;
+    return std::string(m.decl->name) + "(" + list(m.decl->params, [&](auto &p) {
+             Value *x = m.scope->find(p.name);
+             return std::string(p.name) + " = " + (x ? shownText(ev, *x) : "?");
+           }) + ")";
+  }
+  case Value::Record: {
+    auto &r = v.as<RecordObj>();
+    return r.made.empty() ? "{" + list(r.fields, field) + "}" : r.made;
+  }
+  case Value::List:
+    return "[" + list(v.as<ListObj>().items, [&](auto &x) { return shownText(ev, x); }) + "]";
+  case Value::Float: {
+    double d = v.f;
+    return std::isfinite(d) ? Json(d).dump() : ev.text(v);
+  }
+  default:
+    return canonicalText(ev, v);
+  }
+}
+
 } // namespace r1

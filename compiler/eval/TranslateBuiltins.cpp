@@ -31,7 +31,7 @@ Value translate(Evaluator &ev, BuiltinCall &c) {
       return ev.fail("E0206", spanOf(c, side),
                      "`" + std::string(side) + "` is a function of a row, such as r => r.text; this is " +
                          kindName(arg(c, side)));
-    args[side] = ev.stages->rowFn(arg(c, side), spanOf(c, side));
+    args[side] = ev.stages->rowFn(arg(c, side), spanOf(c, side), {side, "a text", {Value::Str}});
   }
   auto h = pass(c, "translate", arg(c, "data"), std::move(args));
   bring(*h, tok);

@@ -242,6 +242,8 @@ Value Evaluator::abstractOf(const TypeP &t, std::string_view name, Span span) {
     v = Value::dim(Dim(sh.dims.make(std::string(name), DimSym::Rigid, 0, span)));
     break;
   case Type::Tensor: {
+    if (!g) // a function of rows on one of which nothing is known
+      return Value::unknown(t);
     // Every name it binds stands for any size.
     auto rigid = [&](const Dim &d) {
       d.anySym([&](const DimSym *s) {

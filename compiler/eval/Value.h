@@ -176,6 +176,7 @@ struct ListObj : Obj {
 };
 struct RecordObj : Obj {
   Fields fields;
+  std::string made; // the call that gave it, for people: "adamw(b1 = 0.9, …)"; empty: none
   const Value *find(std::string_view name) const;
 };
 struct UnknownObj : Obj {
@@ -203,6 +204,7 @@ struct FnObj : Obj {
   ScopeP scope;                            // where it was defined
   std::shared_ptr<const ModelObj> self;    // methods
   std::string name;
+  std::string made;            // as of records: "cosine(from = 0.001, …)"
   const Obj *origin = nullptr; // the function this one is a renamed copy of
 };
 
@@ -254,7 +256,7 @@ struct HandleObj : Obj {
   Json spec;
   Fields fields; // what `.name` gives: tok.vocab
   std::vector<std::string> files;
-  Json batch;      // corpora of tokens: {"layout": "lm", "seq": T, "vocab": V}
+  Json batch;      // corpora of tokens: {"layout": "lm", "seq": T, "vocab": V}; metrics: {"metrics": [NAME, …]}
   Value tokenizer; // and what made them
   std::map<std::string, Json> builtins;
   std::shared_ptr<const struct StageCall> call; // a stage not yet named

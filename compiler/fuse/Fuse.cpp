@@ -84,7 +84,7 @@ LogicalResult fuseModule(ModuleOp module, const FuseOptions &options) {
   if (module.getOps<func::FuncOp>().empty() && module.getOps<ir::LeafOp>().empty())
     return success();
   if (failed(inlineKernelBodies(module, [&](ir::KernelOp op) {
-        return op.getKernelName() != "cache_write" &&
+        return op.getKernelName() != "cache_write" && op.getKernelName() != "cache_fill" &&
                !llvm::is_contained(options.intrinsics, op.getKernelName());
       })))
     return failure();

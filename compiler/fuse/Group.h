@@ -105,6 +105,8 @@ private:
   llvm::DenseSet<mlir::Operation *> virtuals;
   llvm::DenseMap<mlir::Operation *, Group *> owner;
   llvm::DenseMap<mlir::Operation *, int> orders;
+  /// By order: how many blocks have begun to be computed again (shard/Recompute.h).
+  std::vector<int> epochs;
   llvm::DenseMap<mlir::Operation *, Segment> segments;
   llvm::DenseMap<mlir::Value, llvm::SmallVector<mlir::Operation *>> users;
   llvm::DenseMap<mlir::Operation *, llvm::SmallVector<mlir::Operation *>> epilogues;

@@ -156,6 +156,10 @@ bool Grouping::tryMerge(Group &into, Group &from, std::string &why) {
     why = "far apart in the program";
     return false;
   }
+  if (epochs[into.first] != epochs[from.first] || epochs[into.last] != epochs[from.last]) {
+    why = "a block is computed again in between";
+    return false;
+  }
   Group merged;
   if (!mergedShape(into, from, merged, why))
     return false;

@@ -9,8 +9,11 @@ std::string ModuleState::freshSymbol(StringRef base) {
   for (char c : base)
     clean += llvm::isAlnum(c) || c == '_' ? c : '_';
   std::string symbol = clean;
-  for (int n = 2; !symbols.insert(symbol).second; ++n)
-    symbol = clean + "_" + std::to_string(n);
+  // Programs have thousands of buffers of one name: the numbers that are known to be taken are not tried again.
+  for (int *n = nullptr; !symbols.insert(symbol).second;) {
+    n = n ? n : &numbered.try_emplace(clean, 1).first->second;
+    symbol = clean + "_" + std::to_string(++*n);
+  }
   return symbol;
 }
 
@@ -257,9 +260,9 @@ LogicalResult Program::bindResults(func::FuncOp func) {
   return success();
 }
 
-static bool isCacheWrite(const Group &g) {
+static bool isKernel(const Group &g, StringRef name) {
   auto op = dyn_cast<ir::KernelOp>(g.ops.front());
-  return op && op.getKernelName() == "cache_write";
+  return op && op.getKernelName() == name;
 }
 
 /// New values of pools are written over the old ones, if nothing reads those later, nor elsewhere than where the new
@@ -271,7 +274,7 @@ LogicalResult Program::bindInPlace() {
     Group *writer = grouping->groupOf(after);
     Home pool = *values.home(before);
     bool safe = writer && !values.home(after) &&
-                (isCacheWrite(*writer) ||
+                (isKernel(*writer, "cache_write") || isKernel(*writer, "cache_fill") ||
                  (writer->kind == Group::Rows && !writer->alongSweep && !writer->chain &&
                   (!grouping->readsOf(*writer).contains(before) || grouping->readsInPlace(*writer, before))));
     bool past = false;
@@ -452,7 +455,9 @@ LogicalResult Program::emitGroup(Group &g) {
   case Group::Scatter:
     return emitScatter(g);
   case Group::Intrinsic:
-    return isCacheWrite(g) ? emitCacheWrite(g) : emitIntrinsic(g);
+    return isKernel(g, "cache_write")  ? emitCacheWrite(g)
+           : isKernel(g, "cache_fill") ? emitCacheFill(g)
+                                       : emitIntrinsic(g);
   }
   return failure();
 }
@@ -623,6 +628,55 @@ LogicalResult Program::emitCacheWrite(Group &g) {
   kern::EndOp::create(b, loc);
   tidyKernel(kernel);
   launch(kernel, g, {x, at, cache});
+  return success();
+}
+
+/// Each place of x goes to the rows that are named; a row that is named again is written again where it is still near.
+LogicalResult Program::emitCacheFill(Group &g) {
+  auto op = cast<ir::KernelOp>(g.ops.front());
+  Location loc = op.getLoc();
+  Value x = values.base(op.getIns()[0]), from = values.base(op.getIns()[2]), row = values.base(op.getIns()[3]),
+        cache = op.getResult(0);
+  if (values.home(cache)->buffer != values.home(values.base(op.getIns()[1]))->buffer)
+    return emitError(loc) << "fuse: a cache is read after it has been written to";
+  for (Value v : {x, from, row})
+    if (!values.home(v))
+      return emitError(loc) << "fuse: an operand of 'cache_fill' does not lie in memory";
+  auto shape = shapeOf(cache);
+  auto axis = size_t(op->getAttrOfType<IntegerAttr>("axis").getInt());
+  int64_t outer = countOf(shape.take_front(axis)), B = shape[axis], E = shapeOf(x)[axis], W = shapeOf(row)[0];
+  int64_t places = axis + 1 < shape.size() ? shape[axis + 1] : 1, inner = countOf(shape.drop_front(axis + 1)) / places;
+  auto kernel = kern::KernelOp::create(state.builder, loc, "kernel", ArrayRef<int64_t>{outer * places, W, inner}, "row",
+                                       ArrayRef<int64_t>{3});
+  Block *body = new Block;
+  kernel.getBody().push_back(body);
+  OpBuilder b = OpBuilder::atBlockEnd(body);
+  SmallVector<Value> at;
+  for (int i = 0; i < 3; ++i)
+    at.push_back(body->addArgument(b.getIndexType(), loc));
+  auto memory = [&](Value v) {
+    return body->addArgument(MemRefType::get({countOf(shapeOf(v))}, elemOf(v)), loc);
+  };
+  Value given = memory(x), numbers = memory(from), rows = memory(row), to = memory(cache);
+  auto number = [&](int64_t n) { return arith::ConstantOp::create(b, loc, b.getI32IntegerAttr(int32_t(n))); };
+  auto chosen = [&](Value list, int64_t count) -> Value {
+    Value v = memref::LoadOp::create(b, loc, list, at[1]);
+    v = arith::MinSIOp::create(b, loc, v, number(count - 1));
+    v = arith::MaxSIOp::create(b, loc, v, number(0));
+    return arith::IndexCastOp::create(b, loc, b.getIndexType(), v);
+  };
+  // d0 counts the dims before the rows and the first one after them.
+  AffineExpr d0, d1, d2;
+  bindDims(b.getContext(), d0, d1, d2);
+  auto place = [&](int64_t count, Value number) -> Value {
+    AffineExpr e = ((d0.floorDiv(places) * count + d2) * places + d0 % places) * inner + d1;
+    return affine::AffineApplyOp::create(b, loc, AffineMap::get(3, 0, e), ValueRange{at[0], at[2], number});
+  };
+  Value v = memref::LoadOp::create(b, loc, given, ValueRange{place(E, chosen(numbers, E))});
+  memref::StoreOp::create(b, loc, v, to, ValueRange{place(B, chosen(rows, B))});
+  kern::EndOp::create(b, loc);
+  tidyKernel(kernel);
+  launch(kernel, g, {x, from, row, cache});
   return success();
 }
 

@@ -14,6 +14,7 @@ struct ModuleState {
   const FuseOptions &options;
   ir::LeafLayout layout;
   llvm::StringSet<> symbols;
+  llvm::StringMap<int> numbered; // the last number of freshSymbol's names
   llvm::StringMap<std::string> leafBuffers, gradBuffers, scalarBuffers, stateBuffers,
       cacheBuffers; // by role
   llvm::StringMap<std::string> copyBuffers; // pools of rounded parameters, by copyRole
@@ -58,6 +59,7 @@ private:
   mlir::LogicalResult emitScatter(Group &group);
   mlir::LogicalResult emitIntrinsic(Group &group);
   mlir::LogicalResult emitCacheWrite(Group &group);
+  mlir::LogicalResult emitCacheFill(Group &group);
   /// `chunkSteps`: elements by which each argument moves with the loop over chunks; empty: none.
   void launch(mlir::Operation *kernel, const Group &group, llvm::ArrayRef<mlir::Value> args,
               llvm::ArrayRef<int64_t> chunkSteps = {});

@@ -46,10 +46,15 @@ bool Grouping::inMemory(Value v) const {
 }
 
 void Grouping::countUses() {
+  Attribute block;
   for (auto [i, entry] : llvm::enumerate(list.ops)) {
     auto [op, segment] = entry;
     orders[op] = i;
     segments[op] = segment;
+    Attribute again = op->getAttr("r1.again");
+    bool begins = again && again != block;
+    block = again ? again : block;
+    epochs.push_back((epochs.empty() ? 0 : epochs.back()) + begins);
     for (Value v : op->getOperands()) {
       auto &list_ = users[list.values->resolve(v)];
       if (list_.empty() || list_.back() != op)

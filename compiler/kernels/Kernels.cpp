@@ -11,6 +11,7 @@ static const KernelDef kernels[] = {
     {"flash_attention", flash::keepForAdjoint, flash::adjoint, flash::reference, flash::flops},
     {"flash_attention_bwd", nullptr, nullptr, flash::backwardReference, flash::backwardFlops},
     {"cache_write", nullptr, nullptr, cache::writeReference},
+    {"cache_fill", nullptr, nullptr, cache::fillReference},
 };
 
 const KernelDef *r1::findKernel(StringRef name) {

@@ -116,4 +116,21 @@ Work workOf(Operation *kernel) {
   return {traffic(op.getBlock(), op.getRows()), 0};
 }
 
+Work workOfPrograms(ModuleOp module) {
+  llvm::StringMap<Work> works;
+  for (Operation &op : *module.getBody())
+    if (isa<kern::KernelOp, kern::ProductOp, kern::IntrinsicOp>(op))
+      works[SymbolTable::getSymbolName(&op)] = workOf(&op);
+  Work sum;
+  module.walk([&](kern::LaunchOp launch) {
+    uint64_t turns = 1;
+    for (auto loop = launch->getParentOfType<kern::LoopOp>(); loop; loop = loop->getParentOfType<kern::LoopOp>())
+      turns *= uint64_t(loop.getCount());
+    const Work &work = works[launch.getKernel()];
+    sum.bytes += turns * work.bytes;
+    sum.flops += turns * work.flops;
+  });
+  return sum;
+}
+
 } // namespace r1

@@ -1,6 +1,6 @@
 // What a launch of a kernel has to do at least: for profiles, which hold it against what a machine can do.
 #pragma once
-#include "mlir/IR/Operation.h"
+#include "mlir/IR/BuiltinOps.h"
 
 namespace r1 {
 
@@ -11,5 +11,8 @@ struct Work {
 
 /// Of a kern.kernel, kern.product or kern.intrinsic. A registered kernel says itself what it multiplies.
 Work workOf(mlir::Operation *kernel);
+
+/// Of all programs of a planned module, their loops turned.
+Work workOfPrograms(mlir::ModuleOp module);
 
 } // namespace r1

@@ -1,5 +1,6 @@
 #include "compiler/shard/Shard.h"
 #include "compiler/pch.h"
+#include "compiler/shard/Recompute.h"
 #include "compiler/shard/Rows.h"
 #include "dialects/r1/LeafLayout.h"
 #include <numeric>
@@ -242,6 +243,29 @@ private:
   SmallVector<Operation *> partials;
 };
 
+/// Results that are one number of each row become sums over rows: row b adds its number to element b of zeros,
+/// which leaves its bits. False if another result counts rows.
+bool gatherRowResults(func::FuncOp func, const Rows &rows) {
+  Operation *end = func.getBody().front().getTerminator();
+  for (Value v : end->getOperands())
+    if (rows.axisOf(v) >= 0 && (typeOf(v).getRank() != 1 || !typeOf(v).getElementType().isF32()))
+      return false;
+  OpBuilder b(end);
+  for (OpOperand &result : end->getOpOperands()) {
+    if (rows.axisOf(result.get()) < 0)
+      continue;
+    RankedTensorType type = typeOf(result.get());
+    SmallVector<int32_t> numbers(type.getDimSize(0));
+    std::iota(numbers.begin(), numbers.end(), 0);
+    Location loc = result.get().getLoc();
+    auto table = arith::ConstantOp::create(
+        b, loc, DenseElementsAttr::get(RankedTensorType::get(type.getShape(), b.getI32Type()), ArrayRef(numbers)));
+    AffineMap zero = AffineMap::get(1, 0, b.getAffineConstantExpr(0)), row = b.getMultiDimIdentityMap(1);
+    result.set(ir::ScatterAddOp::create(b, loc, type, result.get(), table, 0, b.getAffineMapArrayAttr({zero, row})));
+  }
+  return true;
+}
+
 } // namespace
 
 int64_t rowsOf(ModuleOp module) {
@@ -270,10 +294,14 @@ LogicalResult shardModule(ModuleOp module, int64_t micro) {
     Rows rows;
     if (failed(rows.analyze(func)))
       return failure();
-    bool perRow = llvm::any_of(func.getBody().front().getTerminator()->getOperands(),
-                               [&](Value v) { return rows.axisOf(v) >= 0; });
-    if (perRow)
-      continue;
+    if (llvm::any_of(func.getBody().front().getTerminator()->getOperands(),
+                     [&](Value v) { return rows.axisOf(v) >= 0; })) {
+      if (micro == 1 || !gatherRowResults(func, rows))
+        continue;
+      rows = Rows();
+      if (failed(rows.analyze(func)))
+        return failure();
+    }
     int64_t count = micro;
     if (rows.count() % micro) {
       if (func.getSymName().split('@').first == "backward")
@@ -357,6 +385,9 @@ struct ShardPass : PassWrapper<ShardPass, OperationPass<ModuleOp>> {
 };
 } // namespace
 
-void registerShardPasses() { PassRegistration<ShardPass>(); }
+void registerShardPasses() {
+  PassRegistration<ShardPass>();
+  registerRecomputePass();
+}
 
 } // namespace r1

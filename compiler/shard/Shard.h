@@ -11,7 +11,7 @@
 
 namespace r1 {
 
-/// Splits the rows of every entry whose results are free of rows. `@backward` must have a number
+/// Splits the rows of every entry whose results are free of rows, or f32 numbers one of each row. `@backward` must have a number
 /// of rows that `micro` divides; other entries use the largest common divisor. Errors (E0314: not
 /// a sum over rows) are emitted at the op's location.
 mlir::LogicalResult shardModule(mlir::ModuleOp module, int64_t micro);
@@ -23,7 +23,7 @@ int64_t rowsOf(mlir::ModuleOp module);
 /// pools, inputs and the peak of values alive in `@backward` after `grad`.
 uint64_t estimateBytes(mlir::ModuleOp module, int64_t micro);
 
-/// --r1-shard{micro=N}
+/// --r1-shard{micro=N}, --r1-recompute{blocks=N}
 void registerShardPasses();
 
 } // namespace r1

@@ -87,6 +87,7 @@ public:
           return Fate{Fate::drop, "other_part", ""};
         if (e - b == size)
           return Fate{};
+        R1RT_TRY(messagesStay(row, "split(…, contiguous = true)"));
         row.text = row.text.substr(b, e - b);
         return Fate{Fate::change, "cut",
                     "{\"from\":" + std::to_string(b) + ",\"to\":" + std::to_string(e) + "}"};

@@ -43,7 +43,8 @@ class Observer {
 public:
   virtual ~Observer() = default;
   virtual Status see(const Row &row) = 0;
-  virtual Status finish() = 0; // its files are complete
+  /// Its files are complete. Those that are to be flushed yet are added to `written`.
+  virtual Status finish(std::vector<std::string> &written) = 0;
 };
 
 class Barrier {

@@ -1,5 +1,4 @@
 #include "runtime/corpus/Compressed.h"
-#include "runtime/state/Files.h"
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -10,24 +9,28 @@
 
 namespace r1rt::corpus {
 
-static Status compress(std::string_view text, std::string &out) {
-  static thread_local std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context(ZSTD_createCCtx(),
-                                                                                   ZSTD_freeCCtx);
-  out.resize(ZSTD_compressBound(text.size()));
-  ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_and_parameters);
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, 1);
-  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
-  size_t n = ZSTD_compress2(context.get(), out.data(), out.size(), text.data(), text.size());
+struct Packer::State {
+  std::unique_ptr<ZSTD_CCtx, decltype(&ZSTD_freeCCtx)> context{ZSTD_createCCtx(), ZSTD_freeCCtx};
+  std::unique_ptr<char[]> frame; // not a string, which would be filled with zeros first
+  size_t room = 0;
+};
+
+Packer::Packer() : s(std::make_unique<State>()) {}
+Packer::~Packer() = default;
+
+Result<std::string_view> Packer::frame(std::string_view text) {
+  if (size_t bound = ZSTD_compressBound(text.size()); bound > s->room) {
+    s->frame = std::make_unique_for_overwrite<char[]>(bound);
+    s->room = bound;
+  }
+  ZSTD_CCtx *context = s->context.get();
+  ZSTD_CCtx_reset(context, ZSTD_reset_session_and_parameters);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  size_t n = ZSTD_compress2(context, s->frame.get(), s->room, text.data(), text.size());
   if (ZSTD_isError(n))
     return Status::error(std::string("zstd: ") + ZSTD_getErrorName(n));
-  out.resize(n);
-  return Status::ok();
-}
-
-Status writeCompressed(const std::string &path, std::string_view text) {
-  std::string out;
-  R1RT_TRY(compress(text, out).withContext("`" + path + "`"));
-  return writeFileAtomic(path, out);
+  return std::string_view(s->frame.get(), n);
 }
 
 namespace {
@@ -96,20 +99,14 @@ Status OutFile::append(std::string_view text) {
   return Status::ok();
 }
 
-Status OutFile::appendFrame(std::string_view text) {
-  std::string frame;
-  R1RT_TRY(compress(text, frame).withContext("`" + s->path + "`"));
-  return append(frame);
-}
-
 Status OutFile::appendFile(const std::string &path) {
   return eachPart(path, [&](std::string_view text) { return append(text); });
 }
 
-Status OutFile::finish() {
+Status OutFile::finish(Flush flush) {
   int fd = s->fd;
   s->fd = -1;
-  bool ok = ::fsync(fd) == 0;
+  bool ok = flush == Flush::later || ::fsync(fd) == 0;
   ok = ::close(fd) == 0 && ok;
   ok = ok && ::rename((s->path + ".tmp").c_str(), s->path.c_str()) == 0;
   if (!ok) {
@@ -117,6 +114,8 @@ Status OutFile::finish() {
     ::unlink((s->path + ".tmp").c_str());
     return st;
   }
+  if (flush == Flush::later)
+    return Status::ok();
   std::string folder = std::filesystem::path(s->path).parent_path();
   if (int dir = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); dir >= 0) {
     ::fsync(dir);

@@ -1,7 +1,7 @@
 //===- Compressed.h - files that appear whole, compressed or not ---------------===//
 #ifndef R1RT_CORPUS_COMPRESSED_H
 #define R1RT_CORPUS_COMPRESSED_H
-#include "runtime/Status.h"
+#include "runtime/state/Files.h"
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,9 +9,19 @@
 
 namespace r1rt::corpus {
 
-/// One frame, with its own checksum; written as writeFileAtomic does. At zstd's level 1, since higher ones
-/// take longer than all rules together; archives may be packed again.
-Status writeCompressed(const std::string &path, std::string_view text);
+/// Makes frames of zstd, each with its own checksum. At level 1, since higher ones take longer than all rules
+/// together; archives may be packed again. One per thread; its memory is used again.
+class Packer {
+public:
+  Packer();
+  ~Packer();
+  /// The frame of `text`, until the next call.
+  Result<std::string_view> frame(std::string_view text);
+
+private:
+  struct State;
+  std::unique_ptr<State> s;
+};
 
 /// A file that is written piece by piece; it appears whole or not at all.
 class OutFile {
@@ -20,12 +30,10 @@ public:
   ~OutFile();
   Status open(const std::string &path);
   Status append(std::string_view text);
-  /// One frame of zstd.
-  Status appendFrame(std::string_view text);
   /// All of another file.
   Status appendFile(const std::string &path);
   uint64_t bytes() const;
-  Status finish();
+  Status finish(Flush flush = Flush::now);
 
 private:
   struct State;

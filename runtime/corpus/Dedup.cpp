@@ -134,14 +134,15 @@ private:
       return keys.append(values);
     }
 
-    Status finish() override {
-      R1RT_TRY(keys.finish(path + ".keys"));
-      R1RT_TRY(ids.finish(path + ".ids"));
+    Status finish(std::vector<std::string> &written) override {
+      auto named = [&](const char *suffix) -> const std::string & { return written.emplace_back(path + suffix); };
+      R1RT_TRY(keys.finish(named(".keys"), Flush::later));
+      R1RT_TRY(ids.finish(named(".ids")));
       if (d.longest)
-        R1RT_TRY(sizes.finish(path + ".sizes"));
+        R1RT_TRY(sizes.finish(named(".sizes")));
       if (d.kind == simhash)
         R1RT_TRY(dedup::writeHashes(path + ".hashes", hashes));
-      return d.kind == minhash && d.verify ? texts.finish(path + ".texts") : Status::ok();
+      return d.kind == minhash && d.verify ? texts.finish(named(".texts")) : Status::ok();
     }
   };
 
@@ -205,7 +206,10 @@ private:
       dedup::partKeys(row.text, p.part, values);
       return keys.append(values);
     }
-    Status finish() override { return keys.finish(path + ".keys"); }
+    Status finish(std::vector<std::string> &written) override {
+      written.push_back(path + ".keys");
+      return keys.finish(path + ".keys", Flush::later);
+    }
   };
 
   struct Cut final : RowPass {
@@ -226,8 +230,10 @@ private:
                              ",\"bytes\":" + std::to_string(bytes) +
                              ",\"documents\":" + std::to_string(removed[0].documents) + "}";
       bool empty = rest.find_first_not_of(" \t\r\n") == rest.npos;
-      if (!empty)
+      if (!empty) {
+        R1RT_TRY(messagesStay(row, "drop_repeats"));
         row.text = std::move(rest);
+      }
       return Fate{empty ? Fate::drop : Fate::change,
                   p.part == dedup::Part::line ? "repeated_lines" : "repeated_paragraphs", evidence};
     }

@@ -118,6 +118,11 @@ static Result<json> make(const json &tree, const Context &ctx, const EngineOptio
         R1RT_TRY(out.appendFile(parts[at]));
         n += rows[at++];
       }
+      if (!out.bytes()) { // a file without a frame is none that zstd can read
+        Packer packer;
+        R1RT_ASSIGN(std::string_view empty, packer.frame(""));
+        R1RT_TRY(out.append(empty));
+      }
       R1RT_TRY(out.finish());
       R1RT_ASSIGN(dvc::FileHashes h, dvc::hashFile(o.dir + "/" + file));
       files.push_back({{"file", file}, {"rows", n}, {"bytes", h.size}, {"sha256", h.sha256}, {"md5", h.md5}});

@@ -124,7 +124,10 @@ private:
       sizes.append(reinterpret_cast<const char *>(&size), sizeof size);
       return Status::ok();
     }
-    Status finish() override { return writeFileAtomic(path + ".sizes", sizes); }
+    Status finish(std::vector<std::string> &written) override {
+      written.push_back(path + ".sizes");
+      return writeFileAtomic(path + ".sizes", sizes, Flush::later);
+    }
   };
 
   struct Take final : RowPass {

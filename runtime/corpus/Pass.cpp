@@ -210,7 +210,7 @@ private:
 
 class ApplyRules final : public RowPass {
 public:
-  /// `changing`: those of the rules that change texts, if each message can be changed alone; else null.
+  /// `changing`: what the rules change of a message; null: nothing.
   ApplyRules(std::shared_ptr<const text::RuleSet> rules, std::shared_ptr<const text::RuleSet> changing)
       : rules(std::move(rules)), changing(std::move(changing)) {}
 
@@ -220,7 +220,7 @@ private:
 
   Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
     text::Verdict v = rules->apply(row.text, scratch);
-    if (v.kind == text::Verdict::changed && row.more.find("\"messages\":") != row.more.npos)
+    if (v.kind == text::Verdict::changed && changing && isConversation(row))
       changeMessages(row);
     return Fate{v.kind == text::Verdict::keep      ? Fate::keep
                 : v.kind == text::Verdict::changed ? Fate::change
@@ -228,43 +228,39 @@ private:
                 v.reason.empty() ? v.rule : std::move(v.reason), std::move(v.evidence)};
   }
 
-  /// The text of a conversation is that of its messages: what was taken out of one leaves the other, too.
+  /// The text of a conversation is that of its messages: what was taken out of one leaves the other, too. All else
+  /// in a message, as the arguments of calls, stays as it is.
   void changeMessages(Row &row) {
-    json fields = json::parse(row.more, nullptr, false);
+    auto fields = nlohmann::ordered_json::parse(row.more, nullptr, false);
     auto messages = fields.is_object() ? fields.find("messages") : fields.end();
-    if (!fields.is_object() || messages == fields.end())
+    if (messages == fields.end() || !messages->is_array())
       return;
-    if (changing && messages->is_array()) {
-      std::string text;
-      for (json &m : *messages) {
-        std::string content = m.is_object() && m.contains("content") && m["content"].is_string()
-                                  ? m["content"].get<std::string>()
-                                  : "";
-        changing->apply(content, scratch);
-        text += (text.empty() ? "" : "\n") + content;
-        if (m.is_object())
-          m["content"] = std::move(content);
-      }
-      row.text = std::move(text);
-    } else {
-      fields.erase("messages");
+    std::string text;
+    for (nlohmann::ordered_json &m : *messages) {
+      std::string content = m.is_object() && m.contains("content") && m["content"].is_string()
+                                ? m["content"].get<std::string>()
+                                : "";
+      changing->apply(content, scratch);
+      text += (&m == &messages->front() ? "" : "\n") + content;
+      if (m.is_object())
+        m["content"] = std::move(content);
     }
-    row.more = fields.empty() ? "" : dumped(fields);
+    row.text = std::move(text);
+    row.more = fields.dump(-1, ' ', false, json::error_handler_t::replace);
   }
 };
 
-/// Do the rules that change texts change each line, or word, alone? Only these, as a list.
-json changingRules(const json &rules, bool &alone) {
+/// What the rules that change texts do to each line or word alone, as a list of rules that drop none: so a message can
+/// be changed by itself, while what drops is of the whole text.
+json changingRules(const json &rules) {
   json some = json::array();
-  alone = true;
-  for (const json &r : rules) {
-    std::string rule = r.value("rule", ""), action = r.contains("action") && r["action"].is_string()
-                                                         ? r["action"].get<std::string>()
-                                                         : "";
-    if (rule == "normalise" || action == "mask")
-      some.push_back(r);
-    else if (rule == "c4" || action == "cut") // what is left of a text depends on all of it
-      alone = false;
+  for (json r : rules) {
+    const std::string rule = r.value("rule", "");
+    const std::string action = r.contains("action") && r["action"].is_string() ? r["action"].get<std::string>() : "";
+    if (rule == "c4")
+      r["min_sentences"] = nullptr, r["lorem_ipsum"] = r["curly_bracket"] = false;
+    if (rule == "c4" || rule == "normalise" || action == "mask" || action == "cut")
+      some.push_back(std::move(r));
   }
   return some;
 }
@@ -315,6 +311,7 @@ private:
     uint64_t key;
     if (!isChosen(row, share, seed, key))
       return Fate{};
+    R1RT_TRY(messagesStay(row, "augment"));
     R1RT_ASSIGN(Written w, outputs(row.id));
     if (w.samples.empty()) // too long, one way or the other
       return Fate{};
@@ -341,6 +338,7 @@ private:
     uint64_t key;
     if (!isChosen(row, share, seed, key))
       return Fate{};
+    R1RT_TRY(messagesStay(row, "augment"));
     Added a;
     auto text = how->apply(row.text, drawKey(key, uint64_t(1)), a.evidence);
     if (!text)
@@ -475,8 +473,7 @@ Result<PassMaker> makerOf(const json &t, const Context &ctx) {
     R1RT_ASSIGN(text::RuleSet made, text::RuleSet::create(t.value("rules", json::array()), ctx.baseDir));
     auto rules = std::make_shared<const text::RuleSet>(std::move(made));
     std::shared_ptr<const text::RuleSet> changing;
-    bool alone = false;
-    if (json some = changingRules(t.value("rules", json::array()), alone); alone && !some.empty()) {
+    if (json some = changingRules(t.value("rules", json::array())); !some.empty()) {
       R1RT_ASSIGN(text::RuleSet each, text::RuleSet::create(some, ctx.baseDir));
       changing = std::make_shared<const text::RuleSet>(std::move(each));
     }

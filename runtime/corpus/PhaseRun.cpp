@@ -1,5 +1,4 @@
 #include "runtime/corpus/PhaseRun.h"
-#include "runtime/corpus/Compressed.h"
 #include "runtime/corpus/Source.h"
 #include "runtime/state/Files.h"
 #include <algorithm>
@@ -12,8 +11,9 @@ namespace r1rt::corpus {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-/// Bytes of rows that are compressed, and kept in memory, at once.
-constexpr size_t frameBytes = 16 << 20;
+/// Bytes of rows that are compressed, and kept in memory, at once; and of rows that wait, which stay in the cache
+/// until they are written.
+constexpr size_t frameBytes = 16 << 20, pieceBytes = 256 << 10;
 
 json Sidecar::toJson() const {
   json counts = json::object(), sizes = json::object(), hashes = json::object();
@@ -223,6 +223,10 @@ Result<bool> PhaseRun::nextChunk(Chunk &c) {
     while (true) {
       if (!pending) {
         Chunk::Part part;
+        if (!spare.empty()) {
+          part.block = std::move(spare.back());
+          spare.pop_back();
+        }
         R1RT_ASSIGN(bool more, nextBlock(part));
         if (!more) {
           c.atEnd = std::move(part.before);
@@ -269,16 +273,20 @@ Status PhaseRun::work(Worker &w, Chunk &c) {
   if (!rowReader && !u.waiting)
     rowReader = std::make_unique<RowReader>(b, ctx, o.chunkBytes);
 
-  std::string path = pathOf(c.unit, c.number), lines;
+  std::string path = pathOf(c.unit, c.number), &lines = w.lines;
+  lines.clear();
   // Rows that wait are mapped when they are read; copies may make them many.
   OutFile out;
   R1RT_TRY(out.open(path + ".rows"));
-  auto put = [&](size_t most) -> Status {
-    if (lines.size() <= most)
-      return Status::ok();
-    Status st = after ? out.append(lines) : out.appendFrame(lines);
+  const size_t most = after ? pieceBytes : frameBytes;
+  auto put = [&]() -> Status {
+    std::string_view bytes = lines;
+    if (!after) {
+      R1RT_ASSIGN(bytes, w.packer.frame(lines));
+    }
+    R1RT_TRY(out.append(bytes));
     lines.clear();
-    return st;
+    return Status::ok();
   };
   Ledger ledger(plan.ops, plan.generation);
   Sidecar s;
@@ -318,7 +326,7 @@ Status PhaseRun::work(Worker &w, Chunk &c) {
         R1RT_TRY(observer->see(row));
     }
     rows.clear();
-    return put(frameBytes);
+    return lines.size() > most ? put() : Status::ok();
   };
 
   auto note = [&](const Chunk::Unreadable &files) {
@@ -339,7 +347,7 @@ Status PhaseRun::work(Worker &w, Chunk &c) {
   for (Chunk::Part &part : c.parts) {
     note(part.before);
     R1RT_TRY(rowReader->read(u.files[part.file], part.block, ledger, badRows.at(&b), take));
-    part.block = {};
+    w.spare.push_back(std::move(part.block));
   }
   note(c.atEnd);
   if (u.waiting) {
@@ -355,18 +363,26 @@ Status PhaseRun::work(Worker &w, Chunk &c) {
     if (!ledger.passes()[p].agrees())
       return Status::error("the ledger of pass `" + plan.ops[p] + "` does not agree in chunk " + path +
                            ": " + ledger.passes()[p].toJson().dump());
+  std::vector<std::string> written = {path + ".rows", path + ".ledger"};
   if (observer)
-    R1RT_TRY(observer->finish());
-  R1RT_TRY(put(0));
-  R1RT_TRY(out.finish());
-  R1RT_TRY(writeCompressed(path + ".ledger", ledger.lines()));
+    R1RT_TRY(observer->finish(written));
+  if (!lines.empty())
+    R1RT_TRY(put());
+  R1RT_TRY(out.finish(Flush::later));
+  R1RT_ASSIGN(std::string_view packed, w.packer.frame(ledger.lines()));
+  R1RT_TRY(writeFileAtomic(path + ".ledger", packed, Flush::later));
   s.last = c.last;
   s.at = c.at;
   s.passes = ledger.passes();
   for (auto &[p, digest] : digests)
     s.digests[p] = digest.text();
-  R1RT_TRY(writeFileAtomic(path + ".json", s.toJson().dump(-1, ' ', false, json::error_handler_t::replace)));
   rowsIn += s.rowsIn, rowsOut += s.rows, bytesIn += s.textBytesIn;
+  R1RT_TRY(w.sealed());
+  w.sealing = std::async(std::launch::async, [written = std::move(written), path = path + ".json",
+                                              text = s.toJson().dump(-1, ' ', false, json::error_handler_t::replace)] {
+    R1RT_TRY(flushFiles(written));
+    return writeFileAtomic(path, text);
+  });
   return Status::ok();
 }
 
@@ -399,8 +415,7 @@ Status PhaseRun::run() {
         makers.emplace(p, std::move(maker));
       }
   unit = size_t(o.rank);
-  auto loop = [&] {
-    Worker w;
+  auto workOn = [&](Worker &w) {
     while (!stop) {
       if (o.stopAsked && o.stopAsked()) {
         fail(Status::error("asked to stop", ExitClass::interrupted));
@@ -409,6 +424,10 @@ Status PhaseRun::run() {
       Chunk c;
       {
         std::lock_guard lock(reading);
+        for (source::Block &b : w.spare)
+          if (spare.size() < o.threads + 1)
+            spare.push_back(std::move(b));
+        w.spare.clear();
         auto more = nextChunk(c);
         if (!more)
           return fail(more.status());
@@ -419,6 +438,12 @@ Status PhaseRun::run() {
         return fail(st);
       report(false);
     }
+  };
+  auto loop = [&] {
+    Worker w;
+    workOn(w);
+    if (Status st = w.sealed(); !st)
+      fail(st);
   };
   std::vector<std::thread> others;
   for (unsigned i = 1; i < o.threads; ++i)

@@ -2,9 +2,11 @@
 #ifndef R1RT_CORPUS_PHASERUN_H
 #define R1RT_CORPUS_PHASERUN_H
 #include "runtime/corpus/Barrier.h"
+#include "runtime/corpus/Compressed.h"
 #include "runtime/corpus/Engine.h"
 #include "runtime/corpus/Reading.h"
 #include <chrono>
+#include <future>
 #include <mutex>
 #include <optional>
 
@@ -106,6 +108,7 @@ private:
   uint64_t unitsBytes = 0, passedBytes = 0; // on disk, of this rank
   std::optional<Position> resumeAt; // where reading goes on once a chunk is missing
   std::optional<Chunk::Part> pending;
+  std::vector<source::Block> spare; // their memory is used again: fresh pages cost as much as filling them
   Status takeSidecar(const Sidecar &s);
   Status goOn();
   Result<bool> nextBlock(Chunk::Part &part);
@@ -116,6 +119,13 @@ private:
   struct Worker {
     std::map<size_t, std::unique_ptr<Pass>> passes;
     std::map<const Branch *, std::unique_ptr<RowReader>> readers;
+    std::string lines; // rows on their way into a file
+    Packer packer;
+    std::vector<source::Block> spare; // that it has read
+    /// The last chunk on its way to the disk, while the next one is worked on: first its files, then the
+    /// sidecar that says they are there.
+    std::future<Status> sealing;
+    Status sealed() { return sealing.valid() ? sealing.get() : Status::ok(); }
   };
   std::map<size_t, PassMaker> makers;
   std::atomic<uint64_t> rowsIn{0}, rowsOut{0}, bytesIn{0};

@@ -31,6 +31,16 @@ void Row::assign(json &&record) {
   more = record.empty() ? "" : record.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
+bool isConversation(const Row &row) { return row.more.find("\"messages\":[") != row.more.npos; }
+
+Status messagesStay(const Row &row, const std::string &pass) {
+  if (!isConversation(row))
+    return Status::ok();
+  return Status::error("row " + row.id + " is a conversation, and `" + pass +
+                       "` changes its text, but not its `messages`; help: map_rows(r => {text = r.text}) in front of it "
+                       "takes them away");
+}
+
 std::string keyOf(const Row &row) {
   std::string_view what = row.text.empty() ? row.more : row.text;
   XXH128_hash_t h = XXH3_128bits(what.data(), what.size());

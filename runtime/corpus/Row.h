@@ -24,6 +24,11 @@ struct Row {
   void assign(nlohmann::json &&record);
 };
 
+/// Does it have the list `messages`, whose contents are its text?
+bool isConversation(const Row &row);
+/// An error where `pass` would change the text of a conversation, and the messages would not follow.
+Status messagesStay(const Row &row, const std::string &pass);
+
 /// What a split goes by: a hash of the text, or of the fields where there is none.
 std::string keyOf(const Row &row);
 

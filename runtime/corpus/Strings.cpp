@@ -9,7 +9,7 @@ Status StringsWriter::finish(const std::string &path) const {
   std::string_view parts[] = {{reinterpret_cast<const char *>(&n), sizeof n},
                               {reinterpret_cast<const char *>(ends.data()), ends.size() * sizeof ends[0]},
                               bytes};
-  return writeFileAtomic(path, parts);
+  return writeFileAtomic(path, parts, Flush::later);
 }
 
 Result<Strings> Strings::open(const std::vector<ChunkFile> &chunks, const std::string &suffix) {

@@ -13,6 +13,7 @@ public:
     bytes += s;
     ends.push_back(bytes.size());
   }
+  /// Flushed later.
   Status finish(const std::string &path) const;
 
 private:

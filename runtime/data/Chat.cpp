@@ -5,138 +5,109 @@
 namespace r1rt {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 namespace {
 
-/// What a template writes, part by part.
-class Writer {
-public:
-  void text(std::string_view s, bool trained = false) {
-    if (s.empty())
-      return;
-    if (!parts.empty() && parts.back().kind == ChatPart::text && parts.back().trained == trained)
-      parts.back().content += s;
-    else
-      parts.push_back({ChatPart::text, std::string(s), trained});
-  }
-  void special(const char *name, bool trained = false) { parts.push_back({ChatPart::special, name, trained}); }
-  void begin() { parts.push_back({ChatPart::begin, "", false}); }
-  void end() { parts.push_back({ChatPart::end, "", true}); }
-  std::vector<ChatPart> parts;
-};
-
-std::string_view trimmed(std::string_view s) {
-  const char *blank = " \t\n\v\f\r";
-  size_t from = s.find_first_not_of(blank);
-  return from == s.npos ? std::string_view() : s.substr(from, s.find_last_not_of(blank) - from + 1);
-}
-
 using Messages = std::vector<Message>;
 
-void chatml(Writer &w, const Messages &messages) {
-  for (const Message &m : messages) {
-    bool says = m.role == "assistant";
-    w.special("<|im_start|>");
-    w.text(m.role + "\n");
-    w.text(m.content, says);
-    w.special("<|im_end|>", says);
-    w.text("\n");
+/// For messages: JSON of at most some 80 bytes.
+std::string shown(const ordered_json &value) {
+  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+  return text.size() <= 80 ? text : text.substr(0, corpus::utf8Boundary(text, 77)) + "…";
+}
+
+/// A field that is there, and says something.
+const ordered_json *said(const ordered_json &object, const char *name) {
+  auto it = object.find(name);
+  return it == object.end() || it->is_null() || (it->is_string() && it->get_ref<const std::string &>().empty()) ||
+                 (it->is_structured() && it->empty())
+             ? nullptr
+             : &*it;
+}
+
+Result<std::vector<Message::Call>> callsOf(const ordered_json &calls) {
+  std::vector<Message::Call> out;
+  if (!calls.is_array())
+    return Status::error("`tool_calls` is a list of {function: {name, arguments}}, not " + shown(calls));
+  for (const ordered_json &one : calls) {
+    const ordered_json *call = one.is_object() ? said(one, "function") : nullptr;
+    if (!call)
+      call = &one;
+    const ordered_json *name = call->is_object() ? said(*call, "name") : nullptr;
+    const auto arguments = call->is_object() ? call->find("arguments") : call->end();
+    if (!name || !name->is_string() || arguments == call->end() || !(arguments->is_string() || arguments->is_object()))
+      return Status::error("the call " + shown(one) + " is not {function: {name, arguments}}: a text, and an object or its "
+                           "JSON as text");
+    out.push_back({name->get<std::string>(),
+                   arguments->is_string() ? arguments->get<std::string>() : pythonJson(*arguments)});
   }
+  return out;
 }
 
-void qwen(Writer &w, const Messages &messages) {
-  Messages all = messages;
-  if (all.front().role != "system")
-    all.insert(all.begin(),
-               {"system", "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."});
-  chatml(w, all);
-}
-
-void llama3(Writer &w, const Messages &messages) {
-  w.special("<|begin_of_text|>");
-  for (const Message &m : messages) {
-    bool says = m.role == "assistant";
-    w.special("<|start_header_id|>");
-    w.text(m.role);
-    w.special("<|end_header_id|>");
-    w.text("\n\n");
-    w.text(trimmed(m.content), says);
-    w.special("<|eot_id|>", says);
+Result<Message> messageOf(const ordered_json &m, std::string &reason) {
+  reason = "no message";
+  auto text = [&](const char *key) {
+    auto it = m.is_object() ? m.find(key) : m.end();
+    return m.is_object() && it != m.end() && it->is_string() ? &it->get_ref<const std::string &>() : nullptr;
+  };
+  const std::string *role = text("role"), *content = text("content");
+  const ordered_json *calls = m.is_object() ? said(m, "tool_calls") : nullptr;
+  const bool empty = calls && (!m.contains("content") || m["content"].is_null());
+  if (!role || (!content && !empty))
+    return Status::error("has no text `" + std::string(role ? "content" : "role") + "`");
+  Message out{*role, content ? *content : "", true, {}};
+  if (auto weight = m.find("weight"); weight != m.end() && !weight->is_null()) {
+    reason = "weight";
+    if (!weight->is_number() || (weight->get<double>() != 0 && weight->get<double>() != 1))
+      return Status::error("has the `weight` " + shown(*weight) + "; it is 0 (not learned) or 1");
+    out.trained = weight->get<double>() == 1;
+    if (out.trained && out.role != "assistant")
+      return Status::error("has the `weight` 1 and the role \"" + out.role + "\"; only what an assistant says is learned");
   }
-}
-
-void deepseek(Writer &w, const Messages &messages) {
-  w.special("<｜begin▁of▁sentence｜>");
-  for (const Message &m : messages) {
-    bool says = m.role == "assistant";
-    if (m.role != "system")
-      w.special(says ? "<｜Assistant｜>" : "<｜User｜>");
-    w.text(m.content, says);
-    if (says)
-      w.special("<｜end▁of▁sentence｜>", true);
+  if (calls) {
+    reason = "tools";
+    auto read = callsOf(*calls);
+    if (!read)
+      return Status::error("cannot be written: " + read.status().message());
+    out.calls = read.take();
   }
+  reason = "field";
+  for (const char *other : {"function_call", "reasoning_content", "reasoning", "thinking", "images", "audio"})
+    if (said(m, other))
+      return Status::error("has `" + std::string(other) + "`, which no template writes; help: map_rows can put it into "
+                           "`content`, or take it away");
+  return out;
 }
 
-void plain(Writer &w, const Messages &messages) {
-  w.begin();
-  for (const Message &m : messages) {
-    bool says = m.role == "assistant";
-    if (m.role == "system") {
-      w.text(m.content + "\n\n");
-    } else if (!says) {
-      w.text("User: " + m.content + "\n");
-    } else {
-      w.text("Assistant:");
-      w.text(" " + m.content, true);
-      w.end();
-    }
-  }
-}
-
-struct Template {
-  const char *name;
-  void (*write)(Writer &, const Messages &);
+struct Conversation {
+  Messages messages;
+  ChatTools tools;
 };
-constexpr Template templates[] = {
-    {"chatml", chatml}, {"llama3", llama3}, {"qwen", qwen}, {"deepseek", deepseek}, {"plain", plain}};
 
-/// What is wrong with the turns of a conversation, whatever the template.
-Status checkTurns(const Messages &messages) {
-  auto turn = [](size_t i) { return "turn " + std::to_string(i + 1) + " of the conversation"; };
-  bool answered = false;
-  for (size_t i = 0; i < messages.size(); ++i) {
-    const std::string &role = messages[i].role;
-    if (role != "system" && role != "user" && role != "assistant")
-      return Status::error(turn(i) + " has the role \"" + role +
-                           "\"; the roles are \"system\", \"user\" and \"assistant\"");
-    if (role == "system" && i > 0)
-      return Status::error(turn(i) + " is the system's, which only the first can be");
-    bool afterUser = i > 0 && messages[i - 1].role == "user";
-    if (role == "user" && afterUser)
-      return Status::error(turn(i) + " is the user's, as the one before it; an assistant's has to stand between");
-    if (role == "assistant" && !afterUser)
-      return Status::error(turn(i) + " is an assistant's and does not follow one of the user");
-    if (role == "assistant" && trimmed(messages[i].content).empty())
-      return Status::error(turn(i) + " is an assistant's and says nothing; leave such rows out: filter(r => …)");
-    answered |= role == "assistant";
-  }
-  if (!answered)
-    return Status::error("no assistant says anything in the conversation, so there is nothing to learn from it");
-  return Status::ok();
-}
-
-Result<Messages> messagesOf(const corpus::Row &row) {
-  json more = row.more.empty() ? json::object() : json::parse(row.more, nullptr, false);
+Result<Conversation> conversationOf(const corpus::Row &row, std::string &reason) {
+  const ordered_json more = row.more.empty() ? ordered_json::object() : ordered_json::parse(row.more, nullptr, false);
   auto list = more.is_object() ? more.find("messages") : more.end();
   if (!more.is_object() || list == more.end()) {
     std::string have = "`text`";
     for (auto &[name, value] : more.items())
       have += ", `" + name + "`";
+    reason = "no messages";
     return Status::error("it has no field `messages`; it has " + have +
                          ". map_rows can give it one: map_rows(r => {messages = [{role = \"user\", content = …}, "
                          "{role = \"assistant\", content = …}]})");
   }
-  return readMessages(*list);
+  Conversation out;
+  R1RT_ASSIGN(out.messages, readMessages(*list, &reason));
+  if (const ordered_json *tools = said(more, "tools")) {
+    R1RT_ASSIGN(out.tools, readTools(*tools, &reason));
+  }
+  if (said(more, "functions")) {
+    reason = "tools";
+    return Status::error("it has `functions`, which no template writes; help: map_rows can make `tools` of them, or take "
+                         "them away");
+  }
+  return out;
 }
 
 /// The tokenizer's id of what is no text of a part; -1 if it has none.
@@ -165,30 +136,42 @@ Status needSpecials(const std::string &format, const Tokenizer &tok) {
 
 } // namespace
 
-Result<Messages> readMessages(const json &list) {
-  if (!list.is_array())
-    return Status::error(std::string("`messages` is a list of {role, content}, this is a ") + list.type_name());
+Result<Messages> readMessages(const ordered_json &list, std::string *reason) {
+  std::string why = "no messages";
   Messages out;
-  for (const json &m : list) {
-    auto part = [&](const char *key) {
-      auto it = m.is_object() ? m.find(key) : m.end();
-      return m.is_object() && it != m.end() && it->is_string() ? &it->get_ref<const std::string &>() : nullptr;
-    };
-    const std::string *role = part("role"), *content = part("content");
-    if (!role || !content)
-      return Status::error("turn " + std::to_string(out.size() + 1) + " of the conversation has no text `" +
-                           (role ? "content" : "role") + "`");
-    out.push_back({*role, *content});
+  Status st = list.is_array() ? Status::ok()
+                              : Status::error("`messages` is a list of {role, content}, this is " + shown(list));
+  for (size_t i = 0; st && i < list.size(); ++i) {
+    auto m = messageOf(list[i], why);
+    if (m)
+      out.push_back(m.take());
+    else
+      st = Status::error("turn " + std::to_string(i + 1) + " of the conversation " + m.status().message());
   }
-  return out;
+  if (st)
+    return out;
+  if (reason)
+    *reason = why;
+  return st;
 }
 
-Result<ChatPrompt> chatPrompt(const std::string &format, Messages messages, const Tokenizer &tok) {
-  if (messages.empty() || messages.back().role != "user")
-    return Status::error("a conversation that is to be answered ends with a turn of the user");
+Result<ChatTools> readTools(const ordered_json &tools, std::string *reason) {
+  ordered_json list = tools.is_string() ? ordered_json::parse(tools.get<std::string>(), nullptr, false) : tools;
+  if (list.is_null())
+    return ChatTools();
+  if (list.is_array() && std::all_of(list.begin(), list.end(), [](auto &x) { return x.is_object(); }))
+    return list.get<ChatTools>();
+  if (reason)
+    *reason = "tools";
+  return Status::error("`tools` is a list of objects, or its JSON as text, not " + shown(tools));
+}
+
+Result<ChatPrompt> chatPrompt(const std::string &format, Messages messages, const Tokenizer &tok, const ChatTools &tools) {
+  if (messages.empty() || (messages.back().role != "user" && messages.back().role != "tool"))
+    return Status::error("a conversation that is to be answered ends with a turn of the user or a tool");
   R1RT_TRY(needSpecials(format, tok));
-  messages.push_back({"assistant", "…"}); // stands where the answer will
-  R1RT_ASSIGN(std::vector<ChatPart> parts, renderChat(format, messages));
+  messages.push_back({"assistant", "…", true, {}}); // stands where the answer will
+  R1RT_ASSIGN(std::vector<ChatPart> parts, renderChat(format, messages, tools));
   size_t end = parts.size();
   while (end > 0 && !parts[end - 1].trained)
     --end;
@@ -205,39 +188,6 @@ Result<ChatPrompt> chatPrompt(const std::string &format, Messages messages, cons
   return out;
 }
 
-const std::vector<std::string> &chatTemplates() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> out;
-    for (const Template &t : templates)
-      out.push_back(t.name);
-    return out;
-  }();
-  return names;
-}
-
-Result<std::vector<ChatPart>> renderChat(const std::string &format, const Messages &messages) {
-  R1RT_TRY(checkTurns(messages));
-  for (const Template &t : templates)
-    if (format == t.name) {
-      Writer w;
-      t.write(w, messages);
-      return w.parts;
-    }
-  std::string names;
-  for (const std::string &n : chatTemplates())
-    names += (names.empty() ? "" : ", ") + n;
-  return Status::error("there is no chat template \"" + format + "\"; there are " + names, ExitClass::program);
-}
-
-std::vector<std::string> chatSpecials(const std::string &format) {
-  std::vector<std::string> out;
-  auto parts = renderChat(format, {{"user", "a"}, {"assistant", "b"}});
-  for (const ChatPart &p : parts ? *parts : std::vector<ChatPart>())
-    if (p.kind == ChatPart::special && std::find(out.begin(), out.end(), p.content) == out.end())
-      out.push_back(p.content);
-  return out;
-}
-
 Result<std::shared_ptr<PackedData>> readChats(const json &tree, DataContext &ctx) {
   auto data = std::make_shared<PackedData>();
   data->seq = tree.value("seq", 0);
@@ -248,20 +198,29 @@ Result<std::shared_ptr<PackedData>> readChats(const json &tree, DataContext &ctx
   const Tokenizer &tok = *data->tokenizer;
   const std::string format = tree.value("template", "");
   R1RT_TRY(needSpecials(format, tok));
+  const std::string unfit = tree.value("unfit", "stop");
+  if (unfit != "stop" && unfit != "drop")
+    return Status::error("`unfit` is \"stop\" or \"drop\", not \"" + unfit + "\"", ExitClass::program);
   std::vector<PackedData::Piece> pieces;
   std::vector<int32_t> ids;
   std::vector<uint8_t> trained;
   R1RT_TRY(corpus::eachRow(tree.value("in", json()), ctx, [&](corpus::Row &&row) -> Status {
-    auto named = [&](const Status &st) { return st.withContext("row " + row.id); };
-    auto messages = messagesOf(row);
-    if (!messages)
-      return named(messages.status());
-    auto parts = renderChat(format, *messages);
-    if (!parts)
-      return named(parts.status());
+    std::string reason;
+    std::vector<ChatPart> parts;
+    auto written = [&]() -> Status {
+      R1RT_ASSIGN(Conversation c, conversationOf(row, reason));
+      R1RT_ASSIGN(parts, renderChat(format, c.messages, c.tools, &reason));
+      return Status::ok();
+    };
+    if (Status st = written(); !st) {
+      if (unfit == "stop" || reason.empty())
+        return st.withContext("row " + row.id);
+      ++data->leftOut[reason];
+      return Status::ok();
+    }
     ids.clear();
     trained.clear();
-    for (const ChatPart &p : *parts) {
+    for (const ChatPart &p : parts) {
       encodePart(p, tok, ids);
       trained.resize(ids.size(), p.trained);
     }
@@ -276,13 +235,17 @@ Result<std::shared_ptr<PackedData>> readChats(const json &tree, DataContext &ctx
     }
     while (n > 0 && !trained[n - 1])
       --n;
-    if (n < 2)
+    if (n < 2) {
+      ++data->leftOut["no answer in " + std::to_string(data->seq) + " tokens"];
       return Status::ok();
+    }
     pieces.push_back({data->ids.size(), uint32_t(n - 1), true});
     data->ids.insert(data->ids.end(), ids.begin(), ids.begin() + std::ptrdiff_t(n));
     data->trained.insert(data->trained.end(), trained.begin(), trained.begin() + std::ptrdiff_t(n));
     return Status::ok();
   }));
+  if (pieces.empty() && !data->leftOut.empty() && !data->documents)
+    return Status::error("no conversation is left to make batches of: " + data->leftOutText());
   if (pieces.empty())
     return Status::error(data->documents ? "rows of " + std::to_string(data->seq) +
                                                " tokens end before any assistant says something; make `seq` larger"

@@ -2,6 +2,7 @@
 #include "runtime/corpus/Engine.h"
 #include "runtime/corpus/Plan.h"
 #include <filesystem>
+#include <functional>
 
 namespace r1rt {
 
@@ -38,6 +39,25 @@ Result<CorpusPtr> openCorpus(const json &tree, DataContext &ctx) {
   if (out->rows.empty()) {
     R1RT_ASSIGN(std::vector<std::string> files, corpus::treeFiles(tree, ctx));
     std::error_code ec;
+    // Stages that were read, and passes over the rows that had to be there.
+    std::string stages, passes;
+    std::function<void(const json &)> look = [&](const json &node) {
+      if (node.is_object() && node.contains("stage"))
+        stages += (stages.empty() ? "`" : ", `") + node.value("stage", "") + "`";
+      if (node.is_object() && (node.contains("in") || node.contains("sources")))
+        passes += (passes.empty() ? "`" : ", `") + node.value("op", "") + "`";
+      if (node.is_structured())
+        for (const json &child : node)
+          look(child);
+    };
+    look(tree);
+    if (!stages.empty())
+      return Status::error("there are no rows of text: " + stages + (passes.empty() ? "" : " with " + passes) +
+                           " leaves none; r1c inspect of the stage tells why");
+    if (!passes.empty())
+      return Status::error("there are no rows of text: " + passes + " leaves none of " +
+                           (files.empty() ? "them" : "`" + files[0] + "`" + (files.size() > 1 ? " and other files" : "")) +
+                           "; as a stage of its own it tells what became of each");
     if (files.size() == 1)
       return Status::error("`" + files[0] + "` " +
                            (std::filesystem::file_size(files[0], ec) ? "has no text, only blank lines" : "is empty"));

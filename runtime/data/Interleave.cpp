@@ -60,6 +60,12 @@ Result<std::shared_ptr<PackedData>> readInterleaved(const json &tree, DataContex
     out->truncated += p.truncated;
     out->cutTokens += p.cutTokens;
     out->repaired += p.repaired;
+    for (PackedData::MissedWord m : p.missed) {
+      m.row += out->sources.back().first;
+      out->missed.push_back(m);
+    }
+    for (auto &[reason, n] : p.leftOut)
+      out->leftOut[reason] += n;
   }
   if (out->sources.empty())
     return Status::error("`interleave` has no sources", ExitClass::program);

@@ -56,6 +56,7 @@ bool DocumentRows::add(const TaggedText &tagged) {
     ids.push_back(tok.beginOfText());
   tags.assign(ids.size(), -1);
   size_t at = 0;
+  std::vector<uint64_t> firsts; // of each word its first token; none: the end
   auto encode = [&](size_t end) {
     tok.encode(std::string_view(tagged.text).substr(at, end - at), ids);
     at = end;
@@ -66,20 +67,30 @@ bool DocumentRows::add(const TaggedText &tagged) {
     tags.resize(ids.size(), -1);
     if (first < ids.size())
       tags[first] = w.cls;
+    firsts.push_back(first < ids.size() ? first : UINT64_MAX);
   }
   encode(tagged.text.size());
   tags.resize(ids.size(), -1);
-  return place(ids.size(), tagged.text.size());
+  if (!place(ids.size(), tagged.text.size()))
+    return false;
+  for (size_t i = 0; i < firsts.size(); ++i)
+    if (std::none_of(kept.begin(), kept.end(), [&](auto &k) { return firsts[i] >= k.first && firsts[i] < k.second; }))
+      data->missed.push_back({data->rows() - 1, uint32_t(i), tagged.words[i].cls});
+  return true;
 }
 
 /// `ids` as a row: of `inputs` of them those that fit; what is behind is the last one's target.
 bool DocumentRows::place(uint64_t inputs, uint64_t textBytes) {
   const uint64_t n = inputs, room = uint64_t(data->seq);
-  if (!n)
+  kept.clear();
+  if (!n) {
+    ++data->leftOut["no text"];
     return false;
+  }
   // Keeps ids[from, to), with the token that follows as the last one's target.
   auto keep = [&](uint64_t from, uint64_t to, bool follows, bool joins) {
     follows = follows && targets && to < ids.size();
+    kept.push_back({from, to});
     if (from < to)
       data->pieces.push_back({data->ids.size(), uint32_t(to - from), follows, joins});
     to += follows;
@@ -109,6 +120,7 @@ bool DocumentRows::place(uint64_t inputs, uint64_t textBytes) {
 void DocumentRows::clear() {
   data->ids.clear();
   data->pieces.clear();
+  data->missed.clear();
   data->firstPiece = {0};
 }
 
@@ -150,7 +162,9 @@ Result<std::shared_ptr<PackedData>> readDocuments(const json &tree, DataContext 
     if (tagged) {
       R1RT_ASSIGN(TaggedText words, taggedText(row, classes, repair));
       data->repaired += words.repaired;
-      if (!words.words.empty())
+      if (words.words.empty())
+        ++data->leftOut["no words"];
+      else
         rows.add(words);
       return Status::ok();
     }
@@ -165,7 +179,7 @@ Result<std::shared_ptr<PackedData>> readDocuments(const json &tree, DataContext 
     return Status::ok();
   }));
   if (!data->rows())
-    return Status::error("there are no rows to make batches of");
+    return Status::error("there are no rows to make batches of" + (data->leftOut.empty() ? "" : ": " + data->leftOutText()));
   return data;
 }
 

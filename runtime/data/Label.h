@@ -26,15 +26,18 @@ public:
   /// `targets` the token after each token that is kept is known to the row, but where the middle was cut out.
   static Result<DocumentRows> create(std::shared_ptr<PackedData> data, const nlohmann::json &spec,
                                      bool targets);
-  /// False: the text has no token, and there is no end of text to stand for it; nothing is added.
+  /// False, and counted in the data's `leftOut`: the text has no token, and there is no end of text to stand for it; nothing is added.
   bool add(std::string_view text);
-  /// A document whose words have classes, without `targets`. Either all documents have some or none has.
+  /// A document whose words have classes, without `targets`. Either all documents have some or none has. Words
+  /// whose first token is cut off are in the data's `missed`.
   bool add(const TaggedText &tagged);
   /// Forgets the rows, not what was counted.
   void clear();
 
 private:
   bool place(uint64_t inputs, uint64_t textBytes);
+  /// Of `ids`, those that place() has left in the row.
+  std::vector<std::pair<uint64_t, uint64_t>> kept;
   enum class Cut { tail, head, middle };
   DocumentRows(std::shared_ptr<PackedData> data, Cut cut, bool targets)
       : data(std::move(data)), cut(cut), targets(targets) {}

@@ -78,6 +78,10 @@ json PackedData::shape() const {
               {"truncated", truncated}, {"cut_tokens", cutTokens}};
   if (repaired)
     out["repaired"] = repaired;
+  if (!missed.empty())
+    out["missed_words"] = missed.size();
+  if (!leftOut.empty())
+    out["left_out"] = leftOut;
   if (!buckets.empty())
     for (size_t b = 0; const Bucket &x : perBucket()) {
       int32_t len = lengthOf(b++);
@@ -85,6 +89,16 @@ json PackedData::shape() const {
                                 {"padding", paddingOf(x.tokens, x.rows * uint64_t(len))}});
     }
   return out;
+}
+
+std::string PackedData::leftOutText() const {
+  uint64_t n = 0;
+  std::string reasons;
+  for (auto &[reason, count] : leftOut) {
+    n += count;
+    reasons += (reasons.empty() ? "" : ", ") + std::to_string(count) + " " + reason;
+  }
+  return n ? std::to_string(n) + (n == 1 ? " row" : " rows") + " left out (" + reasons + ")" : "";
 }
 
 std::string PackedData::shapeText() const {
@@ -113,6 +127,11 @@ std::string PackedData::shapeText() const {
             std::to_string(cutTokens) + " tokens)";
   if (repaired)
     text += "; " + std::to_string(repaired) + (repaired == 1 ? " tag" : " tags") + " repaired";
+  if (!missed.empty())
+    text += "; " + std::to_string(missed.size()) + (missed.size() == 1 ? " word with a class" : " words with classes") +
+            " cut off";
+  if (!leftOut.empty())
+    text += "; " + leftOutText();
   return text;
 }
 
@@ -244,8 +263,10 @@ static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, Tokenize
   if (marked && shared)
     out->ids.push_back(tok->endOfText());
   encodeAll(corpus, *tok, fim, threads, [&](const Row &r, const std::vector<int32_t> &ids) {
-    if (ids.empty())
+    if (ids.empty()) {
+      ++out->leftOut["no text"];
       return;
+    }
     uint64_t begin = out->ids.size() - (marked && shared);
     if (!shared && tok->beginOfText() >= 0)
       out->ids.push_back(tok->beginOfText());
@@ -256,7 +277,7 @@ static Result<std::shared_ptr<PackedData>> packed(const Corpus &corpus, Tokenize
       out->ids.push_back(tok->endOfText());
   });
   if (documents.empty())
-    return Status::error("there is no text to pack");
+    return Status::error("there is no text to pack" + (out->leftOut.empty() ? "" : ": " + out->leftOutText()));
   out->documents = documents.size();
   if (!separate)
     documents.assign(1, {0, documents.back().second});

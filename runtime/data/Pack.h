@@ -18,6 +18,7 @@
 #define R1RT_DATA_PACK_H
 #include "runtime/data/Tokenizer.h"
 #include "runtime/r1rt.h"
+#include <map>
 
 namespace r1rt {
 
@@ -58,6 +59,13 @@ struct PackedData {
   std::vector<Source> sources; // of an `interleave`, in the order of their rows; else empty
   uint64_t truncated = 0, cutTokens = 0; // documents that did not fit their row, and what was left out
   uint64_t repaired = 0;                 // tags that began no span and now do
+  /// A word with a class of which its row has no token that could have it, since it was cut off or has none.
+  struct MissedWord {
+    uint32_t row, place; // the word's place among the row's words
+    int32_t tag;
+  };
+  std::vector<MissedWord> missed; // by row and place
+  std::map<std::string, uint64_t> leftOut; // rows of which nothing became, by the reason
 
   uint32_t rows() const { return uint32_t(firstPiece.size()) - 1; }
   /// Tokens of a row that have a target; of rows with labels all tokens.
@@ -74,7 +82,10 @@ struct PackedData {
     uint64_t rows = 0, tokens = 0;
   };
   std::vector<Bucket> perBucket() const;
-  /// For manifests: {"rows", "tokens", "padding", "truncated", "cut_tokens"}, and of rows with buckets
+  /// "3 rows left out (2 no text, 1 tools)"; empty: none was.
+  std::string leftOutText() const;
+  /// For manifests: {"rows", "tokens", "padding", "truncated", "cut_tokens"}, where it applies "repaired",
+  /// "missed_words", "left_out": {reason: rows}, and of rows with buckets
   /// "buckets": [{"len", "rows", "tokens", "padding"}, …].
   nlohmann::json shape() const;
   /// The same for people: "1000 rows of 64 tokens, 23.4 % padding; 12 documents cut (345 tokens)".

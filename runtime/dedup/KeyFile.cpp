@@ -1,5 +1,4 @@
 #include "runtime/dedup/KeyFile.h"
-#include "runtime/state/Files.h"
 #include <cerrno>
 #include <cstring>
 #include <sys/stat.h>
@@ -65,7 +64,7 @@ Status KeyWriter::append(std::span<const uint64_t> keys) {
   return Status::ok();
 }
 
-template <unsigned w> Status KeyWriter::finish(Lists<w> &lists, const std::string &path) {
+template <unsigned w> Status KeyWriter::finish(Lists<w> &lists, const std::string &path, Flush flush) {
   std::vector<uint64_t> hashes;
   std::vector<std::string_view> parts(2);
   for (auto &list : lists) {
@@ -78,15 +77,15 @@ template <unsigned w> Status KeyWriter::finish(Lists<w> &lists, const std::strin
   std::memcpy(head.magic, magic, 8);
   parts[0] = bytesOf(&head, 1);
   parts[1] = bytesOf(hashes.data(), hashes.size());
-  R1RT_TRY(writeFileAtomic(path, parts));
+  R1RT_TRY(writeFileAtomic(path, parts, flush));
   for (auto &list : lists)
     list.clear();
   count = 0;
   return Status::ok();
 }
 
-Status KeyWriter::finish(const std::string &path) {
-  return words == 1 ? finish(narrow, path) : finish(wide, path);
+Status KeyWriter::finish(const std::string &path, Flush flush) {
+  return words == 1 ? finish(narrow, path, flush) : finish(wide, path, flush);
 }
 
 Result<KeyFile> KeyFile::open(std::string path) {

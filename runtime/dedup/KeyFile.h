@@ -11,6 +11,7 @@
 #define R1RT_DEDUP_KEYFILE_H
 #include "runtime/Status.h"
 #include "runtime/dedup/Runs.h"
+#include "runtime/state/Files.h"
 
 namespace r1rt::dedup {
 
@@ -40,7 +41,7 @@ public:
   Status append(std::span<const uint64_t> keys);
   uint32_t documents() const { return count; }
   /// Writes the file, whole or not at all. The writer is empty afterwards, ready for the next chunk.
-  Status finish(const std::string &path);
+  Status finish(const std::string &path, Flush flush = Flush::now);
 
 private:
   unsigned bands = 0, words = 1;
@@ -49,7 +50,7 @@ private:
   Lists<1> narrow; // words = 1
   Lists<2> wide;   // words = 2
   template <unsigned w> void append(Lists<w> &lists, std::span<const uint64_t> keys);
-  template <unsigned w> Status finish(Lists<w> &lists, const std::string &path);
+  template <unsigned w> Status finish(Lists<w> &lists, const std::string &path, Flush flush);
 };
 
 /// The head of a key file.

@@ -37,8 +37,8 @@ template <class Fn> void forEachPart(std::string_view text, Part part, Fn fn) {
 }
 
 /// None for a part without units.
-std::optional<uint64_t> partHash(std::string_view part, TextScratch &s, std::string &normal) {
-  normalise(part, unfolded, s, normal);
+std::optional<uint64_t> partHash(std::string_view part, TextScratch &s) {
+  const std::string_view normal = normalise(part, unfolded, s);
   if (normal.empty())
     return std::nullopt;
   return XXH3_64bits(normal.data(), normal.size());
@@ -49,9 +49,8 @@ std::optional<uint64_t> partHash(std::string_view part, TextScratch &s, std::str
 void partKeys(std::string_view text, Part part, std::vector<uint64_t> &keys) {
   keys.clear();
   TextScratch scratch;
-  std::string normal;
   forEachPart(text, part, [&](size_t from, size_t to) {
-    if (auto hash = partHash(text.substr(from, to - from), scratch, normal))
+    if (auto hash = partHash(text.substr(from, to - from), scratch))
       keys.push_back(*hash);
   });
   std::sort(keys.begin(), keys.end());
@@ -97,12 +96,12 @@ Result<std::vector<Repeated>> countRepeated(const std::vector<std::string> &keyF
 std::string removeRepeated(std::string_view text, uint32_t doc, Part part,
                            std::span<const Repeated> repeated, bool keepFirst,
                            std::vector<Removed> &removed) {
-  std::string out, normal;
+  std::string out;
   TextScratch scratch;
   removed.clear();
   forEachPart(text, part, [&](size_t from, size_t to) {
     std::string_view piece = text.substr(from, to - from);
-    if (auto hash = partHash(piece, scratch, normal)) {
+    if (auto hash = partHash(piece, scratch)) {
       auto it = std::lower_bound(repeated.begin(), repeated.end(), *hash,
                                  [](const Repeated &r, uint64_t h) { return r.hash < h; });
       if (it != repeated.end() && it->hash == *hash && !(keepFirst && it->first == doc)) {

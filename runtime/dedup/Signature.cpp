@@ -133,8 +133,8 @@ void SimHashBlocks::keys(uint64_t hash, std::span<uint64_t> out) const {
 }
 
 std::array<uint64_t, 2> exactHash(std::string_view text, MinHash::Scratch &s) {
-  normalise(text, unfolded, s.text, s.normal);
-  XXH128_hash_t h = XXH3_128bits(s.normal.data(), s.normal.size());
+  const std::string_view normal = normalise(text, unfolded, s.text);
+  XXH128_hash_t h = XXH3_128bits(normal.data(), normal.size());
   return {h.high64, h.low64};
 }
 

@@ -33,7 +33,6 @@ class MinHash {
 public:
   struct Scratch {
     TextScratch text;
-    std::string normal; // for exactHash
     std::vector<uint64_t> units, shingles;
     std::vector<uint32_t> values, minima;
   };

@@ -1,4 +1,5 @@
 #include "runtime/dedup/Text.h"
+#include "runtime/text/ShortHash.h"
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -236,44 +237,29 @@ void forEachWord(std::string_view text, const Form &form, TextScratch &s, Fn fn)
   }
 }
 
-uint64_t finalize(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
-  return x ^ (x >> 31);
-}
-
-constexpr uint64_t golden = 0x9E3779B97F4A7C15u;
-
-/// The hash of a unit; 16 bytes can be read from its begin.
-uint64_t hashUnit(std::string_view unit) {
-  const size_t n = unit.size();
-  if (n > 16)
-    return XXH3_64bits(unit.data(), n);
-  uint64_t low, high;
-  std::memcpy(&low, unit.data(), 8);
-  std::memcpy(&high, unit.data() + 8, 8);
-  const uint64_t all = ~uint64_t(0);
-  low &= n >= 8 ? all : ~(all << 8 * n);
-  high &= n >= 16 ? all : n <= 8 ? 0 : ~(all << 8 * (n - 8));
-  return finalize(finalize(high + n * golden) ^ low);
-}
-
 } // namespace
 
-void normalise(std::string_view text, const Form &form, TextScratch &s, std::string &normal) {
-  normal.clear();
+std::string_view normalise(std::string_view text, const Form &form, TextScratch &s) {
+  std::string &normal = s.normal; // is never made shorter, for then it would be filled again
+  size_t size = 0;
   forEachWord(text, form, s, [&](std::string_view word, bool) {
-    if (!normal.empty())
-      normal += ' ';
-    normal += word;
+    constexpr size_t atOnce = 16;
+    if (normal.size() < size + 1 + std::max(word.size(), atOnce))
+      normal.resize(2 * normal.size() + text.size() + word.size() + 64);
+    normal[size] = ' ';
+    size += size > 0;
+    if (word.size() <= atOnce)
+      std::memcpy(normal.data() + size, word.data(), atOnce);
+    else
+      std::memcpy(normal.data() + size, word.data(), word.size());
+    size += word.size();
   });
+  return std::string_view(normal).substr(0, size);
 }
 
 std::string normalise(std::string_view text, const Form &form) {
   TextScratch s;
-  std::string normal;
-  normalise(text, form, s, normal);
-  return normal;
+  return std::string(normalise(text, form, s));
 }
 
 std::vector<std::string_view> unitsOf(std::string_view normal, Units units) {
@@ -310,15 +296,15 @@ void hashUnits(std::string_view text, const Form &form, TextScratch &s,
   hashes.clear();
   forEachWord(text, form, s, [&](std::string_view word, bool ascii) {
     if (ascii && form.units == Units::words)
-      hashes.push_back(hashUnit(word));
+      hashes.push_back(text::shortHash(word));
     else
-      forEachUnit(word, form.units, [&](std::string_view u) { hashes.push_back(hashUnit(u)); });
+      forEachUnit(word, form.units, [&](std::string_view u) { hashes.push_back(text::shortHash(u)); });
   });
 }
 
 void shingleHashes(const std::vector<uint64_t> &units, unsigned n,
                    std::vector<uint64_t> &shingles) {
-  constexpr uint64_t base = golden; // odd: multiplication modulo 2^64 loses nothing
+  constexpr uint64_t base = text::golden; // odd: multiplication modulo 2^64 loses nothing
   shingles.clear();
   uint64_t high = 1; // base^n: the factor of the unit that leaves
   for (unsigned i = 0; i < n; ++i)
@@ -329,10 +315,10 @@ void shingleHashes(const std::vector<uint64_t> &units, unsigned n,
     if (i >= n)
       h -= high * units[i - n];
     if (i + 1 >= n)
-      shingles.push_back(finalize(h));
+      shingles.push_back(text::finalize(h));
   }
   if (shingles.empty() && !units.empty())
-    shingles.push_back(finalize(h));
+    shingles.push_back(text::finalize(h));
 }
 
 std::vector<uint64_t> shingleSet(std::string_view text, const Form &form, unsigned n) {

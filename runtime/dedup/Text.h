@@ -41,12 +41,13 @@ constexpr Form unfolded = {Units::words, false, false};
 
 /// Buffers, reused to spare allocations; one for each thread.
 struct TextScratch {
-  std::string lower, word, folded;
+  std::string lower, word, folded, normal;
   std::vector<uint64_t> masks;
 };
 
 /// The normal form described above.
-void normalise(std::string_view text, const Form &form, TextScratch &scratch, std::string &normal);
+/// A part of the scratch, until it is used again.
+std::string_view normalise(std::string_view text, const Form &form, TextScratch &scratch);
 std::string normalise(std::string_view text, const Form &form = unfolded);
 
 /// The units of a normal form, as parts of it.
@@ -59,9 +60,7 @@ struct UnitSpan {
 };
 std::vector<UnitSpan> unitSpans(std::string_view text, Units units);
 
-/// A 64-bit hash of each unit of `text`, which need not be in normal form; `hashes` is overwritten.
-/// Units of up to 16 bytes are mixed by the finalizer of SplitMix64 (Steele et al., 2014), longer ones
-/// hashed by XXH3.
+/// text::shortHash of each unit of `text`, which need not be in normal form; `hashes` is overwritten.
 void hashUnits(std::string_view text, const Form &form, TextScratch &scratch,
                std::vector<uint64_t> &hashes);
 

@@ -68,9 +68,13 @@ void Barrier::wait() {
   awaitChange(phase, now, spins);
 }
 
-Result<std::unique_ptr<Device>> Device::createCpu(int threads) {
+int Device::cores() {
   cpu_set_t set;
-  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+Result<std::unique_ptr<Device>> Device::createCpu(int threads) {
+  const int cores = Device::cores();
   if (threads <= 0)
     threads = cores;
   if (threads > 4096)

@@ -49,6 +49,8 @@ private:
 /// One caller at a time.
 class Device {
 public:
+  /// The cores that this process may use.
+  static int cores();
   /// threads <= 0: one per core that this process may use.
   static Result<std::unique_ptr<Device>> createCpu(int threads = 0);
   ~Device();

@@ -10,6 +10,7 @@ namespace {
 /// A text that is still going on, or a hypothesis.
 struct Beam {
   std::vector<int32_t> context; // as the decoder's row holds it
+  size_t row;                   // of the task's
   TextStream stream;
   Output out; // score: the sum of what the search adds up
 };
@@ -26,20 +27,42 @@ public:
   BeamTask(Shared &s, Prompt &&p, std::vector<int64_t> rows) : Task(s, std::move(p), std::move(rows)) {}
 
 private:
-  std::vector<Beam> running;  // the best first; beam i stands in row i
+  std::vector<Beam> running;  // the best first
   std::vector<Output> done;   // hypotheses, the best first
   size_t width() const { return rows.size(); }
 
   Status begin() override {
-    running.push_back({prompt.tokens, TextStream(s.options.stop), {}});
+    running.push_back({prompt.tokens, 0, TextStream(s.options.stop), {}});
+    for (int64_t row : rows)
+      R1RT_TRY(s.decoder.setSource(row, prompt.source));
     return ask();
   }
 
+  /// Each beam a row of its own: that of its parent, whose cache it goes on with, or of the others the one that holds the
+  /// most of it.
+  void spread() {
+    std::vector<bool> taken(rows.size());
+    std::vector<Beam *> others;
+    for (Beam &b : running)
+      if (taken[b.row])
+        others.push_back(&b);
+      else
+        taken[b.row] = true;
+    for (Beam *b : others) {
+      int64_t most = -1;
+      for (size_t i = 0; i < rows.size(); ++i)
+        if (int64_t n = taken[i] ? -1 : s.decoder.shared(rows[i], b->context, prompt.source); n > most)
+          most = n, b->row = i;
+      taken[b->row] = true;
+    }
+  }
+
   Status ask() {
-    for (size_t i = 0; i < rows.size(); ++i) {
-      asked[i] = i < running.size();
-      if (asked[i])
-        R1RT_TRY(s.decoder.begin(rows[i], running[i].context, prompt.source));
+    spread();
+    std::fill(asked.begin(), asked.end(), false);
+    for (const Beam &b : running) {
+      asked[b.row] = true;
+      R1RT_TRY(s.decoder.begin(rows[b.row], b.context, prompt.source));
     }
     return Status::ok();
   }
@@ -53,8 +76,9 @@ private:
     };
     std::vector<Candidate> all, some;
     for (size_t b = 0; b < running.size(); ++b) {
-      std::span<float> logits = s.choices(rows[b], {}, made);
-      const float lse = s.decoder.lse(rows[b]);
+      const int64_t row = rows[running[b].row];
+      std::span<float> logits = s.choices(row, {}, made);
+      const float lse = s.decoder.lse(row);
       some.clear();
       for (size_t i = 0; i < logits.size(); ++i)
         if (logits[i] != -INFINITY)
@@ -72,7 +96,7 @@ private:
   Beam extended(const Candidate &c, int64_t made, bool &ends) {
     Beam b = running[c.beam];
     s.decoder.extend(b.context, c.id);
-    s.take(b.out, rows[c.beam], c.id);
+    s.take(b.out, rows[b.row], c.id);
     b.out.score = c.score;
     b.out.stopped = s.ends(c.id);
     if (!b.out.stopped) {

@@ -1,4 +1,4 @@
-// With a cache: only tokens that are new to a row are computed.
+// With a cache: only tokens that are new to a row are computed, and a source once for all rows that begin with it.
 #include "runtime/generate/Programs.h"
 #include <algorithm>
 #include <chrono>
@@ -52,17 +52,58 @@ Result<Fields> Fields::of(const r1_program &p, bool hasLast) {
   return f;
 }
 
+/// The fields of `encode`; without that program no rows.
+struct Sources {
+  const r1_program *prog = nullptr;
+  const r1_field *id = nullptr, *pos = nullptr, *seg = nullptr, *from = nullptr, *row = nullptr;
+  int64_t E = 0, S = 0;
+
+  static Result<Sources> of(const r1_program &p, int64_t rows);
+};
+
+Result<Sources> Sources::of(const r1_program &p, int64_t rows) {
+  Sources f;
+  f.prog = &p;
+  f.id = findField(p.inputs, p.n_inputs, "source.id");
+  if (!f.id || f.id->rank != 2 || f.id->dims[0] < 1 || f.id->dims[1] < 1)
+    return Status::error("the program `" + std::string(p.name) + "` has no input source.id i32[E, S]");
+  f.E = f.id->dims[0];
+  f.S = f.id->dims[1];
+  for (uint32_t i = 0; i < p.n_inputs; ++i) {
+    const r1_field &x = p.inputs[i];
+    std::string_view name = x.name;
+    const r1_field **slot = name == "source.id"    ? &f.id
+                            : name == "source.pos" ? &f.pos
+                            : name == "source.seg" ? &f.seg
+                            : name == "from"       ? &f.from
+                            : name == "row"        ? &f.row
+                                                   : nullptr;
+    if (!slot || !(slot == &f.from || slot == &f.row ? hasShape(x, R1_I32, {rows}) : hasShape(x, R1_I32, {f.E, f.S})))
+      return wrongField(p, x);
+    *slot = &x;
+  }
+  if (!f.from || !f.row)
+    return Status::error("the program `" + std::string(p.name) + "` lacks one of the inputs from, row i32[B]");
+  return f;
+}
+
 class Cached final : public Decoder {
 public:
-  Cached(Executor &e, const Fields &decode, const Fields &prefill, int32_t filler)
-      : Decoder(e, filler), decode(decode), prefill(prefill) {}
+  Cached(Executor &e, const Fields &decode, const Fields &prefill, const Sources &encode, int32_t filler)
+      : Decoder(e, filler), decode(decode), prefill(prefill), encode(encode) {}
   Status prepare(int64_t slots);
   bool caches() const override { return true; }
 
 private:
   Fields decode, prefill;
+  Sources encode;
 
+  void put(const r1_field *field, int64_t i, int32_t v) {
+    if (field)
+      reinterpret_cast<int32_t *>(exec.at(*field))[i] = v;
+  }
   bool prefillPays() const;
+  Status runEncode();
   Status run() override;
 };
 
@@ -74,6 +115,7 @@ Status Cached::prepare(int64_t slots) {
   if (slots < 1)
     return Status::error("a cache has at least one slot, not " + std::to_string(slots));
   most = slots;
+  mostSource = encode.S;
   reserve(decode.B);
   return Status::ok();
 }
@@ -90,12 +132,42 @@ bool Cached::prefillPays() const {
   return more > 0 && more >= (ratio - 1) * asked;
 }
 
+/// The sources of rows that wait for theirs, as many as go at once, also for other rows that will be written for them.
+Status Cached::runEncode() {
+  std::vector<const Row *> firsts;
+  for (const Row &r : all)
+    if (r.pending() && !r.encoded && int64_t(firsts.size()) < encode.E &&
+        std::none_of(firsts.begin(), firsts.end(), [&](const Row *f) { return f->source == r.source; }))
+      firsts.push_back(&r);
+  for (int64_t e = 0; e < encode.E; ++e) {
+    const size_t n = e < int64_t(firsts.size()) ? firsts[size_t(e)]->source.size() : 0;
+    for (int64_t s = 0; s < encode.S; ++s) {
+      const bool in = s < int64_t(n);
+      put(encode.id, e * encode.S + s, in ? firsts[size_t(e)]->source[size_t(s)] : filler);
+      put(encode.pos, e * encode.S + s, in ? int32_t(s) : 0);
+      put(encode.seg, e * encode.S + s, in ? 0 : -1);
+    }
+  }
+  std::vector<std::pair<int32_t, int32_t>> given; // source and row
+  for (int64_t b = 0; b < rows(); ++b)
+    for (size_t e = 0; e < firsts.size(); ++e)
+      if (const Row &r = all[size_t(b)]; !r.encoded && r.source == firsts[e]->source)
+        given.push_back({int32_t(e), int32_t(b)});
+  for (int64_t j = 0; j < rows(); ++j) { // behind the last one the first again
+    const auto [e, b] = given[j < int64_t(given.size()) ? size_t(j) : 0];
+    put(encode.from, j, e);
+    put(encode.row, j, b);
+  }
+  R1RT_TRY(exec.run(*encode.prog));
+  for (auto [e, b] : given)
+    all[size_t(b)].encoded = true;
+  return Status::ok();
+}
+
 Status Cached::run() {
+  if (encode.prog && std::any_of(all.begin(), all.end(), [](const Row &r) { return r.pending() && !r.encoded; }))
+    return runEncode();
   Fields &f = prefillPays() ? prefill : decode;
-  auto put = [&](const r1_field *field, int64_t i, int32_t v) {
-    if (field)
-      reinterpret_cast<int32_t *>(exec.at(*field))[i] = v;
-  };
   for (int64_t b = 0; b < f.B; ++b) {
     Row &r = all[size_t(b)];
     const int64_t n = std::min(int64_t(r.pending()), f.N);
@@ -133,10 +205,14 @@ Status Cached::run() {
 } // namespace
 
 Result<std::unique_ptr<Decoder>> createCached(Executor &e, const r1_program &decode, const r1_program &prefill,
-                                              int64_t slots, int32_t filler) {
+                                              const r1_program *encode, int64_t slots, int32_t filler) {
   R1RT_ASSIGN(Fields d, Fields::of(decode, false));
   R1RT_ASSIGN(Fields p, Fields::of(prefill, true));
-  auto c = std::make_unique<Cached>(e, d, p, filler);
+  Sources sources;
+  if (encode) {
+    R1RT_ASSIGN(sources, Sources::of(*encode, d.B));
+  }
+  auto c = std::make_unique<Cached>(e, d, p, sources, filler);
   R1RT_TRY(c->prepare(slots));
   return std::unique_ptr<Decoder>(std::move(c));
 }

@@ -8,7 +8,7 @@ namespace r1rt::generate {
 Result<std::unique_ptr<Decoder>> Decoder::create(Executor &e, const Options &o) {
   const r1_program *decode = e.program("decode"), *prefill = e.program("prefill");
   if (decode && prefill)
-    return createCached(e, *decode, *prefill, o.slots, o.filler);
+    return createCached(e, *decode, *prefill, e.program("encode"), o.slots, o.filler);
   if (const r1_program *logits = e.program("logits"))
     return createRecompute(e, *logits, o.rows, o.filler);
   return Status::error("the compiled module has no programs `decode` and `prefill`, and no program `logits`");
@@ -20,21 +20,40 @@ void Decoder::reserve(int64_t rows) {
   sums.resize(size_t(rows));
 }
 
-int64_t Decoder::shared(int64_t row, std::span<const int32_t> tokens) const {
-  const std::vector<int32_t> &had = all[size_t(row)].cached;
+int64_t Decoder::shared(int64_t row, std::span<const int32_t> tokens, std::span<const int32_t> source) const {
+  const Row &r = all[size_t(row)];
+  if (!std::equal(source.begin(), source.end(), r.source.begin(), r.source.end()))
+    return 0;
+  const std::vector<int32_t> &had = r.cached;
   return std::mismatch(had.begin(), had.end(), tokens.begin(), tokens.end()).first - had.begin();
 }
 
 Status Decoder::begin(int64_t row, std::span<const int32_t> tokens, std::span<const int32_t> source) {
-  if (row < 0 || row >= rows() || tokens.empty() || int64_t(tokens.size()) > most)
-    return Status::error("row " + std::to_string(row) + " of " + std::to_string(rows()) + " cannot hold " +
-                         std::to_string(tokens.size()) + " tokens: a row has 1 to " + std::to_string(most));
+  R1RT_TRY(setSource(row, source));
+  return hold(row, tokens);
+}
+
+Status Decoder::setSource(int64_t row, std::span<const int32_t> source) {
+  if (row < 0 || row >= rows())
+    return Status::error("a decoder of " + std::to_string(rows()) + " rows has no row " + std::to_string(row));
   if (int64_t n = int64_t(source.size()); n > mostSource || (n == 0 && mostSource > 0))
     return Status::error("row " + std::to_string(row) + " cannot be written for a source of " + std::to_string(n) +
                          " tokens: the model reads " + (mostSource ? "1 to " + std::to_string(mostSource) : "none"));
   Row &r = all[size_t(row)];
-  r.source.assign(source.begin(), source.end());
-  r.computed = std::min(size_t(shared(row, tokens)), tokens.size() - 1); // the last one gives the logits
+  if (!std::equal(source.begin(), source.end(), r.source.begin(), r.source.end())) {
+    r.source.assign(source.begin(), source.end());
+    r.encoded = false;
+    r.cached.clear(); // keys and values of a text depend on what it is written for
+  }
+  return Status::ok();
+}
+
+Status Decoder::hold(int64_t row, std::span<const int32_t> tokens) {
+  if (tokens.empty() || int64_t(tokens.size()) > most)
+    return Status::error("row " + std::to_string(row) + " of " + std::to_string(rows()) + " cannot hold " +
+                         std::to_string(tokens.size()) + " tokens: a row has 1 to " + std::to_string(most));
+  Row &r = all[size_t(row)];
+  r.computed = std::min(size_t(shared(row, tokens, r.source)), tokens.size() - 1); // the last one gives the logits
   r.tokens.assign(tokens.begin(), tokens.end());
   r.asked = true;
   r.answered = false;
@@ -48,9 +67,9 @@ void Decoder::extend(std::vector<int32_t> &tokens, int32_t token) const {
 }
 
 Status Decoder::append(int64_t row, int32_t token) {
-  std::vector<int32_t> tokens = std::move(all[size_t(row)].tokens), source = std::move(all[size_t(row)].source);
+  std::vector<int32_t> tokens = std::move(all[size_t(row)].tokens);
   extend(tokens, token);
-  return begin(row, tokens, source);
+  return hold(row, tokens);
 }
 
 Status Decoder::step() {

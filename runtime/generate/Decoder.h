@@ -11,9 +11,11 @@
 //   decode   inputs x.id, x.pos, x.seg i32[B, 1] and at i32[B], the slot of the row's new token, below S; keys
 //            and values of the slots before it are kept between runs. Outputs logits f32[B, V], lse f32[B]
 //   prefill  the same for N new tokens [B, N], and last i32[B], the one whose logits are asked for
+//   encode   beside these where rows are written for a source: source.id, source.pos, source.seg i32[E, S], laid out as
+//            in training (data/Pairs.h), and from, row i32[B]: row row[j] is now written for source from[j]
 //   logits   without a cache: x.id, x.pos, x.seg i32[R, T], perhaps last i32[R] -> logits f32[R, V] or
 //            f32[R, T, V], perhaps lse f32[R] or f32[R, T]; of an encoder and a decoder also source.id, source.pos,
-//            source.seg i32[R, S], the text that the row is written for, laid out as in training (data/Pairs.h)
+//            source.seg i32[R, S]
 //
 // lse is the logarithm of the sum of exponentials of the logits, so logits[id] - lse is the log-probability
 // of a token. As an output of the module it has the bits of the training's loss; if the program `logits`
@@ -51,14 +53,17 @@ public:
   /// The row holds these tokens, at least one and at most `context`, and is to be answered. A cache that
   /// begins with the same tokens is used. `source` has 1 to `sourceContext` tokens, none where that is 0.
   Status begin(int64_t row, std::span<const int32_t> tokens, std::span<const int32_t> source = {});
+  /// The row is going to be written for this source; what a cache holds of another text is forgotten. Of rows that are
+  /// told so together a source is computed once, when the first of them begins.
+  Status setSource(int64_t row, std::span<const int32_t> source);
   /// One token more, for the same source; the row is to be answered again.
   Status append(int64_t row, int32_t token);
   /// What `append` makes of the tokens of a row.
   void extend(std::vector<int32_t> &tokens, int32_t token) const;
   /// Nobody waits for the row any more.
   void end(int64_t row) { all[size_t(row)].asked = false; }
-  /// How many of `tokens` need not be computed again in this row.
-  int64_t shared(int64_t row, std::span<const int32_t> tokens) const;
+  /// How many of `tokens`, written for `source`, need not be computed again in this row.
+  int64_t shared(int64_t row, std::span<const int32_t> tokens, std::span<const int32_t> source = {}) const;
 
   /// One run of a program, which brings rows that are to be answered forward; an error if there are none.
   Status step();
@@ -74,6 +79,7 @@ public:
 protected:
   struct Row {
     std::vector<int32_t> tokens, source;
+    bool encoded = false;        // do the caches hold what is computed from `source`?
     std::vector<int32_t> cached; // those whose keys and values lie in the slots 0, 1, …
     size_t computed = 0;         // of `tokens`: how many of them
     bool asked = false, answered = false;
@@ -93,6 +99,8 @@ protected:
   int64_t most = 0, mostSource = 0, V = 0;
 
 private:
+  Status hold(int64_t row, std::span<const int32_t> tokens);
+
   std::vector<float> answers, sums;
 };
 

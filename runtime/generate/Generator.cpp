@@ -185,7 +185,7 @@ Status Generator::run(const std::function<Result<Next>(Prompt &, bool)> &next,
         p.tokens.erase(p.tokens.begin(), p.tokens.begin() + over);
       // The row whose cache begins with the most of the prompt: samples of one prompt come one after the other.
       auto best = std::max_element(free.begin(), free.end(), [&](int64_t a, int64_t b) {
-        return decoder.shared(a, p.tokens) < decoder.shared(b, p.tokens);
+        return decoder.shared(a, p.tokens, p.source) < decoder.shared(b, p.tokens, p.source);
       });
       std::iter_swap(best, free.end() - 1);
       std::vector<int64_t> rows(free.end() - ptrdiff_t(need), free.end());

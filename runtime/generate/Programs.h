@@ -7,8 +7,9 @@
 namespace r1rt::generate {
 
 Result<std::unique_ptr<Decoder>> createRecompute(Executor &e, const r1_program &logits, int64_t rows, int32_t filler);
+/// `encode` is null where rows have no source.
 Result<std::unique_ptr<Decoder>> createCached(Executor &e, const r1_program &decode, const r1_program &prefill,
-                                              int64_t slots, int32_t filler);
+                                              const r1_program *encode, int64_t slots, int32_t filler);
 
 /// "i32[4, 64]"
 inline std::string shapeText(const r1_field &f) {

@@ -78,6 +78,8 @@ double ClassSums::mcc() const {
     pp += predicted[c] * predicted[c];
     tt += truths[c] * truths[c];
   }
+  const double none = n - sum(predicted);
+  pp += none * none;
   return ratio(right * n - both, std::sqrt((n * n - pp) * (n * n - tt)));
 }
 
@@ -119,14 +121,16 @@ Result<Measured> classification(std::span<const uint32_t> truths, std::span<cons
   m.statistics = Statistics(m.proportion ? 2 : 3 * classes);
   for (size_t i = 0; i < truths.size(); ++i) {
     const uint32_t t = truths[i], p = predicted[i];
-    if (t >= classes || p >= classes)
-      return Status::error("row " + std::to_string(i) + " has the class " + std::to_string(std::max(t, p)) +
+    if (t >= classes || (p >= classes && p != noClass))
+      return Status::error("row " + std::to_string(i) + " has the class " + std::to_string(t >= classes ? t : p) +
                            "; there are " + std::to_string(classes) + ", from 0 on");
     if (m.proportion) {
       m.statistics.add(std::vector<double>{double(t == p), 1});
       continue;
     }
-    std::vector<Statistics::Entry> row = {{p, 1}};
+    std::vector<Statistics::Entry> row;
+    if (p != noClass)
+      row.push_back({p, 1});
     if (t == p)
       row.push_back({uint32_t(classes + p), 1});
     row.push_back({uint32_t(2 * classes + t), 1});

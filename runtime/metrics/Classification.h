@@ -36,7 +36,7 @@ struct ClassSums {
   /// The mean of recall over the classes that rows are of.
   double balancedAccuracy() const;
   /// Matthews' correlation of truth and prediction for any number of classes (Gorodkin 2004), -1..1; 0 where
-  /// all rows are of one class or taken for one.
+  /// all rows are of one class or taken for one. Those that no prediction was made for are taken for a class more.
   double mcc() const;
   /// `average` is of precision, recall and f1 alone.
   double value(ClassMetric metric, Average average) const;
@@ -65,7 +65,10 @@ private:
   std::vector<uint64_t> counts;
 };
 
-/// A metric of rows with one class each, below `classes`. Statistics: for each row its prediction, hit and
+/// The prediction for a row that none was made for. It is never right, nor a prediction of any class.
+constexpr uint32_t noClass = ~uint32_t(0);
+
+/// A metric of rows with one class each, below `classes`, which were taken for one each, or for `noClass`. Statistics: for each row its prediction, hit and
 /// truth as ClassSums; of accuracy [hit, 1]. Errors: numbers of rows that differ; a class that is too large, by its
 /// row.
 Result<Measured> classification(std::span<const uint32_t> truths, std::span<const uint32_t> predicted, size_t classes,

@@ -4,6 +4,7 @@
 #include "runtime/source/Parquet.h"
 #include "runtime/source/Scan.h"
 #include "runtime/source/JsonText.h"
+#include "runtime/text/Masks.h"
 #include "runtime/text/Utf8.h"
 #include <algorithm>
 #include <cstring>
@@ -86,7 +87,7 @@ public:
     }
     bytes.resize(end);
     position += end + block.cut;
-    line += uint64_t(std::count(bytes.begin(), bytes.end(), '\n')) + droppedLines;
+    line += text::countByte(bytes, '\n') + droppedLines;
     block.end = position;
     block.nextLine = line;
     return end > 0;
@@ -110,11 +111,12 @@ public:
   uint64_t compressedSize() const override { return stream->compressedSize(); }
 
 private:
-  /// Appends up to n bytes. Fewer: ended or failure say why. Room is made little by little, for a
-  /// file may be small.
+  /// Appends up to n bytes. Fewer: ended or failure say why. Room is made little by little: a file may be
+  /// small, and a string fills its room with zeros, which are to stay in the cache until bytes come.
   void read(std::string &to, size_t n) {
+    constexpr size_t most = 256 << 10;
     while (n && !over()) {
-      size_t before = to.size(), step = std::min(n, std::max<size_t>(before, 64 << 10)), got = 0;
+      size_t before = to.size(), step = std::min(n, most), got = 0;
       to.resize(before + step);
       while (got < step && !over()) {
         Result<size_t> r = stream->read(to.data() + before + got, step - got);
@@ -163,7 +165,7 @@ private:
   bool drop(const std::string &chunk, Block &block, BoundaryScan &scan) {
     size_t at = scan.feed(chunk), n = std::min(at, chunk.size());
     block.cut += n;
-    droppedLines += uint64_t(std::count(chunk.begin(), chunk.begin() + ptrdiff_t(n), '\n'));
+    droppedLines += text::countByte(std::string_view(chunk).substr(0, n), '\n');
     if (at == chunk.npos)
       return true;
     carry.assign(chunk, at);
@@ -308,8 +310,7 @@ private:
     if (!options.header)
       return Status::ok();
     dataBegin = position = r.end;
-    dataLine = line =
-        1 + uint64_t(std::count(carry.begin(), carry.begin() + ptrdiff_t(r.end), '\n'));
+    dataLine = line = 1 + text::countByte(std::string_view(carry).substr(0, r.end), '\n');
     carry.erase(0, r.end);
     return Status::ok();
   }

@@ -91,6 +91,7 @@ private:
     if (message[0] != '{')
       return bad(number, "is no object");
     std::string_view role, content;
+    bool calls = false; // a call may stand alone
     rest.clear();
     each(message, [&](std::string_view key, std::string_view value) {
       std::string_view name = inside(key);
@@ -100,12 +101,16 @@ private:
         content = value;
       else
         ((rest += ',') += key) += ':', rest += value;
+      calls |= name == "tool_calls" && value[0] == '[';
       return true;
     });
     if (role.empty() || role[0] != '"')
       return bad(number, role.empty() ? "has no `role`" : "has a `role` that is no string");
-    if (content.empty())
-      return bad(number, "has no `content`");
+    if (content.empty()) {
+      if (!calls)
+        return bad(number, "has no `content`");
+      content = "null";
+    }
     ((out += "{\"role\":\"") += roleOf(inside(role))) += "\",\"content\":";
     if (content[0] == '"') {
       out += content;

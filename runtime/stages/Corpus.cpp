@@ -51,7 +51,8 @@ Result<json> runCorpus(const CorpusJob &job, StageContext &ctx) {
   for (const json &f : account["files"])
     result["hashes"][f.value("file", "")] = {{"md5", f["md5"]}, {"sha256", f["sha256"]}};
   if (account["rows"] == 0)
-    ctx.report.warning(stage, "none of " + std::to_string(in) + " rows are left; r1c inspect tells why");
+    ctx.report.warning(stage, in ? "none of " + std::to_string(in) + " rows are left; r1c inspect tells why"
+                                 : std::string("it has no rows, as what it reads has none"));
   return result;
 }
 

@@ -22,10 +22,6 @@ static Status interrupted() { return Status::error("interrupted", ExitClass::int
 Result<Likelihood> measureRows(Executor &e, PackedPtr data, uint64_t rows,
                                const std::function<uint32_t(uint64_t)> &rowAt,
                                const std::function<bool(double)> &goOn, const LikelihoodPart &part) {
-  auto value = [&](const r1_field &f) {
-    return f.dtype == R1_F64 ? *reinterpret_cast<double *>(e.at(f))
-                             : double(*reinterpret_cast<float *>(e.at(f)));
-  };
   R1RT_ASSIGN(BucketPrograms programs, BucketPrograms::create(e, "eval", data));
   Likelihood l;
   uint64_t done = 0;
@@ -33,15 +29,16 @@ Result<Likelihood> measureRows(Executor &e, PackedPtr data, uint64_t rows,
     const r1_field *sum = findField(p.outputs, p.n_outputs, "nll");
     const r1_field *count = findField(p.outputs, p.n_outputs, "tokens");
     for (const r1_field *f : {sum, count})
-      if (!f || fieldElements(*f) != 1 || (f->dtype != R1_F32 && f->dtype != R1_F64))
-        return Status::error(std::string("the program `") + p.name + "` does not yield the scalars `nll` and `tokens`");
-    Likelihood one;
-    one.nll = value(*sum);
-    one.targets = value(*count);
-    l.nll += one.nll;
-    l.targets += one.targets;
-    if (part)
-      part(one, batch);
+      if (!f || f->rank != 1 || f->dims[0] != programs.batch() || f->dtype != R1_F32)
+        return Status::error(std::string("the program `") + p.name + "` does not yield `nll` and `tokens`, f32 [" +
+                             std::to_string(programs.batch()) + "]");
+    const float *nll = reinterpret_cast<float *>(e.at(*sum)), *tokens = reinterpret_cast<float *>(e.at(*count));
+    for (size_t b = 0; b < batch.size(); ++b) {
+      l.nll += nll[b];
+      l.targets += tokens[b];
+      if (part)
+        part(batch[b], nll[b], tokens[b]);
+    }
     done += batch.size();
     return goOn && !goOn(double(done) / double(rows)) ? interrupted() : Status::ok();
   }));
@@ -62,7 +59,7 @@ namespace {
 
 /// What a model makes of rows with classes: of each row, or of each word that has one.
 struct Classified {
-  std::vector<uint32_t> truths, predicted;
+  std::vector<uint32_t> truths, predicted; // of a word that was cut off nothing is predicted
   std::vector<size_t> ends;         // of a row's words, if words have the classes
   std::vector<uint64_t> references; // hashes of what was judged: tokens and class
   std::vector<std::string> names;   // of the classes; or empty
@@ -113,7 +110,15 @@ Result<Classified> classify(Executor &e, PackedPtr data, const SignalGuard &sign
   Classified c;
   c.classes = size_t(classes);
   c.names = data->classNames;
+  auto missed = data->missed.begin();
   for (uint32_t row = 0; row < data->rows(); ++row) {
+    const size_t begin = c.truths.size();
+    auto addMissed = [&] {
+      for (; missed != data->missed.end() && missed->row == row && missed->place == c.truths.size() - begin; ++missed) {
+        c.truths.push_back(uint32_t(missed->tag));
+        c.predicted.push_back(metrics::noClass);
+      }
+    };
     if (!words) {
       c.truths.push_back(uint32_t(data->labels[row]));
       c.predicted.push_back(found[row][0]);
@@ -122,9 +127,11 @@ Result<Classified> classify(Executor &e, PackedPtr data, const SignalGuard &sign
       for (uint32_t p = data->firstPiece[row]; p < data->firstPiece[row + 1]; ++p)
         for (uint32_t k = 0; k < data->pieces[p].length; ++k, ++place)
           if (int32_t tag = data->tags[data->pieces[p].begin + k]; tag >= 0) {
+            addMissed();
             c.truths.push_back(uint32_t(tag));
             c.predicted.push_back(found[row][place]);
           }
+      addMissed();
       c.ends.push_back(c.truths.size());
     }
     c.references.push_back(rowHash(*data, row));
@@ -154,8 +161,8 @@ private:
   SignalGuard signals;
   struct Measurement {
     Likelihood all;
-    std::vector<metrics::LikelihoodSums> batches;
-    std::vector<uint64_t> references;
+    std::vector<metrics::LikelihoodSums> rows;
+    std::vector<uint64_t> references; // of the rows
   };
   // By tree: two metrics of one corpus are one pass.
   std::map<std::string, Measurement> likelihoods;
@@ -165,7 +172,7 @@ private:
 Result<PackedPtr> Evaluation::open(const json &tree) {
   R1RT_ASSIGN(PackedPtr data, openPacked(tree, ctx.data));
   std::string op = tree.value("op", "");
-  if (tellsShape(op))
+  if (tellsShape(op) || !data->leftOut.empty())
     ctx.report.note(stage + "  " + data->shapeText());
   return data;
 }
@@ -187,15 +194,11 @@ Status Evaluation::likelihood(const std::string &name, const std::string &kind, 
   if (it == likelihoods.end()) {
     R1RT_ASSIGN(PackedPtr packed, open(data));
     Measurement m;
-    R1RT_ASSIGN(m.all, measureLikelihood(
-                           *exec, packed, [&](double) { return !signals.stopAsked(); },
-                           [&](const Likelihood &one, std::span<const uint32_t> rows) {
-                             m.batches.push_back({one.nll, one.targets, 0, 0});
-                             std::vector<uint64_t> hashes;
-                             for (uint32_t r : rows)
-                               hashes.push_back(rowHash(*packed, r));
-                             m.references.push_back(XXH3_64bits(hashes.data(), hashes.size() * sizeof(uint64_t)));
-                           }));
+    m.rows.resize(packed->rows());
+    auto part = [&](uint32_t row, double nll, double targets) { m.rows[row] = {nll, targets, 0, 0}; };
+    R1RT_ASSIGN(m.all, measureLikelihood(*exec, packed, [&](double) { return !signals.stopAsked(); }, part));
+    for (uint32_t r = 0; r < packed->rows(); ++r)
+      m.references.push_back(rowHash(*packed, r));
     it = likelihoods.emplace(key, std::move(m)).first;
   }
   const Measurement &m = it->second;
@@ -204,19 +207,24 @@ Status Evaluation::likelihood(const std::string &name, const std::string &kind, 
   if (per == "word") {
     R1RT_ASSIGN(words, wordsOf(data));
   }
-  // A batch has the words and bytes that its tokens are of all tokens.
-  std::vector<metrics::LikelihoodSums> parts = m.batches;
+  // A row has the words and bytes that its tokens are of all tokens.
+  std::vector<metrics::LikelihoodSums> parts = m.rows;
   for (auto &p : parts) {
     p.words = double(words) * p.tokens / m.all.targets;
     p.bytes = double(m.all.textBytes) * p.tokens / m.all.targets;
   }
+  const json *rows = &data;
+  while (rows->value("op", "") == "masked")
+    rows = &rows->at("in");
+  const std::string op = rows->value("op", "");
+  const bool documents = op == "pad" || op == "translate"; // of `pack` and `chat` a row may hold several
   using metrics::LikelihoodUnit;
   const LikelihoodUnit unit = kind == "bits_per_byte" ? LikelihoodUnit::bitsPerByte
                               : kind == "loss"        ? LikelihoodUnit::loss
                               : per == "word"         ? LikelihoodUnit::wordPerplexity
                               : per == "byte"         ? LikelihoodUnit::bytePerplexity
                                                       : LikelihoodUnit::perplexity;
-  Status st = log.add(name, {metrics::likelihood(parts, unit, "batch"), m.references});
+  Status st = log.add(name, {metrics::likelihood(parts, unit, documents ? "document" : "row"), m.references});
   return st ? st
             : st.withContext("the mean negative log-probability is " + std::to_string(m.all.loss()));
 }
@@ -231,7 +239,7 @@ Result<Judged> Evaluation::spans(const Classified &c, const json &metric) const 
     auto &t = truths.emplace_back(), &p = predicted.emplace_back();
     for (; i < end; ++i) {
       t.push_back(c.names[c.truths[i]]);
-      p.push_back(c.names[c.predicted[i]]);
+      p.push_back(c.predicted[i] == metrics::noClass ? "O" : c.names[c.predicted[i]]);
     }
   }
   Judged j;
@@ -251,6 +259,9 @@ Status Evaluation::classes(const std::string &name, const std::string &kind, con
     if (rows->labels.empty() && rows->tags.empty())
       return Status::error("its rows have no labels", ExitClass::program);
     R1RT_ASSIGN(Classified c, classify(*exec, rows, signals));
+    if (size_t n = rows->missed.size())
+      ctx.report.note(stage + "  " + std::to_string(n) + " of " + std::to_string(c.truths.size()) +
+                      " words have no token in their row; nothing is predicted of them, which counts as wrong");
     it = classified.emplace(key, std::move(c)).first;
   }
   const Classified &c = it->second;

@@ -122,6 +122,16 @@ void EvaluationLog::confusion(const std::string &data, std::span<const uint32_t>
   constexpr size_t mostCells = 10'000; // of an event
   if (!shown.insert(data).second)
     return;
+  if (std::find(predicted.begin(), predicted.end(), metrics::noClass) != predicted.end()) { // it gets a column
+    std::vector<uint32_t> all(predicted.begin(), predicted.end());
+    std::replace(all.begin(), all.end(), metrics::noClass, uint32_t(classes));
+    std::vector<std::string> more = names;
+    for (size_t i = more.size(); i < classes; ++i)
+      more.push_back(std::to_string(i));
+    more.push_back("nothing");
+    shown.erase(data);
+    return confusion(data, truths, all, more, classes + 1);
+  }
   metrics::Confusion c(classes);
   for (size_t i = 0; i < truths.size(); ++i)
     c.add(truths[i], predicted[i]);

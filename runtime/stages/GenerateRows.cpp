@@ -45,7 +45,8 @@ public:
       }
       R1RT_ASSIGN(std::optional<std::string_view> line, lines->next());
       if (line) {
-        row = json::parse(*line, nullptr, false);
+        text = *line;
+        row = json::parse(text, nullptr, false);
         if (!row.is_object())
           return Status::error("`" + shards[shard] + "` has a line that is no JSON object");
         row.erase("_key"); // not for functions of rows
@@ -56,6 +57,7 @@ public:
     return false;
   }
   json row;
+  std::string text; // of the row: there its fields have their order
   int64_t sample = INT64_MAX - 1;
 
 private:
@@ -76,7 +78,7 @@ private:
   Status write();
   Result<generate::Next> nextPrompt(Requests &requests, TextModel &model, Prompt &p);
   Result<std::string> promptOf(const json &row) const;
-  Result<Prompt> chatPromptOf(const json &row, const TextModel &model) const;
+  Result<Prompt> chatPromptOf(const Requests &requests, const TextModel &model) const;
   Result<bool> setChoices(const json &row, const std::string &text, TextModel &model, Prompt &p, json &line) const;
   void report();
 
@@ -158,7 +160,7 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
     if (chat.empty()) {
       whole = model.ask(text, options.maxNew, p);
     } else {
-      R1RT_ASSIGN(generate::Prompt made, chatPromptOf(requests.row, model));
+      R1RT_ASSIGN(generate::Prompt made, chatPromptOf(requests, model));
       p.tokens = model.fitted(std::move(made.tokens), options.maxNew, whole);
     }
     json line = {{"row", id}, {"sample", requests.sample}, {"tokens", whole}};
@@ -182,15 +184,24 @@ Result<generate::Next> Writing::nextPrompt(Requests &requests, TextModel &model,
 }
 
 /// The conversation of a row, up to where the assistant begins. `prompt` gives the user's message, or all messages;
-/// without it they are the row's own, of which a last turn of the assistant is left out.
-Result<Prompt> Writing::chatPromptOf(const json &row, const TextModel &model) const {
+/// without it they are the row's own, with its `tools`, and a last turn of the assistant is left out.
+Result<Prompt> Writing::chatPromptOf(const Requests &requests, const TextModel &model) const {
+  const json &row = requests.row;
   const std::string name = "row " + row.value("_id", "");
-  json said = row.contains("messages") ? row["messages"] : row.value("text", json(""));
+  const auto own = nlohmann::ordered_json::parse(requests.text, nullptr, false);
+  nlohmann::ordered_json said = own.contains("messages") ? own["messages"] : own.value("text", nlohmann::ordered_json(""));
+  ChatTools tools;
+  if (!prompt && own.contains("messages") && own.contains("tools")) {
+    auto read = readTools(own["tools"]);
+    if (!read)
+      return read.status().withContext(name);
+    tools = read.take();
+  }
   if (prompt) {
     auto value = (*prompt)(row);
     if (!value)
       return value.status().withContext(name + ": `prompt`");
-    said = value.take();
+    said = nlohmann::ordered_json(value.take());
   }
   std::vector<Message> messages;
   if (said.is_string()) {
@@ -203,7 +214,7 @@ Result<Prompt> Writing::chatPromptOf(const json &row, const TextModel &model) co
     if (!messages.empty() && messages.back().role == "assistant")
       messages.pop_back();
   }
-  auto made = chatPrompt(chat, std::move(messages), model.tokenizer());
+  auto made = chatPrompt(chat, std::move(messages), model.tokenizer(), tools);
   if (!made)
     return made.status().withContext(name);
   Prompt p;

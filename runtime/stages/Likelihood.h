@@ -13,11 +13,12 @@ struct Likelihood {
   double loss() const { return targets ? nll / targets : 0; }
 };
 
-/// What a batch adds, and its rows.
-using LikelihoodPart = std::function<void(const Likelihood &batch, std::span<const uint32_t> rows)>;
+/// What a row adds; its numbers depend on no other row of its batch.
+using LikelihoodPart = std::function<void(uint32_t row, double nll, double targets)>;
 
-/// Runs the program "eval" over the rows rowAt(0), …, rowAt(rows - 1); the last batch is filled up with
-/// masked rows. Refuses rows without targets. Interruption by a signal is the caller's business.
+/// Runs the program "eval" over the rows rowAt(0), …, rowAt(rows - 1), and adds up what it yields of each; the last
+/// batch is filled up with masked rows. Refuses rows without targets. Interruption by a signal is the caller's
+/// business.
 Result<Likelihood> measureRows(Executor &e, PackedPtr data, uint64_t rows,
                                const std::function<uint32_t(uint64_t)> &rowAt,
                                const std::function<bool(double progress)> &goOn = {},

@@ -60,8 +60,8 @@ struct TrainJob {
 };
 Result<nlohmann::json> runTrain(const TrainJob &job, StageContext &ctx);
 
-/// Metrics of a model. The module has the program "eval": inputs batch leaves, outputs nll
-/// (negative log-likelihood in nats, summed over targets) and tokens (the targets); or, for rows with
+/// Metrics of a model. The module has the program "eval": inputs batch leaves, outputs nll f32[B]
+/// (negative log-likelihood in nats, summed over a row's targets) and tokens f32[B] (the targets); or, for rows with
 /// labels, "classify": outputs scores f32[B, C], of which the highest is the prediction.
 ///
 /// spec: {"stage": NAME, "metrics": {NAME: {"metric": "perplexity", "per": "token"|"word"|"byte", "data": tree} |

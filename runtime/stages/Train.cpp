@@ -163,7 +163,7 @@ Status Training::prepare() {
   const json *node = SourceOrder::find(spec["data"]), *part = node ? &*node->at("sources").begin() : &spec["data"];
   while (part->value("op", "") == "masked")
     part = &part->at("in");
-  if (std::string op = part->value("op", ""); tellsShape(op))
+  if (std::string op = part->value("op", ""); tellsShape(op) || !data->leftOut.empty())
     ctx.report.note(stage + "  " + data->shapeText());
   if (std::string few = fewRows(*data, steps->batch()); !few.empty())
     ctx.report.warning(stage, few);

@@ -75,7 +75,14 @@ Result<std::string> readFile(const std::string &path) {
   return std::string(m.text());
 }
 
-Status writeFileAtomic(const std::string &path, const std::function<Result<std::string_view>()> &next) {
+static void flushDirectoryOf(const std::string &path) {
+  std::string dir = std::filesystem::path(path).parent_path().string();
+  Fd d(::open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (d.fd >= 0)
+    (void)fsync(d.fd); // some file systems refuse; the rename itself has succeeded
+}
+
+static Status writeAtomic(const std::string &path, const std::function<Result<std::string_view>()> &next, Flush flush) {
   std::string temp = path + ".tmp" + std::to_string(getpid());
   int code = 0;
   {
@@ -99,7 +106,7 @@ Status writeFileAtomic(const std::string &path, const std::function<Result<std::
           code = errno;
       }
     }
-    if (!code && fsync(f.fd))
+    if (!code && flush == Flush::now && fsync(f.fd))
       code = errno;
   }
   if (!code && std::rename(temp.c_str(), path.c_str()))
@@ -108,24 +115,38 @@ Status writeFileAtomic(const std::string &path, const std::function<Result<std::
     ::unlink(temp.c_str());
     return systemError(path, "write", code);
   }
-  std::string dir = std::filesystem::path(path).parent_path().string();
-  Fd d(::open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (d.fd >= 0)
-    (void)fsync(d.fd); // some file systems refuse; the rename itself has succeeded
+  if (flush == Flush::now)
+    flushDirectoryOf(path);
   return Status::ok();
 }
 
-Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts) {
+Status writeFileAtomic(const std::string &path, const std::function<Result<std::string_view>()> &next) {
+  return writeAtomic(path, next, Flush::now);
+}
+
+Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts, Flush flush) {
   size_t i = 0;
-  return writeFileAtomic(path, [&]() -> Result<std::string_view> {
+  auto next = [&]() -> Result<std::string_view> {
     while (i < parts.size() && parts[i].empty())
       ++i;
     return i < parts.size() ? parts[i++] : std::string_view();
-  });
+  };
+  return writeAtomic(path, next, flush);
 }
 
-Status writeFileAtomic(const std::string &path, std::string_view content) {
-  return writeFileAtomic(path, std::span<const std::string_view>(&content, 1));
+Status writeFileAtomic(const std::string &path, std::string_view content, Flush flush) {
+  return writeFileAtomic(path, std::span<const std::string_view>(&content, 1), flush);
+}
+
+Status flushFiles(std::span<const std::string> paths) {
+  for (const std::string &path : paths) {
+    Fd f(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (f.fd < 0 || fsync(f.fd))
+      return systemError(path, "write");
+  }
+  if (!paths.empty())
+    flushDirectoryOf(paths.back());
+  return Status::ok();
 }
 
 Status makeDirs(const std::string &path) {

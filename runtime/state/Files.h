@@ -31,10 +31,15 @@ private:
 };
 
 Result<std::string> readFile(const std::string &path);
+/// When a file has to be on the disk: before the call returns, or not before `flushFiles`, until which it may be
+/// lost if the machine stops (but not if the process does).
+enum class Flush { now, later };
 /// The file holds either its old content or all of the new one, also after a crash: written
 /// beside it, flushed, renamed, and the directory flushed.
-Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts);
-Status writeFileAtomic(const std::string &path, std::string_view content);
+Status writeFileAtomic(const std::string &path, std::span<const std::string_view> parts, Flush flush = Flush::now);
+Status writeFileAtomic(const std::string &path, std::string_view content, Flush flush = Flush::now);
+/// Files of one directory, which is flushed as well.
+Status flushFiles(std::span<const std::string> paths);
 /// The same, of a content that is made while it is written: `next` gives what follows, which stays valid until it
 /// is asked again, and nothing at the end. Its error leaves the old content.
 Status writeFileAtomic(const std::string &path, const std::function<Result<std::string_view>()> &next);

@@ -1,38 +1,48 @@
 #include "runtime/text/Analysis.h"
 #include "runtime/text/Chars.h"
+#include "runtime/text/Masks.h"
 #include "runtime/text/Utf8.h"
-#include <array>
+#include <bit>
 
 namespace r1rt::text {
 
 namespace {
 
-enum Byte : uint8_t { other, feed, lineEnd, lead }; // lead: of a line end beyond ASCII, perhaps
-
-constexpr std::array<uint8_t, 256> byteClass = [] {
-  std::array<uint8_t, 256> t{};
-  t['\n'] = feed;
-  for (int c : {0x0B, 0x0C, 0x0D, 0x1C, 0x1D, 0x1E})
-    t[size_t(c)] = lineEnd;
-  t[0xC2] = t[0xE2] = lead;
-  return t;
-}();
-
 /// Bytes of the line end at text[i]: 0 if there is none, "\r\n" is one.
 size_t lineEndAt(std::string_view text, size_t i) {
-  switch (byteClass[static_cast<unsigned char>(text[i])]) {
-  case other:
-    return 0;
-  case feed:
+  switch (static_cast<unsigned char>(text[i])) {
+  case '\n':
+  case 0x0B:
+  case 0x0C:
+  case 0x1C:
+  case 0x1D:
+  case 0x1E:
     return 1;
-  case lineEnd:
-    return text[i] == '\r' && text.substr(i, 2) == "\r\n" ? 2 : 1;
-  default:
-    if (text.substr(i, 2) == "\u0085")
-      return 2;
+  case '\r':
+    return text.substr(i, 2) == "\r\n" ? 2 : 1;
+  case 0xC2:
+    return text.substr(i, 2) == "\u0085" ? 2 : 0;
+  case 0xE2: {
     std::string_view three = text.substr(i, 3);
     return three == "\u2028" || three == "\u2029" ? 3 : 0;
   }
+  default:
+    return 0;
+  }
+}
+
+/// Than line feeds. Most texts have no byte that could begin one.
+bool hasOtherLineEnds(std::string_view text) {
+  bool found = false;
+  auto mayBegin = [](auto v) {
+    return ((v >= 0x0B) & (v <= 0x0D)) | ((v >= 0x1C) & (v <= 0x1E)) | (v == static_cast<signed char>(0xC2)) |
+           (v == static_cast<signed char>(0xE2));
+  };
+  eachMask(text, mayBegin, [&](size_t block, uint64_t mask) {
+    for (; mask && !found; mask &= mask - 1)
+      found = lineEndAt(text, block + size_t(std::countr_zero(mask))) != 0;
+  });
+  return found;
 }
 
 } // namespace
@@ -57,28 +67,20 @@ size_t Analysis::chars() {
   return *charCount;
 }
 
-void Analysis::findLines() {
-  lineList.clear();
-  otherLineEnds = false;
-  size_t begin = 0;
-  for (size_t i = 0; i < whole.size(); ++i) {
-    uint8_t kind = byteClass[static_cast<unsigned char>(whole[i])];
-    if (kind == other)
-      continue;
-    if (kind == feed) {
-      lineList.push_back(whole.substr(begin, i - begin));
-      begin = i + 1;
-    } else if (!otherLineEnds) {
-      otherLineEnds = lineEndAt(whole, i) != 0;
-    }
-  }
-  lineList.push_back(whole.substr(begin));
-  haveLines = true;
-}
-
 const std::vector<std::string_view> &Analysis::lines() {
-  if (!haveLines)
-    findLines();
+  if (haveLines)
+    return lineList;
+  haveLines = true;
+  lineList.clear();
+  size_t begin = 0;
+  eachMask(whole, [](auto v) { return v == '\n'; }, [&](size_t block, uint64_t mask) {
+    for (; mask; mask &= mask - 1) {
+      const size_t end = block + size_t(std::countr_zero(mask));
+      lineList.push_back(whole.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  });
+  lineList.push_back(whole.substr(begin));
   return lineList;
 }
 
@@ -86,9 +88,8 @@ const std::vector<std::string_view> &Analysis::unicodeLines() {
   if (haveUnicodeLines)
     return unicodeLineList;
   haveUnicodeLines = true;
-  lines();
-  if (!otherLineEnds) {
-    unicodeLineList = lineList;
+  if (!hasOtherLineEnds(whole)) {
+    unicodeLineList = lines();
     if (unicodeLineList.back().empty())
       unicodeLineList.pop_back();
     return unicodeLineList;

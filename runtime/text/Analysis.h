@@ -22,16 +22,14 @@ public:
   /// Of the text without white space at its ends, separated by two or more line feeds.
   const std::vector<std::string_view> &paragraphs();
 
-private:
-  void findLines();
+  WordSplitter splitter; // for parts that a rule has changed, too
 
+private:
   std::string_view whole;
-  WordSplitter splitter;
   Words wordList;
   std::vector<std::string_view> lineList, unicodeLineList, paragraphList;
   std::optional<size_t> charCount;
   bool haveWords = false, haveLines = false, haveUnicodeLines = false, haveParagraphs = false;
-  bool otherLineEnds = false; // than line feeds; when haveLines
 };
 
 } // namespace r1rt::text

@@ -109,7 +109,7 @@ BiasCounts BiasLexicon::zero() const {
 
 void BiasLexicon::count(std::string_view text, BiasCounts &into, Scratch &scratch) const {
   Scratch::Impl &s = *scratch;
-  s.splitter.split(text, s.words);
+  s.analysis.splitter.split(text, s.words);
   into.words += s.words.plain;
   ++into.texts;
   std::vector<WordFinder::Found> found;

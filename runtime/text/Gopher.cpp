@@ -4,9 +4,11 @@
 //
 //===----------------------------------------------------------------------===//
 #include "runtime/text/Chars.h"
+#include "runtime/text/Masks.h"
 #include "runtime/text/Rule.h"
 #include "runtime/text/Utf8.h"
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <xxhash.h>
 
@@ -51,7 +53,7 @@ public:
                      *maxWordLength);
 
     if (maxSymbols) {
-      double hashes = ratio(uint64_t(std::count(text.begin(), text.end(), '#')), words.size());
+      double hashes = ratio(countByte(text, '#'), words.size());
       if (hashes > *maxSymbols)
         return dropped("gopher_too_many_hashes", "hashes_per_word", hashes, "max_symbols", *maxSymbols);
       double dots = ratio(occurrences(text, "...") + occurrences(text, "…"), words.size());
@@ -166,8 +168,33 @@ private:
     return r;
   }
 
-  /// An n-gram can occur twice only if the (n-1)-grams at its place and the next do: so beyond n = 2
-  /// only the places of repeated ones are looked at.
+  static uint64_t extended(uint64_t gram, uint64_t word) { return (gram ^ (gram >> 29)) * 0x9E3779B97F4A7C15u + word; }
+
+  /// Pairs of words into s.grams, and into s.places where those stand that may occur twice: each sets a bit that
+  /// its hash names, and most pairs are alone with theirs.
+  static void findPairs(const std::vector<Word> &words, Scratch::Impl &s) {
+    const size_t pairs = words.empty() ? 0 : words.size() - 1, bits = std::bit_ceil(std::max<size_t>(pairs, 4) * 16);
+    s.grams.resize(words.size());
+    s.places.resize(words.size());
+    s.bits.assign(bits / 64 * 2, 0);
+    uint64_t *once = s.bits.data(), *twice = once + bits / 64;
+    for (size_t i = 0; i < pairs; ++i) {
+      const uint64_t gram = extended(words[i].hash, words[i + 1].hash), bit = uint64_t(1) << (gram & 63);
+      const size_t at = (gram & (bits - 1)) / 64;
+      s.grams[i] = gram;
+      twice[at] |= once[at] & bit;
+      once[at] |= bit;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < pairs; ++i) {
+      s.places[kept] = uint32_t(i);
+      kept += twice[(s.grams[i] & (bits - 1)) / 64] >> (s.grams[i] & 63) & 1;
+    }
+    s.places.resize(kept);
+  }
+
+  /// An n-gram can occur twice only if the (n-1)-grams at its place and the next do: so only the places of
+  /// repeated ones are looked at.
   Finding grams(Scratch::Impl &s, size_t chars) const {
     const std::vector<Word> &words = s.analysis.words().list;
     const size_t size = words.size();
@@ -177,21 +204,16 @@ private:
         sum += words[i].chars;
       return sum;
     };
-    std::vector<uint64_t> &gram = s.grams;  // hash of the n-gram at each place
-    std::vector<uint32_t> &places = s.places; // where (n-1)-grams are repeated
-    gram.resize(size);
-    places.resize(size);
-    for (size_t i = 0; i < size; ++i) {
-      gram[i] = words[i].hash;
-      places[i] = uint32_t(i);
-    }
+    findPairs(words, s);
+    std::vector<uint64_t> &gram = s.grams;    // hash of the n-gram at each of `places`
+    std::vector<uint32_t> &places = s.places; // where n-grams may be repeated
     for (unsigned n = 2; n <= longest && n <= size; ++n) {
-      size_t kept = 0;
-      for (size_t k = 0; k + 1 < places.size(); ++k) {
+      size_t kept = n == 2 ? places.size() : 0;
+      for (size_t k = 0; n > 2 && k + 1 < places.size(); ++k) {
         uint32_t i = places[k];
         if (places[k + 1] != i + 1)
           continue;
-        gram[i] = (gram[i] ^ (gram[i] >> 29)) * 0x9E3779B97F4A7C15u + words[i + n - 1].hash;
+        gram[i] = extended(gram[i], words[i + n - 1].hash);
         places[kept++] = i;
       }
       places.resize(kept);
@@ -272,7 +294,7 @@ RulePtr makeGopherQuality(Params &p) {
   r->minAlpha = p.share("min_alpha_words");
   r->minStopWords = p.count("min_stop_words");
   for (const std::string &word : p.texts("stop_words"))
-    r->stopWords.push_back(hashOf(word));
+    r->stopWords.push_back(hashOfWord(word));
   std::sort(r->stopWords.begin(), r->stopWords.end());
   r->stopWords.erase(std::unique(r->stopWords.begin(), r->stopWords.end()), r->stopWords.end());
   for (uint64_t h : r->stopWords)

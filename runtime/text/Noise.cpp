@@ -3,14 +3,11 @@
 #include "runtime/text/WordFinder.h"
 #include <algorithm>
 #include <cmath>
-#include <xxhash.h>
 #include <zstd.h>
 
 namespace r1rt::text {
 
 namespace {
-
-uint64_t hashOf(std::string_view s) { return XXH3_64bits(s.data(), s.size()); }
 
 /// Hashes, once filled.
 class HashSet {
@@ -107,7 +104,7 @@ private:
       if (lexicon.has(words[i].hash))
         continue;
       low = lowerCase(word);
-      c.unknown += low == word || !lexicon.has(hashOf(low));
+      c.unknown += low == word || !lexicon.has(hashOfWord(low));
     }
     return c;
   }
@@ -153,7 +150,7 @@ RulePtr makeNoise(Params &p) {
   if (lexicon && !p.failed()) {
     std::vector<uint64_t> hashes;
     for (const std::string &word : p.linesOf("lexicon", *lexicon))
-      hashes.push_back(hashOf(lowerCase(word)));
+      hashes.push_back(hashOfWord(lowerCase(word)));
     r->lexicon.assign(hashes);
   }
   return r;

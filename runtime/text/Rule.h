@@ -14,10 +14,9 @@ using Evidence = nlohmann::ordered_json;
 
 struct Scratch::Impl {
   Analysis analysis; // of the text that rules see
-  WordSplitter splitter; // for parts that a rule has changed
-  Words words;
+  Words words; // of parts that a rule has changed
   HashTable table;
-  std::vector<uint64_t> grams;
+  std::vector<uint64_t> grams, bits;
   std::vector<uint32_t> places, slots;
   std::string buffer, lowered;
   std::vector<char> bytes;
@@ -46,7 +45,10 @@ public:
 /// The evidence of a measured value beyond its limit.
 inline Finding dropped(const char *reason, const char *measure, Evidence value, const char *limitName,
                        Evidence limit) {
-  return {Verdict::drop, reason, {{measure, std::move(value)}, {limitName, std::move(limit)}}};
+  Finding f{Verdict::drop, reason};
+  f.evidence[measure] = std::move(value); // a list in braces would be copied, and most texts are dropped
+  f.evidence[limitName] = std::move(limit);
+  return f;
 }
 
 using RulePtr = std::shared_ptr<Rule>;

@@ -89,7 +89,7 @@ Verdict RuleSet::apply(std::string &text, Scratch &scratch) const {
   Scratch::Impl &s = *scratch;
   s.analysis.reset(text);
   Verdict verdict;
-  Evidence changes = Evidence::array();
+  Evidence changes; // null, or a list
   for (const auto &rule : list) {
     Finding found = rule->apply(text, s);
     if (found.kind == Verdict::keep)

@@ -1,4 +1,5 @@
 #include "runtime/text/Utf8.h"
+#include "runtime/text/Masks.h"
 #include <cstring>
 
 namespace r1rt::text {
@@ -79,10 +80,7 @@ size_t repairUtf8(std::string &text) {
 }
 
 size_t countChars(std::string_view text) {
-  size_t count = 0;
-  for (char c : text)
-    count += (static_cast<signed char>(c) > -65); // not 10xxxxxx
-  return count;
+  return countBytes(text, [](auto v) { return v > -65; }); // not 10xxxxxx
 }
 
 } // namespace r1rt::text

@@ -185,7 +185,7 @@ private:
   static uint64_t sentencesOf(std::string_view line, std::string_view whole, bool rewritten,
                               size_t &nextWord, Scratch::Impl &s) {
     if (rewritten) {
-      s.splitter.split(line, s.words);
+      s.analysis.splitter.split(line, s.words);
       return countSentences(s.words.list.data(), s.words.size());
     }
     const std::vector<Word> &words = s.analysis.words().list;

@@ -1,12 +1,11 @@
 #include "runtime/text/Words.h"
 #include "runtime/text/Chars.h"
 #include "runtime/text/English.h"
+#include "runtime/text/Masks.h"
+#include "runtime/text/ShortHash.h"
 #include "runtime/text/Utf8.h"
 #include <array>
 #include <bit>
-#include <cstring>
-#define XXH_INLINE_ALL // short words: a call would cost as much as the hash
-#include <xxhash.h>
 
 namespace r1rt::text {
 
@@ -20,107 +19,117 @@ constexpr std::array<bool, 256> isLead = [] {
   return t;
 }();
 
-/// The place of the first byte from `at` on that is not an ASCII character above the space, eight bytes at a
-/// time; text.size() if there is none.
-size_t nextSpecial(std::string_view text, size_t at) {
-  constexpr uint64_t high = 0x8080808080808080u, beyondSpace = 0x2121212121212121u;
-  for (; at + 8 <= text.size(); at += 8) {
-    uint64_t bytes;
-    std::memcpy(&bytes, text.data() + at, 8);
-    if constexpr (std::endian::native == std::endian::big)
-      bytes = __builtin_bswap64(bytes);
-    // The high bit of a byte stays if it was 0x21 or more.
-    uint64_t special = (~((bytes | high) - beyondSpace) | bytes) & high;
-    if (special)
-      return at + size_t(std::countr_zero(special)) / 8;
-  }
-  while (at < text.size() && text[at] > ' ')
-    ++at;
-  return at;
+/// Of a word of one character.
+uint32_t flagsOf(char32_t c) {
+  return (isLetter(c) ? Word::alpha : 0) | (isSymbol(c) ? Word::symbol : 0) |
+         (isPunctuation(c) ? Word::punctuation : 0) | (isSentenceEnd(c) ? Word::sentenceEnd : 0);
 }
 
 uint32_t flagsOf(std::string_view word) {
-  uint32_t flags = Word::symbol | Word::punctuation;
+  static const std::array<uint8_t, 128> ascii = [] {
+    std::array<uint8_t, 128> t{};
+    for (unsigned c = 0; c < t.size(); ++c)
+      t[c] = uint8_t(flagsOf(char32_t(c)));
+    return t;
+  }();
+  uint32_t any = 0, all = ~0u;
   size_t at = 0, chars = 0;
-  char32_t c = 0;
   for (; at < word.size(); ++chars) {
-    c = nextChar(word, at);
-    if (c < 0x80 && isLetter(c)) {
-      flags = (flags | Word::alpha) & ~(Word::symbol | Word::punctuation);
-      continue;
-    }
-    if (isLetter(c))
-      flags |= Word::alpha;
-    if ((flags & Word::symbol) && !isSymbol(c))
-      flags &= ~Word::symbol;
-    if ((flags & Word::punctuation) && !isPunctuation(c))
-      flags &= ~Word::punctuation;
+    const unsigned char byte = static_cast<unsigned char>(word[at]);
+    const uint32_t flags = byte < 0x80 ? ascii[byte] : flagsOf(nextChar(word, at));
+    at += byte < 0x80;
+    any |= flags;
+    all &= flags;
   }
-  if (chars == 1 && isSentenceEnd(c))
-    flags |= Word::sentenceEnd;
-  return flags;
+  return (any & Word::alpha) | (all & (Word::symbol | Word::punctuation)) |
+         (chars == 1 ? all & Word::sentenceEnd : 0);
 }
 
 } // namespace
 
+uint64_t hashOfWord(std::string_view word) { return shortHash(word, 0, word.size()); }
+
 struct WordSplitter::Impl {
   /// What became of a piece: a slot is found by the piece's hash and overwritten by the next one that
-  /// falls into it. Hashes are taken for the pieces: two of the same hash and length have the
-  /// chance 2^-64. Short pieces of few words only.
+  /// falls into it. Hashes are taken for the pieces. Short pieces of few words only, so that the memory of
+  /// many is small enough for a core's cache.
   struct Known {
-    static constexpr size_t mostBytes = 255, mostWords = 4;
+    static constexpr size_t mostBytes = 63, mostWords = 3;
     uint64_t hash = 0;
-    uint8_t bytes = 0, words = 0;
+    uint16_t words = 0; // 0: nothing is known
     struct Part {
-      uint8_t bytes, chars, flags;
+      uint16_t bytes : 6, chars : 6, flags : 4;
     } parts[mostWords];
   };
-  static constexpr size_t slots = 1 << 15;
+  static_assert(sizeof(Known) == 16);
+  static constexpr size_t slots = 1 << 17;
 
   std::vector<Known> known = std::vector<Known>(slots);
   EnglishPieces english;
 
-  void push(Words &out, size_t begin, std::string_view word, uint64_t hash, uint32_t chars,
-            uint32_t flags) {
-    out.list.push_back(
-        {uint32_t(begin), flags, uint32_t(word.size()), chars, hash});
-    out.alpha += (flags & Word::alpha) != 0;
-    if (!(flags & Word::symbol)) {
-      ++out.plain;
-      out.plainChars += chars;
-    }
+  /// Pieces whose slots are on their way from memory: looked up one by one each would be waited for.
+  struct Piece {
+    size_t begin, bytes;
+    uint64_t hash;
+  };
+  static constexpr size_t mostWaiting = 32;
+  std::array<Piece, mostWaiting> waiting;
+  size_t waits = 0;
+
+  [[gnu::always_inline]] void push(Words &out, size_t begin, size_t bytes, uint64_t hash, uint32_t chars,
+                                   uint32_t flags) {
+    out.list.push_back({uint32_t(begin), flags, uint32_t(bytes), chars, hash});
+    static_assert(Word::alpha == 1);
+    const uint64_t plain = !(flags & Word::symbol);
+    out.alpha += flags & Word::alpha;
+    out.plain += plain;
+    out.plainChars += plain * chars;
   }
 
-  void addPiece(std::string_view text, size_t begin, size_t end, Words &out) {
-    std::string_view piece = text.substr(begin, end - begin);
-    uint64_t hash = XXH3_64bits(piece.data(), piece.size());
-    Known &k = known[hash % slots];
-    if (k.hash == hash && k.bytes == piece.size()) {
-      if (k.words == 1) {
-        push(out, begin, piece, hash, k.parts[0].chars, k.parts[0].flags);
-        return;
+  [[gnu::always_inline]] void addPiece(std::string_view text, size_t begin, size_t bytes, Words &out) {
+    const uint64_t hash = shortHash(text, begin, bytes);
+    __builtin_prefetch(&known[hash % slots]);
+    waiting[waits++] = {begin, bytes, hash};
+    if (waits == mostWaiting)
+      look(text, out);
+  }
+
+  /// The words of the pieces that wait.
+  [[gnu::noinline]] void look(std::string_view text, Words &out) {
+    for (size_t i = 0; i < waits; ++i) {
+      auto [begin, bytes, hash] = waiting[i];
+      Known &k = known[hash % slots];
+      if (k.hash != hash || !k.words) {
+        cut(text, waiting[i], k, out);
+        continue;
       }
-      for (unsigned i = 0; i < k.words; ++i) {
-        std::string_view word = text.substr(begin, k.parts[i].bytes);
-        push(out, begin, word, XXH3_64bits(word.data(), word.size()), k.parts[i].chars,
-             k.parts[i].flags);
-        begin += word.size();
+      push(out, begin, k.parts[0].bytes, hash, k.parts[0].chars, k.parts[0].flags);
+      if (k.words == 1)
+        continue;
+      out.list.back().hash = shortHash(text, begin, k.parts[0].bytes);
+      for (unsigned w = 1; w < k.words; ++w) {
+        begin += k.parts[w - 1].bytes;
+        push(out, begin, k.parts[w].bytes, shortHash(text, begin, k.parts[w].bytes), k.parts[w].chars,
+             k.parts[w].flags);
       }
-      return;
     }
-    const std::vector<uint32_t> &lengths = english.cut(piece);
-    const bool keep = piece.size() <= Known::mostBytes && lengths.size() <= Known::mostWords;
+    waits = 0;
+  }
+
+  [[gnu::noinline]] void cut(std::string_view text, Piece piece, Known &k, Words &out) {
+    auto [begin, bytes, hash] = piece;
+    const std::vector<uint32_t> &lengths = english.cut(text.substr(begin, bytes));
+    const bool keep = bytes <= Known::mostBytes && lengths.size() <= Known::mostWords;
     if (keep) {
       k.hash = hash;
-      k.bytes = uint8_t(piece.size());
-      k.words = uint8_t(lengths.size());
+      k.words = uint16_t(lengths.size());
     }
     for (size_t i = 0; i < lengths.size(); ++i) {
       std::string_view word = text.substr(begin, lengths[i]);
       uint32_t chars = uint32_t(countChars(word)), flags = flagsOf(word);
       if (keep)
-        k.parts[i] = {uint8_t(word.size()), uint8_t(chars), uint8_t(flags)};
-      push(out, begin, word, XXH3_64bits(word.data(), word.size()), chars, flags);
+        k.parts[i] = {uint16_t(word.size()), uint16_t(chars), uint16_t(flags)};
+      push(out, begin, word.size(), shortHash(text, begin, word.size()), chars, flags);
       begin += word.size();
     }
   }
@@ -134,37 +143,40 @@ WordSplitter &WordSplitter::operator=(WordSplitter &&) noexcept = default;
 void WordSplitter::split(std::string_view text, Words &out) {
   out.list.clear();
   out.plain = out.plainChars = out.alpha = 0;
-  const size_t size = text.size();
   size_t begin = 0; // of the piece that is open
-  auto close = [&](size_t end) {
+  auto close = [&](size_t end) __attribute__((always_inline)) {
     if (begin < end)
-      impl->addPiece(text, begin, end, out);
+      impl->addPiece(text, begin, end - begin, out);
   };
-  for (size_t i = 0; (i = nextSpecial(text, i)) < size;) {
-    unsigned char byte = static_cast<unsigned char>(text[i]);
-    if (byte < 0x80 ? !isSpace(byte) : !isLead[byte]) {
-      ++i;
-      continue;
-    }
-    if (byte < 0x80) {
-      close(i);
-      begin = ++i;
-      continue;
-    }
-    size_t next = i;
+  auto beyondAscii = [&](size_t at) {
+    size_t next = at;
     char32_t c = nextChar(text, next);
     if (isSpace(c)) {
-      close(i);
+      close(at);
       begin = next;
     } else if (isHanKana(c)) {
-      close(i);
-      std::string_view word = text.substr(i, next - i);
-      impl->push(out, i, word, XXH3_64bits(word.data(), word.size()), 1, Word::alpha);
+      close(at);
+      impl->look(text, out);
+      impl->push(out, at, next - at, shortHash(text, at, next - at), 1, Word::alpha);
       begin = next;
     }
-    i = next;
-  }
-  close(size);
+  };
+  // All that is not an ASCII character above the space.
+  eachMask(text, [](auto v) { return v <= ' '; }, [&](size_t block, uint64_t mask) __attribute__((always_inline)) {
+    for (; mask; mask &= mask - 1) {
+      const size_t at = block + size_t(std::countr_zero(mask));
+      const unsigned char byte = static_cast<unsigned char>(text[at]);
+      if (byte >= 0x80) {
+        if (isLead[byte])
+          beyondAscii(at);
+      } else if (isSpace(byte)) {
+        close(at);
+        begin = at + 1;
+      }
+    }
+  });
+  close(text.size());
+  impl->look(text, out);
 }
 
 uint64_t countSentences(const Word *words, size_t n) {

@@ -28,11 +28,14 @@ struct Word {
   uint32_t flags;
   uint32_t bytes;
   uint32_t chars;
-  uint64_t hash;   // XXH3 of the bytes
+  uint64_t hash;   // hashOfWord
 
   std::string_view of(std::string_view text) const { return text.substr(begin, bytes); }
   uint32_t end() const { return begin + bytes; }
 };
+
+/// Hashes are taken for the words: two words share one with the chance 2^-64 at most.
+uint64_t hashOfWord(std::string_view word);
 
 struct Words {
   std::vector<Word> list;

@@ -56,9 +56,9 @@ public:
   Node(const json &j, std::string path) : j(j), path(std::move(path)) {}
 
   [[noreturn]] void fail(const std::string &expected) const {
-    throw Bad{"`" + path + "` is " + shown(j) + ", but has to be " + expected};
+    throw Bad{name() + " is " + shown(j) + ", but has to be " + expected};
   }
-  [[noreturn]] void refuse(const std::string &why) const { throw Bad{"`" + path + "` " + why}; }
+  [[noreturn]] void refuse(const std::string &why) const { throw Bad{name() + " " + why}; }
 
   /// There, and not null.
   bool has(const char *key) const { return j.is_object() && j.contains(key) && !j[key].is_null(); }
@@ -67,7 +67,7 @@ public:
       fail("an object");
     auto it = j.find(key);
     if (it == j.end())
-      throw Bad{"`" + path + "` has no `" + key + "`"};
+      throw Bad{name() + " has no `" + key + "`"};
     return {*it, path == "" ? key : path + "." + key};
   }
   Node at(size_t i) const { return {j[i], path + "[" + std::to_string(i) + "]"}; }
@@ -101,7 +101,7 @@ public:
       fail("an object");
     for (auto &[key, value] : j.items())
       if (!value.is_null() && std::none_of(known.begin(), known.end(), [&](const char *k) { return key == k; }))
-        throw Bad{"`" + path + "` has " + quote(key) + ", which is not known here; known are " + joined(known)};
+        throw Bad{name() + " has " + quote(key) + ", which is not known here; known are " + joined(known)};
     return *this;
   }
   /// Its place among the names; the error says which are known, and which of them is nearest.
@@ -116,13 +116,14 @@ public:
         best = d, nearest = name;
     }
     std::string hint = best <= 3 && best < s.size() ? std::string("; did you mean \"") + nearest + "\"?" : "";
-    throw Bad{"`" + path + "` is " + quote(s) + ", which is not supported; supported are " + joined(names) + hint};
+    throw Bad{name() + " is " + quote(s) + ", which is not supported; supported are " + joined(names) + hint};
   }
 
   const json &j;
   std::string path;
 
 private:
+  std::string name() const { return path.empty() ? "the file" : "`" + path + "`"; }
   static std::string joined(std::initializer_list<const char *> names) {
     std::string out;
     for (const char *name : names)

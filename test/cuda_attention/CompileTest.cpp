@@ -9,13 +9,13 @@ using namespace r1rt;
 
 /// The text of a kernel; the mask with `reach`, as the compiler writes it.
 static std::string kernel(const std::string &name, const std::string &element, int channels,
-                          bool backward, bool tensor) {
+                          bool backward, bool tensor, bool one = false) {
   std::string in = "R1_ARG(const " + element + ") ", out = "R1_ARG(" + element + ") ";
   std::string text = R"(#include "r1.cuh"
 #include "attention.cuh"
 struct Shape {
-  static constexpr int B = 4, T = 1000, S = 1000, H = 8, G = 4, K = )" +
-                     std::to_string(channels) + R"(;
+  static constexpr int B = 4, T = )" +
+                     std::string(one ? "1" : "1000") + ", S = 1000, H = 8, G = 4, K = " + std::to_string(channels) + R"(;
   static constexpr float scale = 0.125f;
 };
 struct Allow {
@@ -38,12 +38,12 @@ struct Log {
   R1_FN float operator()(float x) const { return logf(x); }
 };
 )";
-  text += "R1_KERNEL(" + name + ", 128)(" + in + "q, " + in + "k, " + in + "v, ";
+  text += "R1_KERNEL(" + name + (one ? ", 256)(" : ", 128)(") + in + "q, " + in + "k, " + in + "v, ";
   std::string mma = tensor ? "_mma" : "";
   std::string ints = "R1_ARG(const int) segment, R1_ARG(const int) position";
   std::string allow = "Allow{segment, position}" + std::string(tensor ? "" : ", Exp()");
   if (!backward)
-    return text + out + "o, R1_ARG(float) lse, " + ints + ") {\n  r1::attention_forward" + mma +
+    return text + out + "o, R1_ARG(float) lse, " + ints + ") {\n  r1::attention_" + (one ? "one" : "forward" + mma) +
            "<Shape>(q, k, v, o, lse, " + allow + ", Log());\n}\n";
   return text + in + "o, R1_ARG(const float) lse, " + in + "dout, " + out + "dq, " + out + "dk, " +
          out + "dv, " + ints + ") {\n  r1::attention_backward" + mma +
@@ -58,12 +58,14 @@ TEST(AttentionCompiled, NothingIsSpilled) {
     if (auto text = readFile(file.path().string()))
       options.headers.emplace_back(file.path().filename().string(), *text);
   std::vector<CudaSource> sources;
-  auto add = [&](const std::string &element, int channels, bool backward, bool tensor) {
-    std::string name = std::string(tensor ? "tensor_" : "") + (backward ? "backward_" : "forward_") +
+  auto add = [&](const std::string &element, int channels, bool backward, bool tensor, bool one = false) {
+    std::string name = std::string(tensor ? "tensor_" : one ? "one_" : "") + (backward ? "backward_" : "forward_") +
                        (element == "float" ? "f32" : element.substr(4)) + "_" +
                        std::to_string(channels);
-    sources.push_back({name, kernel(name, element, channels, backward, tensor)});
+    sources.push_back({name, kernel(name, element, channels, backward, tensor, one)});
   };
+  for (int channels : {64, 128, 256})
+    add("float", channels, false, false, true);
   for (bool backward : {false, true}) {
     for (int channels : {64, 128, 160, 256})
       add("float", channels, backward, false);

@@ -229,6 +229,40 @@ TEST(Product, StridedAndTransposed) {
   check(s);
 }
 
+// Blocks of few columns: 1 to 64 rows, one step of k or more, whole or not.
+static Shape few(Shape s) {
+  s.more = "-DS_FEW";
+  return s;
+}
+TEST(FewRows, Layouts) {
+  for (const char *layout : {"NN", "NT", "TN", "TT"})
+    for (int m : {1, 5, 16, 33, 64})
+      check(few({m, 68, 270, {}, layout}));
+}
+TEST(FewRows, OddSizes) {
+  for (const char *layout : {"NN", "NT", "TN"})
+    check(few({3, 35, 259, {}, layout, true}));
+  check(few({1, 1, 1, {}}));
+}
+TEST(FewRows, ColumnsOfABlock) { // 16 and 32 of them
+  check(few({8, 1540, 36, {}, "NN"}));
+  check(few({1, 3083, 37, {}, "NT", true}));
+}
+TEST(FewRows, Batches) {
+  check(few({3, 20, 18, {3}, "NT"}));
+  check(few({20, 12, 17, {2, 2, 3}, "TN", true}));
+}
+TEST(FewRows, Halves) {
+  check(few({7, 64, 300, {}, "NN", false, Type::bf16, Type::bf16, Type::bf16}));
+  check(few({1, 64, 48, {}, "NT", false, Type::bf16, Type::f32, Type::f32}));
+  check(few({62, 62, 30, {}, "TN", true, Type::f16, Type::bf16, Type::f32}));
+}
+TEST(FewRows, StridedAndTransposed) {
+  Shape s{40, 44, 24, {}};
+  s.strided = true, s.transposedC = true, s.pad = 1;
+  check(few(s));
+}
+
 // The emulator's mma is a chain in increasing k as well.
 static Shape mma(Shape s) {
   s.more = "-DS_MMA";
@@ -253,6 +287,27 @@ TEST(TensorCores, RaggedRows) { // no size is a multiple of 8, each row's place 
   for (const char *layout : {"NN", "NT", "TN", "TT"})
     check(mma({133, 133, 69, {}, layout, false, Type::bf16, Type::bf16, Type::f32,
                "r1::tile<64,64,16,4,4>", 3}));
+}
+
+static Shape mmaFew(Shape s) {
+  s = mma(s);
+  s.more = "-DS_MMA_FEW";
+  return s;
+}
+TEST(TensorCores, FewRows) {
+  for (const char *layout : {"NN", "NT"})
+    for (int m : {1, 16, 24, 64})
+      check(mmaFew({m, 72, 584, {}, layout}));
+}
+TEST(TensorCores, FewRowsOfManyColumns) { // 16 and 32 in a block
+  check(mmaFew({8, 1544, 48, {}, "NN", true}));
+  check(mmaFew({33, 3083, 200, {}, "NT"}));
+  check(mmaFew({16, 3080, 160, {}, "NN"}));
+}
+TEST(TensorCores, FewRowsBatchesAndHalves) {
+  check(mmaFew({20, 16, 16, {2, 3}, "NN", true}));
+  check(mmaFew({5, 40, 96, {3}, "NT", false, Type::f16, Type::f16, Type::f32}));
+  check(mmaFew({5, 33, 69, {}, "NT", false, Type::bf16, Type::bf16, Type::bf16, "r1::tile<64,64,16,4,4>", 3}));
 }
 
 // So is its wgmma; a tile that ends in the middle of a box is filled with zeros.

@@ -72,3 +72,84 @@ func.func @logits(%id: tensor<1x8xi32> {r1.name = "x.id"}, %seg: tensor<1x8xi32>
   } -> tensor<1x8x1x4xf32>
   return %a : tensor<1x8x1x4xf32>
 }
+
+// -----
+
+// Position t that reads place t of the source: it would have to know where in its row it stands.
+func.func @logits(%from: tensor<1x8xi32> {r1.name = "source.id"}, %id: tensor<1x8xi32> {r1.name = "x.id"})
+    -> (tensor<1x8xi32> {r1.name = "logits"}) attributes {r1.entry = "logits"} {
+  // expected-error @+3 {{this depends on where in its row a position stands}}
+  // expected-note @+2 {{left to right}}
+  // expected-note @+1 {{help}}
+  %y = r1.map ins(%id, %from : tensor<1x8xi32>, tensor<1x8xi32>)
+      maps [affine_map<(b, t) -> (b, t)>, affine_map<(b, t) -> (b, t)>] {
+  ^bb0(%x: i32, %s: i32):
+    %v = arith.addi %x, %s : i32
+    r1.yield %v : i32
+  } -> tensor<1x8xi32>
+  return %y : tensor<1x8xi32>
+}
+
+// -----
+
+// Sources are independent of each other, too.
+func.func @logits(%from: tensor<1x8xi32> {r1.name = "source.id"}, %id: tensor<1x8xi32> {r1.name = "x.id"})
+    -> (tensor<8xi32> {r1.name = "logits"}) attributes {r1.entry = "logits"} {
+  // expected-error @+3 {{this combines the rows of a batch}}
+  // expected-note @+2 {{left to right}}
+  // expected-note @+1 {{help}}
+  %y = r1.reduce max %from dims [0] : tensor<1x8xi32> -> tensor<8xi32>
+  return %y : tensor<8xi32>
+}
+
+// -----
+
+// A window along both texts: the mask of attention to the source counts places of the target.
+func.func @logits(%from: tensor<1x8xi32> {r1.name = "source.id"}, %id: tensor<1x8xi32> {r1.name = "x.id"})
+    -> (tensor<1x8x1x4xf32> {r1.name = "logits"}) attributes {r1.entry = "logits"} {
+  %m = r1.map ins(%from : tensor<1x8xi32>) maps [affine_map<(b, t, h, d) -> (b, t)>] {
+  ^bb0(%i: i32):
+    %f = arith.sitofp %i : i32 to f32
+    r1.yield %f : f32
+  } -> tensor<1x8x1x4xf32>
+  %x = r1.map ins(%id : tensor<1x8xi32>) maps [affine_map<(b, t, h, d) -> (b, t)>] {
+  ^bb0(%i: i32):
+    %f = arith.sitofp %i : i32 to f32
+    r1.yield %f : f32
+  } -> tensor<1x8x1x4xf32>
+  %a = r1.kernel "flash_attention" ins(%x, %m, %m : tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>) lambdas {
+  ^bb0(%b: index, %t: index, %s: index):
+    // expected-error @+3 {{this depends on where in its row a position stands}}
+    // expected-note @+2 {{left to right}}
+    // expected-note @+1 {{help}}
+    %ok = arith.cmpi sle, %s, %t : index
+    r1.yield %ok : i1
+  } -> tensor<1x8x1x4xf32>
+  return %a : tensor<1x8x1x4xf32>
+}
+
+// -----
+
+// Keys of the text and values of its source.
+func.func @logits(%from: tensor<1x8xi32> {r1.name = "source.id"}, %id: tensor<1x8xi32> {r1.name = "x.id"})
+    -> (tensor<1x8x1x4xf32> {r1.name = "logits"}) attributes {r1.entry = "logits"} {
+  %m = r1.map ins(%from : tensor<1x8xi32>) maps [affine_map<(b, t, h, d) -> (b, t)>] {
+  ^bb0(%i: i32):
+    %f = arith.sitofp %i : i32 to f32
+    r1.yield %f : f32
+  } -> tensor<1x8x1x4xf32>
+  %x = r1.map ins(%id : tensor<1x8xi32>) maps [affine_map<(b, t, h, d) -> (b, t)>] {
+  ^bb0(%i: i32):
+    %f = arith.sitofp %i : i32 to f32
+    r1.yield %f : f32
+  } -> tensor<1x8x1x4xf32>
+  // expected-error @+3 {{attention takes queries, keys and values with rows and positions as their leading axes}}
+  // expected-note @+2 {{left to right}}
+  // expected-note @+1 {{help}}
+  %a = r1.kernel "flash_attention" ins(%x, %x, %m : tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>) lambdas {
+  ^bb0(%b: index, %t: index, %s: index):
+    %ok = arith.cmpi sle, %s, %t : index
+    r1.yield %ok : i1
+  } -> tensor<1x8x1x4xf32>
+  return %a : tensor<1x8x1x4xf32>
+}

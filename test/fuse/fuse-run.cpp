@@ -1,7 +1,7 @@
 // fuse-run FILE.mlir: what the programs of a module compute, against the reference evaluator.
 //
 // The module goes through grad, shard, fuse, plan and cpu for each number of micro-batches given;
-// every program runs on the same deterministic inputs. Outputs, gradients, parameters and states
+// every program runs on the same deterministic inputs. Outputs, gradients, parameters, states and caches
 // must agree with R1Eval on the module before shard, and be bit-identical for every number of
 // micro-batches and threads.
 //
@@ -210,6 +210,12 @@ FailureOr<Results> reference(ModuleOp module) {
         continue;
       }
       ir::EvalTensor t;
+      if (role.getValue().starts_with("cache:")) {
+        t.shape.assign(type.getShape().begin(), type.getShape().end());
+        t.values.assign(size_t(type.getNumElements()), 0.0);
+        args.push_back(t);
+        continue;
+      }
       t.shape = {layout.trainableSize};
       t.values.assign(layout.trainableSize, 0.0);
       for (const ir::LeafSlot &slot : layout.trainable)
@@ -404,6 +410,8 @@ FailureOr<Results> compiled(ModuleOp original, int64_t micro, int threads, int64
   }
   for (uint32_t i = 0; i < m.n_states; ++i)
     results[std::string("state:") + m.states[i].name] = read(m.states[i]);
+  for (uint32_t i = 0; i < m.n_caches; ++i)
+    results[std::string("cache:") + m.caches[i].name] = read(m.caches[i]);
   for (auto buffer : module->getOps<kern::BufferOp>())
     if ((buffer.getSymName() == "grads" || buffer.getSymName() == "params") &&
         !buffer.getInside()) {

@@ -431,8 +431,30 @@ TEST_F(Engine, RulesReachTheMessagesOfConversations) {
   make(pass({{"op", "apply_rules"}, {"rules", {mail, link}}}, in), "cut");
   row = rows("cut")[0];
   EXPECT_EQ(row["text"], "write to <email>\ndone");
-  EXPECT_FALSE(row.contains("messages"));
+  EXPECT_EQ(row["messages"][0]["content"], "write to <email>");
+  EXPECT_EQ(row["messages"][1]["content"], "done");
   expectVerified("cut");
+  // What cuts lines does so in each message; what drops looks at the whole. The order of fields in calls stays.
+  write("b.jsonl", R"({"messages":[{"role":"user","content":"Home page\nThis line is a sentence."},{"role":"assistant","content":"Menu",)"
+                   R"("tool_calls":[{"function":{"name":"f","arguments":{"z":1,"a":2}}}]},{"role":"tool","content":"So is this one. And this is one."}]})"
+                   "\n");
+  json c4 = {{"rule", "c4"}, {"min_sentences", 3}, {"min_words_per_line", 3}, {"max_word_length", 1000}, {"citations", true},
+             {"terminal_punctuation", true}, {"javascript", true}, {"policy", true}, {"lorem_ipsum", true}, {"curly_bracket", true}};
+  in = {{"op", "jsonl"}, {"path", "b.jsonl"}};
+  make(pass({{"op", "apply_rules"}, {"rules", {c4}}}, in), "c4");
+  row = rows("c4")[0];
+  EXPECT_EQ(row["text"], "This line is a sentence.\n\nSo is this one. And this is one.");
+  EXPECT_EQ(row["messages"][0]["content"], "This line is a sentence.");
+  EXPECT_EQ(row["messages"][1]["content"], "");
+  EXPECT_EQ(row["messages"][2]["content"], "So is this one. And this is one.");
+  // Passes that change the text alone refuse conversations.
+  write("c.jsonl", R"({"messages":[{"role":"user","content":"the same line\none more"}]})" "\n"
+                   R"({"messages":[{"role":"user","content":"the same line\nand another"}]})" "\n");
+  auto refused = makeCorpus({{"op", "repeats"}, {"part", "line"}, {"threshold", 2}, {"keep_first", true}, {"in", {{"op", "jsonl"}, {"path", "c.jsonl"}}}},
+                            ctx, options("refused"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.status().message().find("is a conversation, and `drop_repeats` changes its text, but not its "
+                                            "`messages`"), std::string::npos) << refused.status().message();
 }
 
 TEST_F(Engine, ADamagedShardIsMadeAgain) {

@@ -186,6 +186,28 @@ TEST_F(TaggedRows, FirstTokensHaveTheClasses) {
   EXPECT_EQ((*p)->cutTokens, 1u);
 }
 
+// Words that have no token in their row are told by row, place and class, in the order of their row.
+TEST_F(TaggedRows, WordsThatAreCutOffAreKnown) {
+  const std::string row = "{\"tokens\":[\"ab\",\"c\",\"d\",\"ef\"],\"tags\":[\"B-LOC\",\"I-LOC\",\"O\",\"B-PER\"]}\n";
+  auto missed = [&](int len, const char *cut) {
+    auto p = open("{\"tokens\":[\"x\"],\"tags\":[\"O\"]}\n{\"tokens\":[],\"tags\":[]}\n" + row, len, {{"cut", cut}});
+    EXPECT_TRUE(p) << p.status().message();
+    std::string out;
+    for (const PackedData::MissedWord &m : (*p)->missed)
+      out += std::to_string(m.row) + "/" + std::to_string(m.place) + " " + (*p)->classNames[size_t(m.tag)] + "; ";
+    EXPECT_EQ((*p)->leftOut, (std::map<std::string, uint64_t>{{"no words", 1}}));
+    return out;
+  };
+  // The row: end of text, "ab", " c", " d", " ef"; a word's first token is the blank before it.
+  EXPECT_EQ(missed(10, "tail"), "");
+  EXPECT_EQ(missed(5, "tail"), "1/2 O; 1/3 B-PER; ");
+  EXPECT_EQ(missed(6, "tail"), "1/3 B-PER; "); // the blank is there
+  EXPECT_EQ(missed(3, "head"), "1/0 B-LOC; 1/1 I-LOC; 1/2 O; ");
+  EXPECT_EQ(missed(6, "middle"), "1/1 I-LOC; 1/2 O; ");
+  auto p = open(row, 5);
+  EXPECT_NE((*p)->shapeText().find("1 document cut (5 tokens); 2 words with classes cut off"), std::string::npos) << (*p)->shapeText();
+}
+
 TEST_F(TaggedRows, Batches) {
   auto p = open(two, 4);
   ASSERT_TRUE(p) << p.status().message();

@@ -10,14 +10,15 @@ using namespace r1rt::generate;
 
 namespace {
 
-std::vector<Output> search(Decoder &d, const Tokenizer &t, const GenerateOptions &o, std::vector<int32_t> prompt) {
+std::vector<Output> search(Decoder &d, const Tokenizer &t, const GenerateOptions &o, std::vector<int32_t> prompt,
+                           std::vector<int32_t> source = {}) {
   auto g = Generator::create(d, t, o);
   EXPECT_TRUE(g) << g.status().message();
   std::vector<Output> out;
   bool given = false;
   Status st = g->run(
       [&](Prompt &p, bool) -> Result<Next> {
-        p = {0, 0, prompt};
+        p = {0, 0, prompt, source, {}};
         return std::exchange(given, true) ? Next::end : Next::prompt;
       },
       [&](uint64_t, std::vector<Output> &&o) {
@@ -131,4 +132,42 @@ TEST(Beams, OneRowLessIsGreedyAndCachesDoNotMatter) {
           EXPECT_LE(x[i].score, x[i - 1].score);
       }
     }
+}
+
+// All beams of a text are written for one source, which is computed once.
+TEST(Beams, ShareASource) {
+  struct Translating {
+    fake::Model model;
+    std::unique_ptr<Device> device = Device::createCpu(1).take();
+    std::unique_ptr<Executor> exec;
+    std::unique_ptr<Decoder> decoder;
+    explicit Translating(int rows) {
+      model.addCached(rows, 4, 16, 1, 5);
+      exec = Executor::create(*device, model.module()).take();
+      decoder = Decoder::create(*exec, {rows, 16, 257}).take();
+    }
+  } four(4), nine(9);
+  TokenizerPtr tok = bytesTokenizer();
+  GenerateOptions o;
+  o.beams = o.best = 4;
+  o.maxNew = 12;
+  for (std::vector<int32_t> source : {std::vector<int32_t>{1, 2, 3}, {4}, {4, 4, 4, 4, 4}}) {
+    fake::encodings = 0;
+    auto x = search(*four.decoder, *tok, o, {256}, source);
+    EXPECT_EQ(fake::encodings, 1);
+    auto y = search(*nine.decoder, *tok, o, {256}, source);
+    ASSERT_EQ(x.size(), 4u);
+    ASSERT_EQ(y.size(), 4u);
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_EQ(x[i].tokens, y[i].tokens);
+      std::vector<int32_t> tokens = {256};
+      for (size_t k = 0; k < x[i].tokens.size(); ++k) {
+        std::vector<float> logits(fake::V);
+        float lse = 0;
+        fake::answer(fake::hashOf(tokens, fake::hashOfSource(source, 5)), logits.data(), &lse);
+        EXPECT_EQ(x[i].logprobs[k], logits[size_t(x[i].tokens[k])] - lse);
+        tokens.push_back(x[i].tokens[k]);
+      }
+    }
+  }
 }

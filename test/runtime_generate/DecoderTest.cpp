@@ -23,10 +23,11 @@ struct Made {
   }
 };
 
-void expectAnswer(const Decoder &d, int64_t row, const std::vector<int32_t> &tokens) {
+/// `before`: the hash of its source.
+void expectAnswer(const Decoder &d, int64_t row, const std::vector<int32_t> &tokens, uint64_t before = 1) {
   std::vector<float> logits(fake::V);
   float lse = 0;
-  fake::answer(fake::hashOf(tokens), logits.data(), &lse);
+  fake::answer(fake::hashOf(tokens, before), logits.data(), &lse);
   ASSERT_TRUE(d.answered(row));
   ASSERT_EQ(std::vector<float>(d.logits(row).begin(), d.logits(row).end()), logits);
   ASSERT_EQ(d.lse(row), lse);
@@ -149,6 +150,94 @@ TEST(Decoder, CacheHoldsWhatTheRowHolds) {
       EXPECT_EQ(m.decoder->context(), 13);
       walk(*m.decoder, uint64_t(N), 600);
     }
+}
+
+// Rows get sources and texts at random, often those of another row; every answer is that of the row's own source.
+TEST(Decoder, CachesHoldSources) {
+  for (int E : {1, 2, 5}) {
+    Made m;
+    m.model.addCached(5, 4, 13, E, 6);
+    m.open({1, 13, 257});
+    Decoder &d = *m.decoder;
+    EXPECT_EQ(d.sourceContext(), 6);
+    std::vector<std::vector<int32_t>> sources(5), texts(5);
+    std::vector<bool> open(5);
+    auto draw = [&, n = uint64_t(0)](int64_t below) mutable {
+      return int64_t(philox(drawKey(11, uint64_t(E)), n++)[0] % uint64_t(below));
+    };
+    for (int step = 0; step < 600; ++step) {
+      for (int64_t b = 0; b < 5; ++b) {
+        auto &text = texts[size_t(b)];
+        if (open[size_t(b)] && !d.answered(b))
+          continue;
+        if (open[size_t(b)] && draw(8)) {
+          auto next = int32_t(draw(fake::V));
+          d.extend(text, next);
+          ASSERT_TRUE(d.append(b, next));
+          continue;
+        }
+        d.end(b);
+        open[size_t(b)] = draw(3) > 0;
+        const int64_t other = draw(7); // 5 and 6: a new one, or that which it has
+        if (other < 5)
+          sources[size_t(b)] = sources[size_t(other)];
+        if (other == 5 || sources[size_t(b)].empty()) {
+          sources[size_t(b)].resize(size_t(draw(6) + 1));
+          for (int32_t &id : sources[size_t(b)])
+            id = int32_t(draw(fake::V));
+        }
+        if (!open[size_t(b)]) {
+          ASSERT_TRUE(d.setSource(b, sources[size_t(b)])); // nothing is asked of it yet
+          continue;
+        }
+        text.resize(size_t(draw(int64_t(text.size()) + 1)));
+        while (text.empty() || draw(3))
+          d.extend(text, int32_t(draw(fake::V)));
+        ASSERT_TRUE(d.begin(b, text, sources[size_t(b)]));
+      }
+      if (std::find(open.begin(), open.end(), true) == open.end())
+        continue;
+      ASSERT_TRUE(d.step());
+      for (int64_t b = 0; b < 5; ++b)
+        if (open[size_t(b)] && d.answered(b))
+          expectAnswer(d, b, texts[size_t(b)], fake::hashOfSource(sources[size_t(b)], 6));
+    }
+  }
+}
+
+TEST(Decoder, ASourceIsComputedOnceForAllRows) {
+  Made m;
+  m.model.addCached(4, 4, 13, 2, 3);
+  m.open({1, 13, 257});
+  Decoder &d = *m.decoder;
+  const std::vector<int32_t> a = {5, 6}, b = {7}, c = {8, 9, 1}, begin = {256};
+  auto answerAll = [&](std::vector<int64_t> rows) {
+    while (std::any_of(rows.begin(), rows.end(), [&](int64_t r) { return !d.answered(r); }))
+      ASSERT_TRUE(d.step());
+  };
+  fake::encoded = fake::encodings = 0;
+  for (int64_t row : {0, 1, 2})
+    ASSERT_TRUE(d.setSource(row, a));
+  ASSERT_TRUE(d.begin(0, begin, a));
+  ASSERT_TRUE(d.begin(3, begin, b));
+  answerAll({0, 3});
+  EXPECT_EQ(fake::encodings, 1); // two sources in one run, of which three rows get one
+  EXPECT_EQ(fake::encoded, 2);
+  EXPECT_EQ(d.shared(0, begin, a), 1);
+  EXPECT_EQ(d.shared(0, begin, b), 0); // its keys and values were computed for another source
+  EXPECT_EQ(d.shared(1, begin, a), 0);
+  ASSERT_TRUE(d.begin(1, begin, a));
+  ASSERT_TRUE(d.begin(2, begin, a));
+  ASSERT_TRUE(d.append(0, 9));
+  answerAll({0, 1, 2});
+  EXPECT_EQ(fake::encodings, 1);
+  ASSERT_TRUE(d.begin(1, begin, c));
+  answerAll({1});
+  EXPECT_EQ(fake::encodings, 2);
+  EXPECT_EQ(fake::encoded, 3);
+  EXPECT_EQ(d.setSource(4, a).message(), "a decoder of 4 rows has no row 4");
+  EXPECT_EQ(d.setSource(0, {}).message(),
+            "row 0 cannot be written for a source of 0 tokens: the model reads 1 to 3");
 }
 
 TEST(Decoder, AFullRowGoesOnWithItsLastHalf) {

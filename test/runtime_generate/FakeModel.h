@@ -2,12 +2,13 @@
 //
 // The logits after a row's tokens are a hash of all of them with their positions, so that one token that is
 // missed, repeated or taken from another row shows in every bit. Programs: `logits` [R, T]; `decode` and
-// `prefill`, whose cache holds what each slot was given.
+// `prefill`, whose cache holds what each slot was given; `encode`, whose cache holds each row's source.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1_TEST_GENERATE_FAKEMODEL_H
 #define R1_TEST_GENERATE_FAKEMODEL_H
 #include "runtime/r1rt.h"
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -35,8 +36,7 @@ inline void answer(uint64_t h, float *logits, float *lse) {
   *lse = top + std::log(sum);
 }
 
-inline uint64_t hashOf(const std::vector<int32_t> &tokens) {
-  uint64_t h = 1;
+inline uint64_t hashOf(const std::vector<int32_t> &tokens, uint64_t h = 1) {
   for (size_t i = 0; i < tokens.size(); ++i)
     h = mixed(mixed(h, uint64_t(tokens[i])), i);
   return h;
@@ -44,9 +44,30 @@ inline uint64_t hashOf(const std::vector<int32_t> &tokens) {
 
 struct Dims {
   int32_t B, N, S;
+  int32_t places = 0; // of a source; 0: rows have none
 };
 
-// args: dims id pos seg at last cache logits lse; of decode `last` is a zero for each row
+/// What answers begin with where rows have a source: id, pos and seg of its places, with the padding, so that it has to be
+/// as training lays it out.
+inline uint64_t hashOfSource(const int32_t *const x[3], int first, int places) {
+  uint64_t h = 1;
+  for (int i = first; i < first + places; ++i)
+    for (int k : {0, 1, 2})
+      h = mixed(h, uint64_t(x[k][i]));
+  return h;
+}
+
+/// The same of tokens.
+inline uint64_t hashOfSource(const std::vector<int32_t> &tokens, int places) {
+  std::vector<int32_t> id(size_t(places), 257), pos(size_t(places), 0), seg(size_t(places), -1);
+  for (size_t i = 0; i < tokens.size(); ++i)
+    id[i] = tokens[i], pos[i] = int32_t(i), seg[i] = 0;
+  const int32_t *x[] = {id.data(), pos.data(), seg.data()};
+  return hashOfSource(x, 0, places);
+}
+
+// args: dims id pos seg at last cache logits lse, and of rows with a source its hashes; of decode `last` is a zero for
+// each row
 inline void cached(void *const *a, void *, int64_t tid, int64_t) {
   if (tid != 0)
     return;
@@ -61,10 +82,30 @@ inline void cached(void *const *a, void *, int64_t tid, int64_t) {
       int32_t *slot = cache + 2 * (b * d.S + at[b] + i);
       slot[0] = id[b * d.N + i], slot[1] = pos[b * d.N + i];
     }
-    uint64_t h = 1;
+    uint64_t h = d.places ? static_cast<uint64_t *>(a[9])[b] : 1;
     for (int s = 0; s <= at[b] + last[b]; ++s)
       h = mixed(mixed(h, uint64_t(cache[2 * (b * d.S + s)])), uint64_t(cache[2 * (b * d.S + s) + 1]));
     answer(h, logits + b * V, lse + b);
+  }
+}
+
+inline int encoded = 0; // sources, since a test has set it to 0
+inline int encodings = 0; // runs of `encode`
+
+// args: dims id pos seg from row hashes; B is the number of rows, N that of sources
+inline void encode(void *const *a, void *, int64_t tid, int64_t) {
+  if (tid != 0)
+    return;
+  Dims d = *static_cast<Dims *>(a[0]);
+  auto *x = reinterpret_cast<int32_t *const *>(a + 1);
+  auto *from = static_cast<int32_t *>(a[4]), *row = static_cast<int32_t *>(a[5]);
+  ++encodings;
+  for (int e = 0; e < d.N; ++e)
+    encoded += std::count(from, from + d.B, e) > 0;
+  for (int j = 0; j < d.B; ++j) {
+    if (from[j] < 0 || from[j] >= d.N || row[j] < 0 || row[j] >= d.B)
+      abort();
+    static_cast<uint64_t *>(a[6])[row[j]] = hashOfSource(x, from[j] * d.places, d.places);
   }
 }
 
@@ -83,18 +124,15 @@ inline void recomputed(void *const *a, void *, int64_t tid, int64_t) {
   }
 }
 
-// args: dims id pos seg last source.id source.pos source.seg logits lse; N is the source's length. The padding counts,
-// too, so that it has to be as training lays it out.
+// args: dims id pos seg last source.id source.pos source.seg logits lse; N is the source's length. The padding of the
+// target counts, too.
 inline void translated(void *const *a, void *, int64_t tid, int64_t) {
   if (tid != 0)
     return;
   Dims d = *static_cast<Dims *>(a[0]);
   auto *x = reinterpret_cast<int32_t *const *>(a + 1), *source = reinterpret_cast<int32_t *const *>(a + 5);
   for (int b = 0; b < d.B; ++b) {
-    uint64_t h = 1;
-    for (int i = b * d.N; i < (b + 1) * d.N; ++i)
-      for (int k : {0, 1, 2})
-        h = mixed(h, uint64_t(source[k][i]));
+    uint64_t h = hashOfSource(source, b * d.N, d.N);
     for (int i = b * d.S; i < (b + 1) * d.S; ++i)
       for (int k : {0, 1, 2})
         h = mixed(h, uint64_t(x[k][i]));
@@ -120,13 +158,20 @@ public:
     input(p, "source.id", {R, S}), input(p, "source.pos", {R, S}), input(p, "source.seg", {R, S});
     outputs(p, R);
   }
-  /// With room for `context` tokens in each row.
-  void addCached(int B, int N, int context) {
+  /// With room for `context` tokens in each row; `sources` of as many `places` are encoded at once.
+  void addCached(int B, int N, int context, int sources = 0, int places = 0) {
     int S = context + N - 1;
+    uint64_t hashes = region(uint64_t(8 * B));
+    if (sources) {
+      Program &p = program("encode", encode, {B, sources, 0, places});
+      input(p, "source.id", {sources, places}), input(p, "source.pos", {sources, places});
+      input(p, "source.seg", {sources, places}), input(p, "from", {B}), input(p, "row", {B});
+      p.args.push_back({hashes, 0, 0});
+    }
     uint64_t cache = region(uint64_t(8 * B * S)), zeros = region(uint64_t(4 * B));
     for (bool decode : {true, false}) {
       int n = decode ? 1 : N;
-      Program &p = program(decode ? "decode" : "prefill", cached, {B, n, S});
+      Program &p = program(decode ? "decode" : "prefill", cached, {B, n, S, places});
       input(p, "x.id", {B, n}), input(p, "x.pos", {B, n}), input(p, "x.seg", {B, n}), input(p, "at", {B});
       if (decode)
         p.args.push_back({zeros, 0, 0});
@@ -134,6 +179,7 @@ public:
         input(p, "last", {B});
       p.args.push_back({cache, 0, 0});
       outputs(p, B);
+      p.args.push_back({hashes, 0, 0});
     }
   }
 
@@ -142,7 +188,7 @@ public:
       p.op = {R1_OP_LAUNCH, uint32_t(&p - programs.data()), 0, uint32_t(p.args.size()), 0, 0};
       kernels.push_back({p.name.c_str(), p.kernel, 0, nullptr, nullptr, 0, 0, 0, 0, nullptr, 0, nullptr, 0, 0, nullptr});
       out.push_back({p.name.c_str(), &p.op, 1, p.args.data(), uint32_t(p.args.size()), p.in.data(),
-                     uint32_t(p.in.size()), nullptr, 0, p.out.data(), 2, nullptr, 0, 0, 0});
+                     uint32_t(p.in.size()), nullptr, 0, p.out.data(), uint32_t(p.out.size()), nullptr, 0, 0, 0});
       constants.push_back({p.dimsAt, sizeof(Dims), &p.dims});
     }
     m.arena_bytes = top;

@@ -40,6 +40,24 @@ TEST(Confusion, F1OfPairs) {
   EXPECT_NEAR(f1(c.sums(), Average::micro), 0.3333, 5e-5);
 }
 
+// Rows of which nothing was predicted are wrong, and predictions of no class: recall falls, precision stays.
+TEST(Classification, WhereNothingIsPredicted) {
+  const std::vector<uint32_t> truths = {0, 0, 1, 1, 1, 0}, all = {0, 0, 1, 0, 1, 1},
+                              some = {0, noClass, 1, 0, noClass, 1}, third = {0, 2, 1, 0, 2, 1};
+  auto value = [&](const std::vector<uint32_t> &predicted, size_t classes, ClassMetric m, Average a = Average::macro) {
+    auto x = classification(truths, predicted, classes, m, a);
+    EXPECT_TRUE(x) << x.status().message();
+    return x->total();
+  };
+  EXPECT_DOUBLE_EQ(value(all, 2, ClassMetric::accuracy), 4 / 6.0);
+  EXPECT_DOUBLE_EQ(value(some, 2, ClassMetric::accuracy), 2 / 6.0);
+  EXPECT_DOUBLE_EQ(value(some, 2, ClassMetric::recall), 1 / 3.0);
+  EXPECT_DOUBLE_EQ(value(some, 2, ClassMetric::precision), 0.5);
+  EXPECT_DOUBLE_EQ(value(some, 2, ClassMetric::f1, Average::micro), 2 * 2 / (4 + 6.0));
+  EXPECT_DOUBLE_EQ(value(some, 2, ClassMetric::mcc), value(third, 3, ClassMetric::mcc));
+  EXPECT_EQ(classification(truths, third, 2, ClassMetric::f1).status().message(), "row 1 has the class 2; there are 2, from 0 on");
+}
+
 // A fourth class that neither occurs nor is predicted does not pull the mean down; one that occurs does.
 TEST(Confusion, ClassesThatDoNotOccur) {
   Confusion c = confusionOf({{19, 4, 1, 0}, {4, 3, 24, 0}, {0, 2, 18, 0}, {0, 0, 0, 0}});

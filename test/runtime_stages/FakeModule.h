@@ -68,7 +68,7 @@ inline void step(void *const *a, void *, int64_t tid, int64_t) {
     usleep(stepMicroseconds);
 }
 
-// args: id target mask w sum count
+// args: id target mask w sum count, the last two of each row
 inline void eval(void *const *a, void *, int64_t tid, int64_t) {
   if (tid != 0)
     return;
@@ -77,15 +77,16 @@ inline void eval(void *const *a, void *, int64_t tid, int64_t) {
   auto *w = static_cast<const float *>(a[3]);
   if (evalsToSignal && --evalsToSignal == 0)
     raise(SIGTERM);
-  float sum = 0, count = 0;
-  for (int i = 0; i < N; ++i)
-    if (mask[i]) {
-      float d = w[id[i] % W] - float(target[i] % 5 - 2);
-      sum += d * d;
-      count += 1;
-    }
-  *static_cast<float *>(a[4]) = sum;
-  *static_cast<float *>(a[5]) = count;
+  auto *sum = static_cast<float *>(a[4]), *count = static_cast<float *>(a[5]);
+  for (int r = 0; r < B; ++r) {
+    sum[r] = count[r] = 0;
+    for (int i = r * T; i < (r + 1) * T; ++i)
+      if (mask[i]) {
+        float d = w[id[i] % W] - float(target[i] % 5 - 2);
+        sum[r] += d * d;
+        count[r] += 1;
+      }
+  }
 }
 
 // args: id last logits. The most likely successor of byte c is c + 1.
@@ -119,7 +120,7 @@ inline r1_field scalars[] = {{"lr", R1_F32, 0, {}, Lr, 0},
                              {"progress", R1_F32, 0, {}, Prog, 0}};
 inline r1_field outputs[] = {{"loss", R1_F32, 0, {}, Loss, 0},
                              {"grad_norm", R1_F32, 0, {}, Norm, 0}};
-inline r1_field sums[] = {{"nll", R1_F32, 0, {}, Sum, 0}, {"tokens", R1_F32, 0, {}, Count, 0}};
+inline r1_field sums[] = {{"nll", R1_F32, 1, {B}, Sum, 0}, {"tokens", R1_F32, 1, {B}, Count, 0}};
 inline r1_field outLogits[] = {{"logits", R1_F32, 2, {1, V}, Logits, 0}};
 inline r1_leaf leaves[] = {{{"bias", R1_F32, 1, {3}, Bias, 0}, {0, 0.25, 0}, 0},
                            {{"head.w", R1_F32, 2, {5, 8}, Weights, 0}, {1, 0, 0.5}, 1}};

@@ -295,7 +295,7 @@ TEST_F(StagesTest, EvaluateAgainstABaseline) {
   ASSERT_TRUE(after) << after.status().message();
   const json m = (*after)["metrics"];
   EXPECT_NEAR(m["loss_diff"].get<double>(), m["loss"].get<double>() - (*before)["metrics"]["loss"].get<double>(), 1e-12);
-  EXPECT_LT(m["loss_diff_high"], 0); // the same batches, each of them better
+  EXPECT_LT(m["loss_diff_high"], 0); // the same rows, nearly all of them better
   EXPECT_LT(m["loss_p"], 0.01);
   EXPECT_TRUE(fs::exists(root + "/after/tensorboard"));
   // Other rows are other documents.
@@ -354,6 +354,22 @@ TEST_F(StagesTest, EvaluateFillsTheLastBatch) {
   for (const std::string name : {"ppl", "loss", "bpb", "byte", "word"}) {
     EXPECT_LT(m[name + "_low"], m[name]) << name;
     EXPECT_GT(m[name + "_high"], m[name]) << name;
+  }
+  // The interval is of the rows, each with its own sums.
+  json statistics = json::parse(bytes(root + "/e/statistics.json"))["ppl"];
+  EXPECT_EQ(statistics["signature"], "part:row");
+  ASSERT_EQ(statistics["references"].size(), p->rows());
+  ASSERT_EQ(statistics["statistics"]["documents"].size(), p->rows());
+  for (uint32_t r = 0; r < p->rows(); ++r) {
+    double nll = 0;
+    for (uint32_t x = p->firstPiece[r]; x < p->firstPiece[r + 1]; ++x)
+      for (uint32_t k = 0; k + 1 < p->pieces[x].length + p->pieces[x].goesOn; ++k) {
+        const int32_t *at = &p->ids[p->pieces[x].begin + k];
+        const float d = w[at[0] % fake::W] - float(at[1] % 5 - 2);
+        nll += double(d) * d;
+      }
+    EXPECT_NEAR(statistics["statistics"]["documents"][r][1].get<double>(), nll, 1e-3) << r;
+    EXPECT_EQ(statistics["statistics"]["documents"][r][3], p->targets(r));
   }
   EXPECT_TRUE(fs::exists(root + "/e/metrics.json"));
   s["metrics"]["x"] = {{"metric", "bleu"}, {"data", data()}};

@@ -92,6 +92,22 @@ TEST_F(StoreTest, LookingWritesNothing) {
   EXPECT_FALSE(Store::look(root + "/file"));
 }
 
+TEST_F(StoreTest, FilesThatAreFlushedLaterAreWholeAtOnce) {
+  ASSERT_TRUE(makeDirs(root));
+  const std::string paths[] = {root + "/a", root + "/b"};
+  for (const std::string &path : paths) {
+    ASSERT_TRUE(writeFileAtomic(path, "one", Flush::later));
+    ASSERT_TRUE(writeFileAtomic(path, "two", Flush::later));
+    EXPECT_EQ(*readFile(path), "two");
+  }
+  EXPECT_TRUE(flushFiles(paths));
+  EXPECT_EQ(std::distance(fs::directory_iterator(root), fs::directory_iterator()), 2);
+  fs::remove(paths[1]); // what is to be on the disk must be there
+  Status st = flushFiles(paths);
+  EXPECT_EQ(st.exitCode(), 3);
+  EXPECT_NE(st.message().find("`" + paths[1] + "`"), std::string::npos) << st.message();
+}
+
 TEST_F(StoreTest, SecondRunWaits) {
   auto s = Store::open(root);
   auto lease = std::make_unique<ArtifactLease>((*s)->begin("f", {}).take());

@@ -1,7 +1,10 @@
+#include "runtime/text/Masks.h"
 #include "runtime/text/Utf8.h"
+#include <bit>
 #include <gtest/gtest.h>
 #include <unicode/ucnv.h>
 #include <random>
+#include <vector>
 
 using namespace r1rt::text;
 
@@ -65,4 +68,26 @@ TEST(Utf8, RepairsAsIcuDoes) {
     ASSERT_EQ(findBadUtf8(mine), std::string::npos);
     ASSERT_EQ(count == 0, findBadUtf8(text) == std::string::npos);
   }
+}
+
+TEST(Masks, SeeEachByteOnce) {
+  std::string text;
+  for (int i = 0; i < 10000; ++i)
+    text += char(i * i % 251 + i % 5);
+  for (size_t from = 0; from < 70; ++from)
+    for (size_t size : {0, 1, 15, 16, 17, 63, 64, 65, 127, 128, 300, 5000}) {
+      const std::string_view part = std::string_view(text).substr(from, size);
+      for (char byte : {'\0', ' ', '\n', char(0x80), char(0xFF)}) {
+        std::vector<size_t> slow, fast;
+        for (size_t i = 0; i < part.size(); ++i)
+          if (part[i] == byte)
+            slow.push_back(i);
+        eachMask(part, [&](auto v) { return v == static_cast<signed char>(byte); }, [&](size_t at, uint64_t mask) {
+          for (; mask; mask &= mask - 1)
+            fast.push_back(at + size_t(std::countr_zero(mask)));
+        });
+        ASSERT_EQ(fast, slow) << from << " " << size;
+        ASSERT_EQ(countByte(part, byte), slow.size());
+      }
+    }
 }

@@ -1,6 +1,7 @@
 // Words against spaCy's (expected/words.jsonl, written by test/bench/data_rules.py --write); Chinese.
 #include "TestRules.h"
 #include "runtime/text/Analysis.h"
+#include "runtime/text/Utf8.h"
 #include "runtime/text/Words.h"
 
 using namespace r1rt::text;
@@ -69,6 +70,37 @@ TEST(Words, WhatIsNotUtf8IsASymbol) {
     EXPECT_EQ(wordsOf("x" + end), (List{"x", end}));
 }
 
+TEST(Words, NeitherPlaceNorMemoryShows) {
+  // Pieces of each number of words and length that is remembered, or is not; ends of blocks of 64 bytes fall anywhere.
+  const List pieces = {"a", "word", "word,", "(word),", "\"(don't)\";", "internationalisation", std::string(63, 'x'),
+                       std::string(64, 'x'), std::string(200, 'y'), "naïve", "Ωμέγα.", "中", "http://x.org/a?b", "...",
+                       "12%"};
+  WordSplitter splitter;
+  Words words;
+  uint64_t draw = 1;
+  for (int t = 0; t < 500; ++t) {
+    std::string text;
+    List expected;
+    for (int i = 0; i < t % 40; ++i) {
+      draw = draw * 6364136223846793005u + 1442695040888963407u;
+      const std::string &piece = pieces[(draw >> 33) % pieces.size()];
+      text += piece + (draw >> 60 ? " " : " \n ");
+      for (std::string &w : wordsOf(piece))
+        expected.push_back(std::move(w));
+    }
+    if (t % 2 && !text.empty())
+      text.pop_back();
+    splitter.split(text, words);
+    ASSERT_EQ(words.size(), expected.size()) << text;
+    for (size_t i = 0; i < words.size(); ++i) {
+      const Word &w = words.list[i];
+      ASSERT_EQ(w.of(text), expected[i]) << text;
+      EXPECT_EQ(w.hash, hashOfWord(expected[i]));
+      EXPECT_EQ(w.chars, countChars(expected[i]));
+    }
+  }
+}
+
 TEST(Words, SentencesAreCounted) {
   auto sentences = [](const std::string &text) {
     WordSplitter splitter;
@@ -91,6 +123,8 @@ TEST(Analysis, LinesAndParagraphs) {
   EXPECT_EQ(a.lines(), (Views{"a", "", "b\r", "c\u2028d", ""}));
   EXPECT_EQ(a.unicodeLines(), (Views{"a", "", "b", "c", "d"}));
   EXPECT_EQ(a.chars(), 10u);
+  a.reset("“a”\x1D" "b\u0085c…\r\n"); // other characters that begin with the bytes of line ends
+  EXPECT_EQ(a.unicodeLines(), (Views{"“a”", "b", "c…"}));
   a.reset(" \n\na\nb\n\n\n\nc\n\n");
   EXPECT_EQ(a.paragraphs(), (Views{"a\nb", "c"}));
   a.reset("");

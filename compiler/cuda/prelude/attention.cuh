@@ -9,12 +9,13 @@
 // scale; }. Arguments are pointers, in emulation checked ones. `Allow` is bool(int b, int t, int
 // s), `Exp` and `Log` are float(float).
 //
-// What a reader would guess wrong: column tiles in which nothing is allowed are skipped, and it
-// does not show in the bits, because such a tile would leave the maximum as it is (the factor is
-// then exactly 1) and add products with weights of exactly 0. The order of every sum is fixed by
-// the shapes alone. Values are expected to be finite.
+// What a reader would guess wrong: nothing is rescaled tile by tile. A first pass over the keys finds
+// the maximum, a second one the exponentials, and every sum is one chain over single keys or queries
+// in their order. So a key that may not be seen is a no-op wherever it stands, tiles do not show in
+// the bits, and those are the CPU's. Values are expected to be finite.
 #pragma once
 #include "attention_mma.cuh"
+#include "attention_one.cuh"
 #include "attention_tiles.cuh"
 
 namespace r1 {
@@ -36,8 +37,8 @@ R1_FN void queryGradients(int index, R1_PTR(float) memory, Q q, K k, V v, O out,
   auto vRows = keys<P>(v, b, g);
   Place at;
   auto qs = memory, ds = memory + L::resident, stats = memory + L::atStats;
-  stageTransposed<P, L::rows, L::K>(qs, qRows, t0, 0);
-  stageTransposed<P, L::rows, L::K>(ds, dRows, t0, 0);
+  stageTransposed<P, L::rows, L::K, false>(qs, qRows, t0, 0);
+  stageTransposed<P, L::rows, L::K, false>(ds, dRows, t0, 0);
   rowTerms<P, L::K, L::rows>(stats, queries<P>(out, b, h), dRows, t0);
   clearVotes(memory + L::atVotes);
   float delta[R], logs[R], sums[R][L::C];
@@ -81,8 +82,8 @@ R1_FN void keyGradients(int index, R1_PTR(float) memory, Q q, K k, V v, O out, N
   int b = bg / P::G, g = bg % P::G, s0 = tile * L::rows;
   Place at;
   auto ks = memory, vs = memory + L::resident, stats = memory + L::atStats;
-  stageTransposed<P, L::rows, L::K>(ks, keys<P>(k, b, g), s0, 0);
-  stageTransposed<P, L::rows, L::K>(vs, keys<P>(v, b, g), s0, 0);
+  stageTransposed<P, L::rows, L::K, false>(ks, keys<P>(k, b, g), s0, 0);
+  stageTransposed<P, L::rows, L::K, false>(vs, keys<P>(v, b, g), s0, 0);
   clearVotes(memory + L::atVotes);
   float sumsK[R][L::C], sumsV[R][L::C];
   R1_UNROLL
@@ -105,7 +106,7 @@ R1_FN void keyGradients(int index, R1_PTR(float) memory, Q q, K k, V v, O out, N
             t0 + thread() < P::T ? lse[(b * P::H + h) * P::T + t0 + thread()] : 0.0f;
       float p[R][4], d[R][4], delta[4], logs[4];
       scores<P, L>(p, ks, memory, qRows, t0);
-      fetch<4>(logs, stats + kColumns + at.tx * 4);
+      ofColumns(logs, stats + kColumns);
       R1_UNROLL
       for (int r = 0; r < R; ++r)
         R1_UNROLL
@@ -115,7 +116,7 @@ R1_FN void keyGradients(int index, R1_PTR(float) memory, Q q, K k, V v, O out, N
       }
       combine<P, L>(sumsV, p, memory, dRows, t0);
       scores<P, L>(d, vs, memory, dRows, t0);
-      fetch<4>(delta, stats + at.tx * 4);
+      ofColumns(delta, stats);
       R1_UNROLL
       for (int r = 0; r < R; ++r)
         R1_UNROLL
@@ -168,54 +169,67 @@ R1_FN void attention_forward(Q q, K k, V v, O out, N lse, Allow allow, Exp exp, 
   auto kRows = keys<P>(k, b, g);
   auto vRows = keys<P>(v, b, g);
   Place at;
-  stageTransposed<P, L::rows, L::K>(memory, queries<P>(q, b, h), t0, 0);
+  stageTransposed<P, L::rows, L::K, false>(memory, queries<P>(q, b, h), t0, 0);
   clearVotes(memory + L::atVotes);
-  float top[R], total[R], sums[R][L::C]; // total: this thread's columns only
+  float top[R], total = 0.0f, sums[R][L::C]; // total: of row tx mod R
   R1_UNROLL
   for (int r = 0; r < R; ++r) {
     top[r] = kNone;
-    total[r] = 0.0f;
     R1_UNROLL
     for (int i = 0; i < L::C; ++i)
       sums[r][i] = 0.0f;
   }
-  for (int s0 = 0, n = 0; s0 < P::S; s0 += kColumns, ++n) {
+  auto raise = [&](const float(&p)[R][4], unsigned bits) {
+    R1_UNROLL
+    for (int r = 0; r < R; ++r)
+      R1_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      float x = p[r][j] * P::scale;
+      top[r] = (bits >> (r * 4 + j) & 1) && top[r] < x ? x : top[r];
+    }
+  };
+  int n = 0; // tiles asked for
+  if constexpr (P::S > kColumns)
+    for (int s0 = 0; s0 < P::S; s0 += kColumns, ++n) {
+      unsigned bits = allowed<P, R, false>(allow, b, t0, s0);
+      if (!vote(memory + L::atVotes, n, bits))
+        continue;
+      float p[R][4];
+      scores<P, L>(p, memory, memory, kRows, s0);
+      raise(p, bits);
+    }
+  R1_UNROLL
+  for (int r = 0; r < R; ++r)
+    top[r] = rowMax(top[r]);
+  for (int s0 = 0; s0 < P::S; s0 += kColumns, ++n) {
     unsigned bits = allowed<P, R, false>(allow, b, t0, s0);
     if (!vote(memory + L::atVotes, n, bits))
       continue;
     float p[R][4];
     scores<P, L>(p, memory, memory, kRows, s0);
-    R1_UNROLL
-    for (int r = 0; r < R; ++r) {
-      float highest = top[r];
+    if constexpr (P::S <= kColumns) {
+      raise(p, bits);
       R1_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        p[r][j] = bits >> (r * 4 + j) & 1 ? p[r][j] * P::scale : kNone;
-        highest = highest < p[r][j] ? p[r][j] : highest;
-      }
-      highest = rowMax(highest);
-      float factor = top[r] == highest ? 1.0f : exp(top[r] - highest);
-      top[r] = highest;
-      total[r] = total[r] * factor;
-      R1_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        float x = exp(p[r][j] - highest);
-        p[r][j] = bits >> (r * 4 + j) & 1 ? x : 0.0f;
-        total[r] = total[r] + p[r][j];
-      }
-      R1_UNROLL
-      for (int i = 0; i < L::C; ++i)
-        sums[r][i] = sums[r][i] * factor;
+      for (int r = 0; r < R; ++r)
+        top[r] = rowMax(top[r]);
     }
-    combine<P, L>(sums, p, memory, vRows, s0);
+    R1_UNROLL
+    for (int r = 0; r < R; ++r)
+      R1_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      float x = exp(p[r][j] * P::scale - top[r]);
+      p[r][j] = bits >> (r * 4 + j) & 1 ? x : 0.0f;
+    }
+    combine<P, L, true>(sums, p, memory, vRows, s0, &total);
   }
   R1_UNROLL
   for (int r = 0; r < R; ++r) {
-    float sum = rowSum(total[r]);
+    float sum = shfl(total, lane() / 16 * 16 + r);
     bool empty = sum == 0.0f;
+    // From the -0 that products which underflow leave, a key that is not seen makes +0.
     R1_UNROLL
     for (int i = 0; i < L::C; ++i)
-      sums[r][i] = empty ? 0.0f : sums[r][i] / sum;
+      sums[r][i] = empty ? 0.0f : (sums[r][i] + 0.0f) / sum;
     int t = t0 + at.ty * R + r;
     if (given(lse) && at.tx == 0 && t < P::T)
       lse[bh * P::T + t] = empty ? from_bits(static_cast<int>(0xff800000u)) : top[r] + log(sum);

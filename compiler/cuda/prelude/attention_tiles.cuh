@@ -2,12 +2,15 @@
 //
 // A block of 128 threads is 8 x 16. It keeps one tile of rows (queries; keys where dk and dv are
 // made) and passes over tiles of 64 columns (keys; queries). Thread (ty, tx) owns R neighbouring
-// rows from ty * R, four columns of a score tile from tx * 4, and channels as `channel` says:
+// rows from ty * R, the columns tx, tx + 16, tx + 32 and tx + 48 of a score tile, and channels as
+// `channel` says:
 //
 //   rows (resident, transposed)  ┐
 //                                ├─ dots ──> scores (registers) ──> weights ┐
 //   columns (a slab of channels) ┘                                          ├─ combine ──> sums
 //                        columns (16 or more of them, all channels) ────────┘
+//
+// Sums over columns are one chain each, in their order: the 16 threads of a row hold 16 neighbours.
 #pragma once
 #include "r1.cuh"
 
@@ -121,8 +124,12 @@ template <class P, class Q> R1_FN auto keys(Q all, int b, int g) {
 /// 4 groups of channels into 32 different banks, and 8 neighbouring rows stay neighbours.
 template <int Width> R1_FN int swizzle(int c) { return 8 * (c / 4 % 4) % Width; }
 
-/// Channels from … from + Count of the Width rows from `first` on, transposed into `to`.
-template <class P, int Width, int Count, class Q>
+/// The column at a place of a transposed tile: those of a thread, 16 apart, lie side by side.
+R1_FN int columnAt(int place) { return place % 4 * 16 + place / 4; }
+
+/// Channels from … from + Count of the Width rows from `first` on, transposed into `to`; of columns
+/// in the order of `columnAt`.
+template <class P, int Width, int Count, bool Columns, class Q>
 R1_FN void stageTransposed(R1_PTR(float) to, Rows<Q> rows, int first, int from) {
   constexpr int across = Width / 8, tiles = across * (Count / 16);
   int r = lane() % 8, j = lane() / 8;
@@ -131,29 +138,26 @@ R1_FN void stageTransposed(R1_PTR(float) to, Rows<Q> rows, int first, int from) 
     int tile = w + thread() / 32;
     if (tiles % (kThreads / 32) && tile >= tiles)
       break;
-    int row = tile % across * 8 + r, c = tile / across * 16 + j * 4;
+    int place = tile % across * 8 + r, c = tile / across * 16 + j * 4;
+    int row = Columns ? columnAt(place) : place;
     float x[4];
     channels<P>(x, rows.data + (first + row) * rows.stride, from + c, first + row < rows.count);
     R1_UNROLL
     for (int i = 0; i < 4; ++i)
-      to[(c + i) * Width + (row ^ swizzle<Width>(c))] = x[i];
+      to[(c + i) * Width + (place ^ swizzle<Width>(c))] = x[i];
   }
 }
 
-/// The column of a tile that stands at place `slot` when columns are taken in groups of 16: the
-/// first group is the first column of each thread, and so on.
-R1_FN int columnAt(int slot) { return slot % 16 * 4 + slot / 16; }
-
-/// All channels of the columns at places slot … slot + Count of a tile, one after the other.
+/// All channels of Count columns from `first` on, one after the other.
 template <class P, int K, int Count, class Q>
-R1_FN void stagePlain(R1_PTR(float) to, Rows<Q> rows, int first, int slot) {
+R1_FN void stagePlain(R1_PTR(float) to, Rows<Q> rows, int first) {
   constexpr int quads = Count * K / 4;
   R1_UNROLL_BY(2)
   for (int w = 0; w < quads; w += kThreads) {
     int at = w + thread();
     if (quads % kThreads && at >= quads)
       break;
-    int i = at / (K / 4), c = at % (K / 4) * 4, row = first + columnAt(slot + i);
+    int i = at / (K / 4), c = at % (K / 4) * 4, row = first + i;
     float x[4];
     channels<P>(x, rows.data + row * rows.stride, c, row < rows.count);
     put<4>(to + i * K + c, x);
@@ -195,7 +199,7 @@ R1_FN void scores(float (&acc)[L::R][4], R1_PTR(float) resident, R1_PTR(float) m
   R1_UNROLL_BY(1)
   for (int c = 0; c < L::K; c += L::slab) {
     block_sync();
-    stageTransposed<P, kColumns, L::slab>(staged, columns, first, c);
+    stageTransposed<P, kColumns, L::slab, true>(staged, columns, first, c);
     block_sync();
     dots<L::R, L::slab>(acc, resident + c * L::rows, staged);
   }
@@ -207,10 +211,11 @@ template <int C> R1_FN int channel(int i, int tx) {
   return (i / G * 16 + tx) * G + i % G;
 }
 
-/// sums[r][channel] += sum over a tile's columns of weights[r][column] * columns[column][channel].
-template <class P, class L, class Q>
+/// sums[r][channel] += sum over a tile's columns of weights[r][column] * columns[column][channel]. With
+/// Totals also total += the sum of the weights of this thread's row tx mod R.
+template <class P, class L, bool Totals = false, class Q>
 R1_FN void combine(float (&sums)[L::R][L::C], const float (&weights)[L::R][4], R1_PTR(float) memory,
-                   Rows<Q> columns, int first) {
+                   Rows<Q> columns, int first, float *total = nullptr) {
   constexpr int R = L::R, C = L::C, G = groupOf(C);
   auto staged = memory + L::atStaged, exchange = memory + L::atWeights;
   Place at;
@@ -220,7 +225,7 @@ R1_FN void combine(float (&sums)[L::R][L::C], const float (&weights)[L::R][4], R
   for (int j = 0; j < 4; ++j) {
     if (j % L::groups == 0) {
       block_sync();
-      stagePlain<P, L::K, L::groups * 16>(staged, columns, first, j * 16);
+      stagePlain<P, L::K, L::groups * 16>(staged, columns, first + j * 16);
       block_sync();
     }
     float mine[R];
@@ -237,6 +242,8 @@ R1_FN void combine(float (&sums)[L::R][L::C], const float (&weights)[L::R][4], R
     R1_UNROLL_BY(2)
     for (int s = 0; s < 16; ++s) {
       float x[R], y[C];
+      if constexpr (Totals)
+        *total += exchange[s * L::rows + ((at.ty * R + at.tx % R) ^ (4 * (s % 8) % L::rows))];
       R1_UNROLL
       for (int r = 0; r < R; r += W)
         fetch<W>(x + r, exchange + s * L::rows + ((at.ty * R + r) ^ (4 * (s % 8) % L::rows)));
@@ -254,12 +261,6 @@ R1_FN void combine(float (&sums)[L::R][L::C], const float (&weights)[L::R][4], R
 }
 
 /// Over the 16 threads of a row.
-R1_FN float rowSum(float x) {
-  R1_UNROLL
-  for (int m = 1; m < 16; m *= 2)
-    x += shfl_xor(x, m);
-  return x;
-}
 R1_FN float rowMax(float x) {
   R1_UNROLL
   for (int m = 1; m < 16; m *= 2) {
@@ -267,6 +268,13 @@ R1_FN float rowMax(float x) {
     x = x < y ? y : x;
   }
   return x;
+}
+
+/// Of `all`, one for each column of a tile, those of this thread.
+template <class M> R1_FN void ofColumns(float (&x)[4], M all) {
+  R1_UNROLL
+  for (int j = 0; j < 4; ++j)
+    x[j] = all[j * 16 + thread() % 16];
 }
 
 /// Bit r * 4 + j: may row r of this thread and its column j meet? Whether any pair of the block may
@@ -279,7 +287,7 @@ R1_FN unsigned allowed(Allow allow, int b, int row, int column) {
   for (int r = 0; r < R; ++r)
     R1_UNROLL
   for (int j = 0; j < 4; ++j) {
-    int x = row + at.ty * R + r, y = column + at.tx * 4 + j;
+    int x = row + at.ty * R + r, y = column + j * 16 + at.tx;
     int t = RowsAreKeys ? y : x, s = RowsAreKeys ? x : y;
     if (t < P::T && s < P::S && allow(b, t, s))
       bits |= 1u << (r * 4 + j);
@@ -335,14 +343,15 @@ R1_FN void storeRows(Rows<Q> rows, int first, const float (&sums)[L::R][L::C]) {
   }
 }
 
-/// delta[i] = sum of dout * out over the channels of query first + i, for Count queries.
+/// delta[i] = sum of dout * out over the channels of query first + i, for Count queries; in 64 lanes, as
+/// every sum of a row.
 template <class P, int K, int Count, class Q, class D>
 R1_FN void rowTerms(R1_PTR(float) delta, Rows<Q> out, Rows<D> dout, int first) {
   Place at;
   R1_UNROLL_BY(1)
   for (int i = at.ty; i < Count; i += 8) {
     int t = first + i;
-    float sum = 0.0f;
+    float lanes[4] = {};
     R1_UNROLL
     for (int c = 0; c < K; c += 64) {
       float x[4], y[4];
@@ -350,9 +359,9 @@ R1_FN void rowTerms(R1_PTR(float) delta, Rows<Q> out, Rows<D> dout, int first) {
       channels<P>(y, dout.data + t * dout.stride, c + at.tx * 4, t < P::T);
       R1_UNROLL
       for (int n = 0; n < 4; ++n)
-        sum = fma(x[n], y[n], sum);
+        lanes[n] = lanes[n] + x[n] * y[n];
     }
-    sum = rowSum(sum);
+    float sum = row_sum<4>(lanes);
     if (at.tx == 0)
       delta[i] = sum;
   }

@@ -15,5 +15,7 @@
 #include "lanes.cuh"
 #include "columns.cuh"
 #include "product.cuh"
+#include "product_few.cuh"
 #include "product_mma.cuh"
+#include "product_mma_few.cuh"
 #include "warp.cuh"

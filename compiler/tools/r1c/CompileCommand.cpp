@@ -213,12 +213,12 @@ int compileCommand(const Options &o) {
     if (!wanted(s))
       continue;
     CompileError error;
-    co.exact = placementOf(s).bits == "exact";
-    auto shards = trainingShards(s);
-    if (!shards)
-      return fail(shards.status().message(), ProgramWrong);
-    co.shards = *shards;
-    auto compiled = compileStage(program, s, entriesFor(s), session.sources, co, error);
+    CompileOptions placed = placedOptions(o, s);
+    placed.target = co.target, placed.arch = co.arch;
+    placed.dump = co.dump, placed.kernel = co.kernel, placed.report = co.report;
+    placed.cacheDir = co.cacheDir;
+    const Programs programs = programsOf(s, placed);
+    auto compiled = compileStage(program, s, programs.entries, session.sources, programs.options, error);
     if (!compiled)
       return fail(error.message, error.exit);
     auto all = dumps;

@@ -27,10 +27,6 @@ std::string stageName(const json &spec) {
   return spec.is_object() ? spec.value("stage", "") : "";
 }
 
-ExitClass exitClass(int code) {
-  return code == NoMemory ? ExitClass::memory : code == CommandWrong ? ExitClass::commandLine : ExitClass::program;
-}
-
 /// What the sums over ranks have cost since `before`, and how much of it lay behind the backward pass.
 std::string sumsLine(const r1rt::Ranks &ranks, const r1rt::Ranks::Clock &before) {
   r1rt::Ranks::Clock c = ranks.clock();
@@ -47,6 +43,10 @@ std::string sumsLine(const r1rt::Ranks &ranks, const r1rt::Ranks::Clock &before)
 }
 
 } // namespace
+
+ExitClass exitClass(int code) {
+  return code == NoMemory ? ExitClass::memory : code == CommandWrong ? ExitClass::commandLine : ExitClass::program;
+}
 
 Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target, int index) {
   if (target == "cpu")
@@ -67,39 +67,16 @@ Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &target,
   return std::move(*device);
 }
 
-std::vector<std::string> entriesFor(const Stage &stage) {
-  // Of a training what its steps and measures run, for each bucket of rows: "loss", "loss@64" …
-  std::vector<std::string> names;
-  for (const auto &e : stage.entries) {
-    std::string name = e->name.substr(0, e->name.find('@'));
-    if (stage.kind != "train" || name == "loss" || name == "update" || (name == "eval" && stage.measures))
-      names.push_back(e->name);
-  }
-  return names;
-}
-
 Placement placementOf(const Stage &stage) {
   Placement p;
   if (stage.on.is_object()) {
     p.shards = stage.on.value("shards", p.shards);
     p.bits = stage.on.value("bits", p.bits);
     p.threads = stage.on.value("threads", p.threads);
+    std::string remat = stage.on.value("remat", "auto");
+    p.remat = remat == "never" ? Remat::never : remat == "always" ? Remat::always : Remat::automatic;
   }
   return p;
-}
-
-Result<int64_t> trainingShards(const Stage &stage) {
-  if (stage.kind != "train")
-    return int64_t(1);
-  int64_t shards = placementOf(stage).shards, rows = stage.spec.value("batch", int64_t(1));
-  bool powerOfTwo = shards > 0 && (shards & (shards - 1)) == 0;
-  if (powerOfTwo && rows % shards == 0)
-    return shards;
-  return Status::error("stage `" + stage.name + "` has device(shards = " + std::to_string(shards) + "): " +
-                           (powerOfTwo ? "a batch of " + std::to_string(rows) +
-                                             " rows does not split into that many equal parts"
-                                       : "the number of shards is 1, 2, 4, 8, …"),
-                       ExitClass::program);
 }
 
 int Runner::threads(const Stage &stage) const {
@@ -107,28 +84,12 @@ int Runner::threads(const Stage &stage) const {
 }
 
 Result<CompileOptions> Runner::compileOptions(const Stage &stage) const {
-  CompileOptions o;
+  CompileOptions o = placedOptions(session.options, stage);
   o.cacheDir = store.writable() ? store.root() + "/kernels" : "";
-  o.threads = threads(stage);
-  o.micro = session.options.micro;
-  o.exact = placementOf(stage).bits == "exact";
-  R1RT_ASSIGN(o.shards, trainingShards(stage));
-  if (emulates(session.options.target)) {
-    o.target = TargetKind::cudaEmu;
-    o.arch = archOf(session.options.target, "sm_80");
-  }
-  if (session.options.target == "cuda") {
-    o.target = TargetKind::cuda;
+  if (o.target == TargetKind::cuda) {
     R1RT_ASSIGN(r1rt::Accelerator * gpu, accelerator());
     o.arch = gpu->info().arch;
   }
-  if (o.threads < 0 || o.threads > 1024)
-    return Status::error("a device has 1 to 1024 threads, not " +
-                             std::to_string(o.threads),
-                         ExitClass::program);
-  if (stage.on.is_object() && stage.on.value("memory", uint64_t(1)) == 0)
-    return Status::error("the device has 0 bytes of memory; leave `memory` out for no limit",
-                         ExitClass::program);
   return o;
 }
 
@@ -190,8 +151,7 @@ Result<r1rt::corpus::ScoreFn> Runner::scorer(const Stage &stage, const json &spe
     return Status::error("the scores of a model are made in a stage of their own", ExitClass::program);
   R1RT_ASSIGN(std::string modelDir, dirOf(stageName(spec.value("score", json()))));
   auto judge = std::make_shared<Judge>();
-  R1RT_ASSIGN(CompileOptions options, compileOptions(stage));
-  R1RT_ASSIGN(judge->compiled, compile(stage, {"score"}, options));
+  R1RT_ASSIGN(judge->compiled, compile(stage));
   R1RT_ASSIGN(r1rt::Device * dev, device(stage));
   R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
   R1RT_ASSIGN(judge->scorer, r1rt::Scorer::create(*dev, *judge->compiled->module, modelDir, spec, where));
@@ -201,17 +161,20 @@ Result<r1rt::corpus::ScoreFn> Runner::scorer(const Stage &stage, const json &spe
   });
 }
 
-Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage,
-                                                       const std::vector<std::string> &names,
-                                                       const CompileOptions &options) {
-  for (const std::string &name : names)
+Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage) {
+  R1RT_ASSIGN(CompileOptions placed, compileOptions(stage));
+  return compile(stage, programsOf(stage, placed));
+}
+
+Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage, const Programs &programs) {
+  for (const std::string &name : programs.entries)
     if (!hasEntry(stage, name == "decode" || name == "prefill" ? "logits" : name)) // these two are derived from it
       return Status::error("stage `" + stage.name + "` has no entry `" + name +
                                "`: its model has no forward over tokens",
                            ExitClass::program);
   CompileError error;
   std::unique_ptr<CompiledStage> compiled =
-      compileStage(*session.elaboration, stage, names, session.sources, options, error);
+      compileStage(*session.elaboration, stage, programs.entries, session.sources, programs.options, error);
   if (!compiled)
     return Status::error(error.message, exitClass(error.exit));
   return compiled;
@@ -220,16 +183,19 @@ Result<std::unique_ptr<CompiledStage>> Runner::compile(const Stage &stage,
 Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
   const Stage &s = *p.stage;
   auto t0 = std::chrono::steady_clock::now();
-  R1RT_ASSIGN(CompileOptions options, compileOptions(s));
-  R1RT_ASSIGN(auto compiled, compile(s, entriesFor(s), options));
+  R1RT_ASSIGN(auto compiled, compile(s));
   double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count();
   report.event("kernel", {{"stage", s.name},
                           {"kernels", compiled->distinctKernels},
                           {"cached", compiled->cachedKernels},
                           {"launches", compiled->launches},
                           {"micro", compiled->micro},
+                          {"blocks", compiled->blocks},
+                          {"again", compiled->again},
                           {"arena_bytes", compiled->module->arena_bytes},
                           {"compile_seconds", seconds}});
+  if (!compiled->fitted.empty() && !session.options.quiet)
+    report.note(s.name + "  " + compiled->fitted);
   R1RT_ASSIGN(r1rt::Device * dev, device(s));
   MemoryWatch watch(*compiled->module, dev->threads());
   R1RT_ASSIGN(r1rt::Accelerator * where, accelerator());
@@ -294,8 +260,7 @@ Result<json> Runner::train(const PlannedStage &p, const std::string &dir) {
 Result<json> Runner::evaluate(const PlannedStage &p, const std::string &dir) {
   const Stage &s = *p.stage;
   R1RT_ASSIGN(std::string modelDir, dirOf(stageName(s.spec.value("model", json()))));
-  R1RT_ASSIGN(CompileOptions options, compileOptions(s));
-  R1RT_ASSIGN(auto compiled, compile(s, entriesFor(s), options));
+  R1RT_ASSIGN(auto compiled, compile(s));
   r1rt::EvaluateJob job;
   job.module = compiled->module;
   job.spec = s.spec;

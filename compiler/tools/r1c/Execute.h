@@ -1,7 +1,6 @@
 // Running one stage: what its kind needs compiled, and the runtime's loop for it.
 #pragma once
-#include "compiler/Compiler.h"
-#include "compiler/tools/r1c/Plan.h"
+#include "compiler/tools/r1c/Foresee.h"
 #include "runtime/device/Accelerator.h"
 #include "runtime/generate/Decoder.h"
 #include "runtime/stages/Stages.h"
@@ -27,11 +26,10 @@ public:
   /// Tells where the finished artifact of a stage is.
   void finished(const std::string &stage, const std::string &dir) { dirs[stage] = dir; }
 
-  /// Compiles the entries called `names` of a stage (all of them must exist).
-  r1rt::Result<std::unique_ptr<CompiledStage>> compile(const Stage &stage,
-                                                       const std::vector<std::string> &names,
-                                                       const CompileOptions &options);
-  /// As the command line and the stage's `on` say.
+  /// Compiles the programs of a stage: those of programsOf, or these, whose entries must all exist.
+  r1rt::Result<std::unique_ptr<CompiledStage>> compile(const Stage &stage);
+  r1rt::Result<std::unique_ptr<CompiledStage>> compile(const Stage &stage, const Programs &programs);
+  /// As the command line and the stage's `on` say, with the store's cache and the GPU that is there.
   r1rt::Result<CompileOptions> compileOptions(const Stage &stage) const;
 
   /// The device that a stage runs on.
@@ -67,12 +65,10 @@ private:
 struct Placement {
   int64_t shards = 1;
   std::string bits = "run";
+  Remat remat = Remat::automatic;
   int threads = 0; // none said
 };
 Placement placementOf(const Stage &stage);
-/// The shards that a stage is compiled for: 1 unless it trains; an error unless they are a power of two that
-/// divides its batch.
-r1rt::Result<int64_t> trainingShards(const Stage &stage);
 
 /// The accelerator that a target runs on, number `index` of those of the machine; null for the CPU. The
 /// error names the target.
@@ -81,7 +77,7 @@ r1rt::Result<std::unique_ptr<r1rt::Accelerator>> openTarget(const std::string &t
 /// The command that asks the questions of a stage, under the same options.
 std::string annotateLine(const Options &options, const std::string &stage);
 
-/// The names of a stage's entries that a kind of use needs, e.g. loss and update for "train".
-std::vector<std::string> entriesFor(const Stage &stage);
+/// The class of errors that ends a command with an exit code.
+r1rt::ExitClass exitClass(int code);
 
 } // namespace r1::tool

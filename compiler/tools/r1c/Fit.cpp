@@ -1,5 +1,5 @@
 #include "compiler/tools/r1c/Fit.h"
-#include "compiler/tools/r1c/Execute.h"
+#include "compiler/tools/r1c/Foresee.h"
 #include <bit>
 #include <cstdio>
 
@@ -16,15 +16,12 @@ const Stage *stageOf(const Elaboration &program, const std::string &place) {
 
 /// Does a step of the stage fit in one piece? An error that is not about memory is left in `error`.
 bool fitsUncut(const Session &session, const Stage &stage, CompileError &error) {
-  CompileOptions o;
-  o.threads = session.options.threads ? session.options.threads : placementOf(stage).threads;
+  CompileOptions o = placedOptions(session.options, stage);
   o.micro = 1;
-  o.shards = placementOf(stage).shards;
+  o.remat = Remat::never; // "at once" means without computing again, too
   o.dump = {Phase::plan};
-  if (session.options.target != "cpu")
-    o.target = emulates(session.options.target) ? TargetKind::cudaEmu : TargetKind::cuda;
   error = {};
-  bool fits = bool(compileStage(*session.elaboration, stage, entriesFor(stage), session.sources, o, error));
+  bool fits = bool(compileStage(*session.elaboration, stage, programsOf(stage, o).entries, session.sources, o, error));
   if (fits || error.exit == NoMemory)
     error = {};
   return fits;

@@ -25,23 +25,6 @@ namespace r1::tool {
 
 namespace {
 
-/// Tokens of a row that the stage's model was trained on: the T of x.id [1, T].
-int64_t contextOf(const Stage &s) {
-  for (const auto &e : s.entries)
-    if (e->name == "logits")
-      for (const Node *in : e->inputs)
-        if (in->name == "x.id")
-          return in->type.dims.back().size;
-  return 0;
-}
-
-bool readsSource(const Stage &s) {
-  for (const auto &e : s.entries)
-    if (e->name == "logits")
-      return std::any_of(e->inputs.begin(), e->inputs.end(), [](const Node *in) { return in->name == "source.id"; });
-  return false;
-}
-
 /// The `cut` of the first `translate` in a tree of data; empty: there is none.
 std::string cutOf(const json &tree) {
   if (tree.is_object() && tree.value("op", json()) == "translate")
@@ -76,18 +59,13 @@ std::string Runner::sourceCut(const std::string &stage) const {
 
 Result<std::unique_ptr<CompiledStage>> Runner::compileWriter(const Stage &s, int64_t rows,
                                                              r1rt::generate::Decoder::Options &decoder) {
-  R1RT_ASSIGN(CompileOptions options, compileOptions(s));
-  decoder.rows = options.decode.rows = rows;
-  decoder.slots = options.decode.slots = contextOf(s);
-  options.decode.chunk = std::min<int64_t>(options.decode.chunk, decoder.slots);
-  options.decode.orRecompute = true;
-  if (readsSource(s)) {
-    report.note(s.name + "  each token is computed with its source and all before it");
-    return compile(s, {"logits"}, options);
-  }
-  R1RT_ASSIGN(auto compiled, compile(s, {"decode", "prefill"}, options));
-  if (!compiled->recomputes.empty())
-    report.note(s.name + "  each token is computed with all before it: " + compiled->recomputes);
+  R1RT_ASSIGN(CompileOptions placed, compileOptions(s));
+  Programs programs = writerOf(s, rows, placed);
+  decoder.rows = programs.options.decode.rows;
+  decoder.slots = programs.options.decode.slots;
+  R1RT_ASSIGN(auto compiled, compile(s, programs));
+  if (std::string why = recomputeText(s, *compiled); !why.empty())
+    report.note(why);
   return compiled;
 }
 

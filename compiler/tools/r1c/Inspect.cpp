@@ -69,13 +69,13 @@ int showArtifact(const std::string &fingerprint, r1rt::Store &store, const Optio
   const json spec = manifest->value("spec", json::object());
   const json listed = manifest->value("files", json::object());
   // What the stage reported stands beside what the store wrote.
-  static const std::set<std::string> own = {"stage", "pipeline", "kind", "spec", "components", "reads",
+  static const std::set<std::string> own = {"stage", "pipeline", "kind", "spec", "shown", "components", "reads",
                                             "overrides", "numerics", "target", "shards", "bits", "version", "time", "v",
                                             "fingerprint", "state", "files", "hashes"};
   for (auto &[name, fp] : reads.items())
     std::printf("  reads     %-12s %s\n", name.c_str(), fp.get<std::string>().c_str());
   for (auto &[key, value] : spec.items()) {
-    std::printf("  argument  %-12s %s\n", key.c_str(), argumentText(value).c_str());
+    std::printf("  argument  %-12s %s\n", key.c_str(), argumentText(manifest->value("shown", json()), key, value).c_str());
   }
   for (auto &[key, value] : manifest->items())
     if (!own.count(key))

@@ -181,7 +181,7 @@ Status writePage(const std::string &fingerprint, r1rt::Store &store, const Optio
     page.heading("Arguments");
     std::vector<std::pair<std::string, std::string>> arguments;
     for (auto &[name, value] : spec.items())
-      arguments.emplace_back(name, argumentText(value));
+      arguments.emplace_back(name, argumentText(manifest.value("shown", json()), name, value));
     page.facts(arguments);
   }
   addLineage(page, manifest, store);

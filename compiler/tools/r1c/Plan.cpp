@@ -282,14 +282,21 @@ std::string firstDifference(const json &before, const json &now) {
 
 } // namespace
 
-std::string argumentText(const json &value, size_t most) {
-  std::string s = anyText(value);
+static std::string shortened(const std::string &s, size_t most) {
   if (s.size() <= most)
     return s;
   size_t end = most - 3;
   while (end > 0 && (static_cast<unsigned char>(s[end]) & 0xC0) == 0x80)
     --end; // between two characters
   return s.substr(0, end) + "...";
+}
+
+std::string argumentText(const json &value, size_t most) { return shortened(anyText(value), most); }
+
+std::string argumentText(const json &shown, const std::string &name, const json &value) {
+  auto it = shown.is_object() ? shown.find(name) : shown.end();
+  return it != shown.end() && it->is_string() ? shortened(it->get<std::string>(), 4 * shownCharacters)
+                                              : argumentText(value);
 }
 
 uint64_t fileBytes(const Stage &stage) {

@@ -36,6 +36,8 @@ constexpr size_t shownCharacters = 100;
 /// An argument of a stage's spec, for people: what was written where the spec still says it. A
 /// function is told by what it captured: "a function with from = 0.01, to = 1e-04".
 std::string argumentText(const nlohmann::json &value, size_t most = shownCharacters);
+/// The argument `name` of a spec, as `shown` (Stage::shown, which a manifest has, too) tells it if it does.
+std::string argumentText(const nlohmann::json &shown, const std::string &name, const nlohmann::json &value);
 
 /// Fingerprints every stage of the pipeline and looks it up. `store` may be null (nothing stored).
 /// Fails when a file cannot be read or an option names no stage.

@@ -70,6 +70,52 @@ std::string bucketsText(const json &data) {
 
 std::string trimmed(const std::string &s) { return s.substr(std::min(s.find_first_not_of(' '), s.size())); }
 
+/// The memory and the programs of a stage, for --json.
+void addPrograms(json &js, const Foreseen &seen, const Options &o) {
+  const CompiledStage &c = *seen.compiled;
+  for (const MemoryLine &line : seen.memory)
+    js["memory"][line.what] = line.bytes;
+  js["micro"] = c.micro;
+  js["blocks"] = c.blocks;
+  js["again"] = c.again;
+  js["kernels"] = c.distinctKernels;
+  if (!c.recomputes.empty())
+    js["recomputes"] = c.recomputes;
+  if (o.target == "cuda")
+    js["products"] = {{"cublaslt", c.libraryProducts}, {"r1c", c.products - c.libraryProducts}};
+}
+
+/// The same for people.
+void printPrograms(const Stage &s, const Foreseen &seen, const Options &o) {
+  const CompiledStage &c = *seen.compiled;
+  for (const MemoryLine &line : seen.memory)
+    std::printf("        %-28s %s\n", line.what.c_str(), amount(line.bytes).c_str());
+  std::printf("        %-28s %s\n", "peak", amount(seen.peak).c_str());
+  if (c.memoryLimit)
+    std::printf("        %-28s %s (of the peak all but data, logs and stacks)\n", "limit", amount(c.memoryLimit).c_str());
+  const long long batch = s.spec.value("batch", int64_t(0)), micro = c.micro, shards = placementOf(s).shards;
+  if (s.kind == "train") {
+    std::string parts = shards > 1 ? " x shards " + std::to_string(shards) : "";
+    std::string asked = s.fit.to ? " (fit " + std::to_string(s.fit.from) + ".." + std::to_string(s.fit.to) + ")" : "";
+    std::printf("        %s\n", scheduleText(s).c_str());
+    std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld%s;  %d launches of %d kernels\n",
+                batch / micro / shards, micro, parts.c_str(), batch, asked.c_str(), c.launches, c.distinctKernels);
+    if (!c.fitted.empty())
+      std::printf("        %s\n", c.fitted.c_str());
+    if (std::string lengths = bucketsText(s.spec.value("data", json())); !lengths.empty())
+      std::printf("        rows of %s tokens: programs for each, in the memory of the longest\n", lengths.c_str());
+  } else {
+    std::printf("        %s%d launches of %d kernels\n",
+                batch ? (std::to_string(batch) + (s.kind == "generate" ? " texts" : " rows") + " at once;  ").c_str() : "",
+                c.launches, c.distinctKernels);
+    if (std::string why = recomputeText(s, c); !why.empty())
+      std::printf("        %s\n", why.c_str());
+  }
+  if (o.target == "cuda")
+    std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n", c.libraryProducts,
+                c.products - c.libraryProducts, placementOf(s).bits.c_str());
+}
+
 } // namespace
 
 int planCommand(const Options &o) {
@@ -127,64 +173,24 @@ int planCommand(const Options &o) {
                         : "");
       if (o.verbose || o.why == s.name)
         for (auto &[key, value] : s.spec.items())
-          std::printf("      %-10s = %s\n", key.c_str(), argumentText(value).c_str());
+          std::printf("      %-10s = %s\n", key.c_str(), argumentText(s.shown, key, value).c_str());
     }
-    uint64_t peak = 0;
     // Memory of what would run, from a plan of its programs (no code is generated).
-    if (runs && s.kind == "train") {
+    Foreseen seen;
+    if (runs) {
       auto placed = runner.compileOptions(s);
       if (!placed)
-        return fail(placed.status().withContext("stage `" + s.name + "`"));
-      CompileOptions co = *placed;
-      co.dump = {Phase::plan};
-      co.workspace = true;
-      auto compiled = runner.compile(s, entriesFor(s), co);
-      if (!compiled)
-        return fail(compiled.status());
-      json memory = json::object();
-      auto dev = runner.device(s);
-      if (!dev)
-        return fail(dev.status());
-      int threads = (*dev)->threads();
-      (*compiled)->memory.push_back({"workspace of " + std::to_string(threads) +
-                                         (threads == 1 ? " thread" : " threads"),
-                                     (*compiled)->scratchBytes * uint64_t(threads)});
-      if (s.spec.contains("ema"))
-        (*compiled)->memory.push_back({"weights aside of averages", 4 * uint64_t(parameters(s, true))});
-      (*compiled)->memory.push_back({"data, about", MemoryWatch::estimateData(fileBytes(s))});
-      (*compiled)->memory.push_back({"logs and stacks", MemoryWatch::reserve});
-      for (const MemoryLine &line : (*compiled)->memory) {
-        peak += line.bytes;
-        memory[line.what] = line.bytes;
-      }
-      js["memory"] = memory;
-      js["micro"] = (*compiled)->micro;
-      js["kernels"] = (*compiled)->distinctKernels;
-      if (co.target == TargetKind::cuda)
-        js["products"] = {{"cublaslt", (*compiled)->libraryProducts},
-                          {"r1c", (*compiled)->products - (*compiled)->libraryProducts}};
-      if (!o.json) {
-        for (const MemoryLine &line : (*compiled)->memory)
-          std::printf("        %-28s %s\n", line.what.c_str(), amount(line.bytes).c_str());
-        std::printf("        %-28s %s\n", "peak", amount(peak).c_str());
-        if (uint64_t limit = (*compiled)->memoryLimit)
-          std::printf("        %-28s %s (of the peak all but data, logs and stacks)\n", "limit",
-                      amount(limit).c_str());
-        long long batch = s.spec.value("batch", int64_t(0)), micro = (*compiled)->micro, shards = co.shards;
-        std::string parts = shards > 1 ? " x shards " + std::to_string(shards) : "";
-        std::string asked = s.fit.to ? " (fit " + std::to_string(s.fit.from) + ".." + std::to_string(s.fit.to) + ")" : "";
-        std::printf("        %s\n", scheduleText(s).c_str());
-        std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld%s;  %d launches of %d kernels\n",
-                    batch / micro / shards, micro, parts.c_str(), batch, asked.c_str(), (*compiled)->launches,
-                    (*compiled)->distinctKernels);
-        if (std::string lengths = bucketsText(s.spec.value("data", json())); !lengths.empty())
-          std::printf("        rows of %s tokens: programs for each, in the memory of the longest\n", lengths.c_str());
-        if (co.target == TargetKind::cuda)
-          std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n",
-                      (*compiled)->libraryProducts, (*compiled)->products - (*compiled)->libraryProducts,
-                      co.exact ? "exact" : "run");
-      }
+        return fail(placed.status());
+      auto foreseen = foresee(session, s, *placed);
+      if (!foreseen)
+        return fail(foreseen.status());
+      seen = foreseen.take();
+      if (seen.compiled)
+        addPrograms(js, seen, o);
+      if (seen.compiled && !o.json)
+        printPrograms(s, seen, o);
     }
+    const uint64_t peak = seen.peak;
     if (uint64_t machine = machineBytes(); o.target != "cuda" && machine && peak > machine) {
       std::fflush(stdout);
       report.warning(s.name, "its peak of " + trimmed(amount(peak)) + " does not fit: this machine has " +

@@ -41,7 +41,7 @@ json manifestInfo(const Session &session, const PlannedStage &p,
       if (q.stage->name == r)
         reads[r] = q.fingerprint;
   return {{"stage", p.stage->name},    {"pipeline", session.elaboration->pipeline},
-          {"kind", p.stage->kind},     {"spec", p.stage->spec},
+          {"kind", p.stage->kind},     {"spec", p.stage->spec}, {"shown", p.stage->shown},
           {"components", p.components}, {"reads", reads},
           {"overrides", session.options.sets}, {"numerics", numerics},
           {"target", session.options.target},
@@ -165,6 +165,16 @@ static r1rt::Status enoughShards(const std::vector<PlannedStage> &plan, int rank
               "; help: device(shards = " + std::to_string(ranks) + "), or a multiple of it",
           r1rt::ExitClass::commandLine);
   }
+  return r1rt::Status::ok();
+}
+
+/// What the compiler has to say of a stage's programs, memory included, is said before any stage begins.
+static r1rt::Status foreseePrograms(const std::vector<PlannedStage> &plan, const Session &session, const Runner &runner) {
+  for (const PlannedStage &p : plan)
+    if (p.runs()) {
+      R1RT_ASSIGN(CompileOptions placed, runner.compileOptions(*p.stage));
+      R1RT_TRY(foresee(session, *p.stage, placed).status());
+    }
   return r1rt::Status::ok();
 }
 
@@ -360,6 +370,8 @@ int runCommand(const Options &o) {
   if (std::any_of(plan->begin(), plan->end(), [](const PlannedStage &p) { return p.runs(); }))
     if (auto st = openDevice(runner, **world, o.target, gpus); !st)
       return fail(st);
+  if (auto st = foreseePrograms(*plan, session, runner); !st)
+    return fail(st);
   if (auto st = foreseeDisk(*plan, **store); !st)
     return fail(st);
   if (!first)

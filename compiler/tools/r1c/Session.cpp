@@ -79,7 +79,7 @@ Elaboration *Session::elaborate(const std::string &pipeline, long seed) {
     elaboration = analysis->elaborate(name, eo);
     printDiags();
     // What the elaborations for other batches say has been said.
-    if (elaboration && plansMemory && chooseBatches(*this, name, eo))
+    if (elaboration && chooseBatches(*this, name, eo))
       printed = diags.all().size();
   }
   printDiags();

@@ -38,7 +38,6 @@ public:
   std::unique_ptr<Analysis> analysis;
   std::unique_ptr<Elaboration> elaboration;
   int exit = ProgramWrong;
-  bool plansMemory = true; // `fit` looks for the batch that fits; else it takes the largest
 
 private:
   size_t printed = 0;

@@ -149,7 +149,7 @@ int main(int argc, char **argv) {
   addCommon(plan, o);
   addPlan(plan, o);
 
-  auto *check = app.add_subcommand("check", "parse, resolve, type-check, elaborate; reads no data");
+  auto *check = app.add_subcommand("check", "parse, resolve, type-check, elaborate, plan the memory of every stage; reads no data");
   check->add_option("FILE", o.files, "FILE.r1 ...")->required();
   addCommon(check, o);
 

@@ -593,6 +593,8 @@ def attention_kernel(name, B, T, S, H, G, K, t="f32", mask="causal", lse=True, b
     names = "".join(f", %c{i}: {c}" for i, c in enumerate(caps))
     body = {"causal": "  %ok = arith.cmpi sle, %s, %t : index",
             "all": "  %ok = arith.constant true",
+            "late": """  %five = arith.constant 5 : index
+  %ok = arith.cmpi slt, %five, %s : index""",
             "none": """  %five = arith.constant 5 : index
   %ok = arith.cmpi slt, %five, %t : index""",
             "segments": f"""  %x = memref.load %c0[%b, %t] : memref<{B}x{T}xi32>
@@ -630,6 +632,10 @@ def attention():
             attention_kernel(f"{p}_{t}_groups", B, T, S, 4, 2, 64, t=t, mask="all", back=back)
             attention_kernel(f"{p}_{t}_unseen", 1, 130, 130, 1, 1, 64, t=t, mask="none", back=back)
     attention_kernel("no_lse", 2, 20, 20, 4, 2, 24, lse=False)
+    # One query in a row, as in decoding; of more keys than its block has room for.
+    for n, (B, S, H, G, K, t, mask) in enumerate([(3, 300, 4, 2, 64, "f32", "late"), (2, 131, 2, 1, 10, "f32", "all"), (1, 70, 2, 2, 100, "f32", "late"),
+                                                  (1, 40, 1, 1, 200, "f32", "none"), (1, 3700, 1, 1, 16, "f32", "late"), (2, 129, 2, 1, 18, "f16", "late")]):
+        attention_kernel(f"one{n}", B, 1, S, H, G, K, t=t, mask=mask, lse=n != 1)
 
 
 def attention_tensor():

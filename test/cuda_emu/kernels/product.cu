@@ -26,6 +26,10 @@ struct Epilogue {
 constexpr int kBlocks = r1::product_wgmma_blocks<Shape>(), kThreads = 384;
 #elif defined(S_MMA)
 constexpr int kBlocks = r1::product_mma_blocks<Shape>(), kThreads = 256;
+#elif defined(S_MMA_FEW)
+constexpr int kBlocks = r1::product_mma_few_blocks<Shape>(), kThreads = r1::product_mma_few_threads<Shape>();
+#elif defined(S_FEW)
+constexpr int kBlocks = r1::product_few_blocks<Shape>(), kThreads = r1::product_few_threads<Shape>();
 #else
 using Tile = S_TILE;
 constexpr int kBlocks = r1::product_blocks<Shape, Tile>();
@@ -44,6 +48,10 @@ R1_KERNEL(product, kThreads)
 (R1_ARG(const S_TA) a, R1_ARG(const S_TB) b, R1_ARG(S_TC) c, const float *R1_RESTRICT bias) {
 #ifdef S_MMA
   r1::product_mma<Shape>(a, b, c, Epilogue{bias});
+#elif defined(S_MMA_FEW)
+  r1::product_mma_few<Shape>(a, b, c, Epilogue{bias});
+#elif defined(S_FEW)
+  r1::product_few<Shape>(a, b, c, Epilogue{bias});
 #else
   r1::product<Shape, Tile>(a, b, c, Epilogue{bias});
 #endif
