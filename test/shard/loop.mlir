@@ -67,7 +67,7 @@ func.func @backward(%x: tensor<32x8xf32> {r1.name = "x", r1.rows},
   return %loss, %gw : tensor<f32>, tensor<8x16xf32>
 }
 
-// An entry with one result per row is left alone.
+// An entry whose results are more than a number of each row is left alone.
 // CHECK-LABEL: func.func @logits
 // CHECK-NOT: row_loop
 func.func @logits(%x: tensor<32x8xf32> {r1.name = "x", r1.rows}) -> (tensor<32x16xf32> {r1.name = "logits"}) {
@@ -76,4 +76,22 @@ func.func @logits(%x: tensor<32x8xf32> {r1.name = "x", r1.rows}) -> (tensor<32x1
                                 affine_map<(m, n, k) -> (m, n)>]
     : tensor<32x8xf32>, tensor<8x16xf32> -> tensor<32x16xf32>
   return %p : tensor<32x16xf32>
+}
+
+// One f32 of each row: row b of a turn adds its number to element ids[b] of zeros.
+// CHECK-LABEL: func.func @eval
+// ONE-LABEL: func.func @eval
+// ONE-NOT: row_loop
+func.func @eval(%x: tensor<32x8xf32> {r1.name = "x", r1.rows}) -> (tensor<32xf32> {r1.name = "nll"}) {
+  // CHECK: %[[IDS:.+]] = arith.constant dense<[0, 1, {{.*}}, 31]> : tensor<32xi32>
+  // CHECK: %[[NLL:.+]] = r1.row_loop 4 split(%{{.*}}, %[[IDS]] : tensor<32x8xf32>, tensor<32xi32>)
+  %w = r1.param "w" : tensor<8x16xf32>
+  %p = r1.contract %x, %w maps [affine_map<(m, n, k) -> (m, k)>, affine_map<(m, n, k) -> (k, n)>,
+                                affine_map<(m, n, k) -> (m, n)>]
+    : tensor<32x8xf32>, tensor<8x16xf32> -> tensor<32x16xf32>
+  // CHECK: %[[S:.+]] = r1.logsumexp %{{.*}} axis 1 : tensor<8x16xf32> -> tensor<8xf32>
+  // CHECK: r1.scatter_add %[[S]][%{{.*}}] axis 0 {{.*}} : tensor<8xf32>, tensor<8xi32> -> tensor<32xf32>
+  %s = r1.logsumexp %p axis 1 : tensor<32x16xf32> -> tensor<32xf32>
+  // CHECK: return %[[NLL]] : tensor<32xf32>
+  return %s : tensor<32xf32>
 }

@@ -100,17 +100,17 @@ void printPrograms(const Stage &s, const Foreseen &seen, const Options &o) {
     std::printf("        %s\n", scheduleText(s).c_str());
     std::printf("        micro-batch %lld x accumulate %lld%s = batch %lld%s;  %d launches of %d kernels\n",
                 batch / micro / shards, micro, parts.c_str(), batch, asked.c_str(), c.launches, c.distinctKernels);
-    if (!c.fitted.empty())
-      std::printf("        %s\n", c.fitted.c_str());
     if (std::string lengths = bucketsText(s.spec.value("data", json())); !lengths.empty())
       std::printf("        rows of %s tokens: programs for each, in the memory of the longest\n", lengths.c_str());
   } else {
     std::printf("        %s%d launches of %d kernels\n",
-                batch ? (std::to_string(batch) + (s.kind == "generate" ? " texts" : " rows") + " at once;  ").c_str() : "",
+                batch ? (std::to_string(batch / micro) + (s.kind == "generate" ? " texts" : " rows") + " at once;  ").c_str() : "",
                 c.launches, c.distinctKernels);
     if (std::string why = recomputeText(s, c); !why.empty())
       std::printf("        %s\n", why.c_str());
   }
+  if (!c.fitted.empty())
+    std::printf("        %s\n", c.fitted.c_str());
   if (o.target == "cuda")
     std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n", c.libraryProducts,
                 c.products - c.libraryProducts, placementOf(s).bits.c_str());
