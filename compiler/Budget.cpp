@@ -157,10 +157,12 @@ void explainTooLarge(Diag &d, const BudgetAnswer &answer, const BudgetRequest &r
   const Measured &m = answer.chosen;
   d.title += "does not fit: " + amountOf(m.needed()) + " needed, " + amountOf(request.limit) + " allowed";
   const std::string memory = "memory = " + amountOf(m.needed());
-  const std::string rest = "inputs " + amountOf(inputs) + "      activations " + amountOf(m.activations) +
+  const std::string held = (request.trains ? "parameters, gradients, optimiser " : "parameters ") + amountOf(parameters) +
+                           (caches ? "      caches " + amountOf(caches) : "") + "      ";
+  const std::string rest = held + "inputs " + amountOf(inputs) + "      activations " + amountOf(m.activations) +
                            "      workspace " + amountOf(m.workspace);
   if (request.whole) {
-    d.note("parameters " + amountOf(parameters) + (caches ? "      caches " + amountOf(caches) : "") + "      " + rest);
+    d.note(rest);
     d.help(memory + (request.whole == 1 || parameters >= request.limit
                         ? ", or a smaller model"
                         : ", or a smaller `batch` than " + std::to_string(request.whole) + ": all but the parameters shrinks with it"));
@@ -171,10 +173,11 @@ void explainTooLarge(Diag &d, const BudgetAnswer &answer, const BudgetRequest &r
     how += ", " + std::to_string(std::min(m.cut.again, m.blocks)) + " of " + count(m.blocks, "block") + " computed again" +
            (request.remat == Remat::never ? " (remat = \"never\")" : "");
   d.note(how);
-  d.note("parameters, gradients, optimiser " + amountOf(parameters) + "      " + rest);
+  d.note(rest);
   if (m.fixed() >= request.limit)
     d.help("what does not shrink with the batch alone needs " + amountOf(m.fixed()) +
-           ": a smaller model, an optimiser with less state, or " + memory);
+           ": a smaller model, " +
+           (request.trains ? "an optimiser with less state, " : "") + "or " + memory);
   else if (request.remat == Remat::never && m.blocks)
     d.help(memory + ", or remat = \"auto\", which may compute blocks again");
   else

@@ -44,7 +44,8 @@ struct BudgetRequest {
   int64_t rows = 1;   // of a batch: the most micro-batches
   int64_t micro = 0;  // exactly so many; 0: as the search finds
   Remat remat = Remat::automatic;
-  int64_t whole = 0; // > 0: so many rows of programs that train nothing, which run in one piece
+  int64_t whole = 0; // > 0: so many rows of programs that run in one piece
+  bool trains = true;
 };
 
 struct BudgetAnswer {

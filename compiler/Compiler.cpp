@@ -22,7 +22,7 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/Threading.h"
-#include <cmath>
+#include <numeric>
 #include <algorithm>
 #include <deque>
 
@@ -129,11 +129,15 @@ public:
     if (options.target != TargetKind::cpu)
       fuseOptions.chunkBytes = int64_t(256) << 20;
     BudgetRequest request{limit, rows / options.shards, options.micro, options.remat};
-    // What an evaluation says of a row is the same in any cut; what writes or scores takes a batch as it is.
-    if (stage && stage->kind == "evaluate")
-      request.remat = Remat::never;
-    else if (stage && stage->kind != "train")
-      request = {.limit = limit, .remat = Remat::never, .whole = rows};
+    if (stage && stage->kind != "train") {
+      // What an evaluation says of a row is the same in any cut; what writes or scores takes a batch as it is.
+      const bool cuts = stage->kind == "evaluate" && rows > 1 && cutsWholly(*module);
+      request = {.limit = limit, .rows = rows, .micro = 1, .remat = Remat::never, .whole = rows, .trains = false};
+      if (cuts) {
+        request.micro = options.micro ? std::gcd(options.micro, rows) : 0;
+        request.whole = 0;
+      }
+    }
     Planned last;
     auto measure = [&](const Cut &cut) -> std::optional<Measured> {
       last = {};
@@ -179,7 +183,10 @@ public:
     result->micro = answer->chosen.cut.micro;
     result->blocks = answer->chosen.blocks;
     result->again = answer->chosen.cut.again;
+    result->rows = rows;
     result->fitted = budgetText(*answer, request.rows / result->micro, limit);
+    if (request.remat == Remat::always && !result->blocks)
+      result->fitted = "memory: remat = \"always\" finds no block that could be computed again";
     result->memoryLimit = limit;
     module = {}; // fromPlan lets go of the context
     return fromPlan(std::move(last.module), last.table);
@@ -499,7 +506,7 @@ std::unique_ptr<CompiledStage> compileStage(const Elaboration &program, const St
   uint64_t limit = options.memory;
   if (stage.on.is_object() && stage.on.contains("memory") && stage.on["memory"].is_number())
     limit = stage.on["memory"].get<uint64_t>();
-  int64_t rows = stage.spec.value("batch", int64_t(1));
+  const int64_t rows = stage.spec.contains("batch") ? stage.spec["batch"].get<int64_t>() : std::max<int64_t>(1, rowsOf(*module));
   return compiler.fromGraph(std::move(module), rows, limit);
 }
 

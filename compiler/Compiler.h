@@ -81,6 +81,7 @@ struct KernelReport {
 /// The executable form of a model stage. Owns the machine code that `module` points into.
 struct CompiledStage {
   const r1_module *module = nullptr;
+  int64_t rows = 1;                    // of a batch
   int64_t micro = 1;                   // micro-batches chosen
   int64_t blocks = 0, again = 0;       // that gradients could have computed again; that they do
   std::string fitted;                  // how the step was made to fit, for people; "" if it is in one piece

@@ -223,8 +223,11 @@ LogicalResult Positions::attention(ir::KernelOp op) {
     Axes a = of(captureOf(read.getTensor()));
     if (a.row >= 0 && read.getIndices()[a.row] != b)
       return mixes(read, "this combines the rows of a batch");
-    if (a.position >= 0 && (meets == Meeting::source || (read.getIndices()[a.position] != t &&
-                                                         (meets == Meeting::across || read.getIndices()[a.position] != s))))
+    // Within the source t and s are places of it, and so no position of the text that is written.
+    if (a.position >= 0 && meets == Meeting::source)
+      return mixes(read, "the mask of attention within the source reads the text that is written, which comes after it");
+    if (a.position >= 0 && read.getIndices()[a.position] != t &&
+        (meets == Meeting::across || read.getIndices()[a.position] != s))
       return mixes(read, meets == Meeting::own ? "the mask reads another position than t and s"
                                                : "the mask of attention to the source reads another position than t");
     for (auto [i, index] : llvm::enumerate(read.getIndices()))

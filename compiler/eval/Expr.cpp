@@ -79,7 +79,7 @@ bool Evaluator::evalStmt(const Decl &d, const ScopeP &sc) {
     return v.is(Value::Unknown);
   }
   if (!ok) {
-    auto &x = err("E0212", d.value->span, testMode ? "the assertion fails" : "the assertion fails");
+    auto &x = err("E0212", d.value->span, "the assertion fails");
     explainAssert(*d.value, sc, x);
   }
   return ok;
@@ -99,6 +99,16 @@ void Evaluator::explainAssert(const Expr &e, const ScopeP &sc, Diag &d) {
     for (auto &a : e.args)
       if (a.name.empty())
         sides.push_back(a.value);
+  // Of two names either may give way.
+  if (!testMode && e.kind == Expr::Binary && (e.op == BinOp::Le || e.op == BinOp::Ge) &&
+      sides[0]->kind == Expr::Name && sides[1]->kind == Expr::Name) {
+    const bool le = e.op == BinOp::Le;
+    const Value small = eval(*sides[!le], sc), large = eval(*sides[le], sc);
+    int64_t s, l;
+    if (small.asInt(s) && large.asInt(l) && s > l)
+      d.help("a `" + std::string(sides[le]->name) + "` of at least " + std::to_string(s) + ", or a `" +
+             std::string(sides[!le]->name) + "` of at most " + std::to_string(l));
+  }
   std::vector<std::string> notes;
   for (auto *s : sides) {
     if (s->kind == Expr::Int || s->kind == Expr::Float || s->kind == Expr::String)

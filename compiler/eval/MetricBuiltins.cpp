@@ -209,6 +209,23 @@ bool requireKnows(Evaluator &ev, const BuiltinCall &c, const Json &metrics, cons
   return false;
 }
 
+/// Whether `resamples` and `seed` are left out where all metrics are shares of right answers, whose interval is
+/// Wilson's, and no difference is told. False after an error.
+bool drawsSamples(Evaluator &ev, const BuiltinCall &c, const Json &metrics) {
+  for (auto &[name, m] : metrics.items())
+    if (const std::string kind = m.at("metric"); kind != "accuracy" && kind != "exact_match")
+      return true;
+  for (const char *name : {"resamples", "seed"})
+    if (c.has((size_t)index(c, name))) {
+      ev.err("E0206", spanOf(c, name),
+             "`" + std::string(name) + "` does nothing: nothing is drawn for Wilson's interval, which shares of right "
+                                       "answers have, and there is no `baseline`")
+          .help("leave it out");
+      return false;
+    }
+  return true;
+}
+
 /// What `model` and rows have in common: the gate, the baseline, how intervals are made. False after an error.
 bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
   Json &spec = call.spec;
@@ -240,7 +257,7 @@ bool judged(Evaluator &ev, const BuiltinCall &c, StageCall &call) {
   spec["baseline"] = nullptr;
   const Value &baseline = arg(c, "baseline");
   if (baseline.is(Value::None))
-    return requireKnows(ev, c, spec["metrics"], nullptr);
+    return drawsSamples(ev, c, spec["metrics"]) && requireKnows(ev, c, spec["metrics"], nullptr);
   const bool rows = spec.contains("data");
   auto *h = baseline.is(Value::Handle) ? &baseline.as<HandleObj>() : nullptr;
   if (h && h->call) {

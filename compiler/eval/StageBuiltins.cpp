@@ -440,6 +440,20 @@ bool trainPolicies(Evaluator &ev, const BuiltinCall &c, Json &spec) {
         .help("valid_every = 500");
     return false;
   }
+  // What is measured at the end alone has nothing left to stop.
+  auto &budget = arg(c, "budget").as<BudgetObj>();
+  if (spec.contains("stop") && spec.contains("valid_every") && budget.unit == BudgetSteps &&
+      spec["valid_every"].get<double>() >= budget.amount) {
+    const int64_t steps = int64_t(budget.amount);
+    auto &d = ev.err("E0206", spanOf(c, "stop"),
+                     "`stop` never stops this training: `valid` is measured every " + spec["valid_every"].dump() +
+                         " steps and the budget is " + std::to_string(steps) + ", so once, at the end");
+    if (steps >= 2)
+      d.help("valid_every = " + std::to_string(std::max<int64_t>(1, steps / 10)) + ", or no `stop`");
+    else
+      d.help("leave `stop` out");
+    return false;
+  }
   return true;
 }
 

@@ -124,6 +124,25 @@ static LogicalResult expectScalarLoss(Operation *at, Value loss) {
   return at->emitError() << "the first result must be a float of rank 0, found " << loss.getType();
 }
 
+/// Marks the results of the function around `op` that are made of its gradients, the first `values` results aside.
+/// Afterwards nothing tells gradients that are reported from what they are taken of.
+static void markMadeOf(GradOp op, unsigned values) {
+  auto fn = dyn_cast<func::FuncOp>(op->getParentOp());
+  if (!fn)
+    return;
+  DenseSet<Value> seen;
+  SmallVector<Value> work(op.getResults().drop_front(values));
+  while (!work.empty())
+    for (OpOperand &use : work.pop_back_val().getUses()) {
+      Operation *user = op->getBlock()->findAncestorOpInBlock(*use.getOwner());
+      if (user == op->getBlock()->getTerminator())
+        fn.setResultAttr(use.getOperandNumber(), "r1.of_grad", UnitAttr::get(op.getContext()));
+      for (Value v : user->getResults())
+        if (seen.insert(v).second)
+          work.push_back(v);
+    }
+}
+
 LogicalResult r1::lowerGradOps(ModuleOp module) {
   SmallVector<GradOp> ops;
   module.walk([&](GradOp op) { ops.push_back(op); });
@@ -164,6 +183,7 @@ LogicalResult r1::lowerGradOps(ModuleOp module) {
         results.push_back(map.lookupOrDefault(v));
       for (Value v : *grads)
         results.push_back(map.lookupOrDefault(v));
+      markMadeOf(op, values);
       op.replaceAllUsesWith(results);
       op.erase();
     }

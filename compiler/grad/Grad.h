@@ -11,7 +11,8 @@ namespace r1 {
 mlir::FailureOr<llvm::SmallVector<mlir::Value>> differentiate(mlir::Value loss,
                                                               llvm::ArrayRef<mlir::Value> wrt);
 
-/// Replaces every r1.grad below `module` by the callee's body and its adjoint.
+/// Replaces every r1.grad below `module` by the callee's body and its adjoint. Results of functions that are made of its
+/// gradients are marked `r1.of_grad`.
 mlir::LogicalResult lowerGradOps(mlir::ModuleOp module);
 
 /// For each function with `r1.entry = "loss"` of the stage's module: adds `@backward` with the same

@@ -8,9 +8,10 @@
 // "cache_fill": whole rows of a cache. `axis` (an attribute) counts the rows.
 //
 //   ins      x [E, …]   cache [B, …]   from i32 [W]   row i32 [W]
-//   result   the cache with x[from[j]] in the place of cache[row[j]], for each j in order
+//   result   the cache with x[from[j]] in the place of cache[row[j]], for each j
 //
-// `from` is brought into 0 … E - 1, `row` into 0 … B - 1. The new cache lies over the old one.
+// `from` is brought into 0 … E - 1, `row` into 0 … B - 1. Pairs come in no order and may come again, so pairs of one
+// row must have one `from`. The new cache lies over the old one.
 #pragma once
 #include "dialects/r1/R1.h"
 

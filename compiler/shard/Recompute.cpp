@@ -221,12 +221,15 @@ void Forward::again(int64_t b) {
   }
 }
 
-/// The ops of `loop` that results of `func` other than gradients are made of.
+/// The ops of `loop` that the loss and what is reported of the forward part are made of. What is reported of gradients
+/// reads the forward part as they do.
 DenseSet<Operation *> forwardOps(func::FuncOp func, ir::RowLoopOp loop) {
   SmallVector<Value> work;
   for (OpOperand &result : func.getBody().front().getTerminator()->getOpOperands()) {
-    auto name = func.getResultAttrOfType<StringAttr>(result.getOperandNumber(), "r1.name");
-    if (!name || !name.getValue().starts_with("grad:"))
+    unsigned i = result.getOperandNumber();
+    auto name = func.getResultAttrOfType<StringAttr>(i, "r1.name");
+    bool gradient = (name && name.getValue().starts_with("grad:")) || func.getResultAttr(i, "r1.of_grad");
+    if (i == 0 || !gradient)
       work.push_back(result.get());
   }
   DenseSet<Operation *> ops, seen;

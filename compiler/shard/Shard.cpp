@@ -244,7 +244,7 @@ private:
 };
 
 /// Results that are one number of each row become sums over rows: row b adds its number to element b of zeros,
-/// which leaves its bits. False if another result counts rows.
+/// which leaves its bits, but for the sign of a zero. False if another result counts rows.
 bool gatherRowResults(func::FuncOp func, const Rows &rows) {
   Operation *end = func.getBody().front().getTerminator();
   for (Value v : end->getOperands())
@@ -269,14 +269,25 @@ bool gatherRowResults(func::FuncOp func, const Rows &rows) {
 } // namespace
 
 int64_t rowsOf(ModuleOp module) {
-  auto backward = module.lookupSymbol<func::FuncOp>("backward");
-  if (!backward)
-    return 0;
-  for (BlockArgument arg : backward.getArguments())
-    if (backward.getArgAttr(arg.getArgNumber(), "r1.rows"))
-      if (auto type = dyn_cast<RankedTensorType>(arg.getType()); type && type.getRank())
-        return type.getDimSize(0);
-  return 0;
+  int64_t most = 0;
+  for (auto func : module.getOps<func::FuncOp>())
+    for (BlockArgument arg : func.getArguments())
+      if (func.getArgAttr(arg.getArgNumber(), "r1.rows"))
+        if (auto type = dyn_cast<RankedTensorType>(arg.getType()); type && type.getRank())
+          most = std::max(most, type.getDimSize(0));
+  return most;
+}
+
+bool cutsWholly(ModuleOp module) {
+  OwningOpRef<ModuleOp> trial = module.clone();
+  ScopedDiagnosticHandler quiet(module.getContext(), [](Diagnostic &) { return success(); });
+  if (failed(shardModule(*trial, rowsOf(module))))
+    return false;
+  for (auto func : trial->getOps<func::FuncOp>())
+    for (unsigned i = 0; i < func.getNumArguments(); ++i)
+      if (func.getArgAttr(i, "r1.rows") && func.getBody().getOps<ir::RowLoopOp>().empty())
+        return false;
+  return true;
 }
 
 LogicalResult shardModule(ModuleOp module, int64_t micro) {
@@ -296,7 +307,7 @@ LogicalResult shardModule(ModuleOp module, int64_t micro) {
       return failure();
     if (llvm::any_of(func.getBody().front().getTerminator()->getOperands(),
                      [&](Value v) { return rows.axisOf(v) >= 0; })) {
-      if (micro == 1 || !gatherRowResults(func, rows))
+      if (micro == 1 || rows.positional || !gatherRowResults(func, rows))
         continue;
       rows = Rows();
       if (failed(rows.analyze(func)))

@@ -16,8 +16,11 @@ namespace r1 {
 /// a sum over rows) are emitted at the op's location.
 mlir::LogicalResult shardModule(mlir::ModuleOp module, int64_t micro);
 
-/// The global number of rows of `@backward`, 0 if it has none: `micro` must divide it.
+/// The rows of a batch: the most that an entry takes, 0 if none takes rows.
 int64_t rowsOf(mlir::ModuleOp module);
+
+/// Can every entry that takes rows be split, down to one row each?
+bool cutsWholly(mlir::ModuleOp module);
 
 /// An upper estimate of the arena in bytes before anything is planned, for the choice of `micro`:
 /// pools, inputs and the peak of values alive in `@backward` after `grad`.

@@ -55,8 +55,8 @@ def Kern_KernelOp : Kern_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock]> 
     Block arguments: one `index` per entry of `rows` (all parallel, outermost first), then one
     `memref` per entry of `arg_types`. The body is straight-line scalar code and `kern.sweep`s.
     Index arithmetic is `affine.apply`; a data-dependent index comes through `arith.index_cast`.
-    `writes` numbers the memref arguments that are stored to; rows never store to the same element
-    and never read what another row stores.
+    `writes` numbers the memref arguments that are stored to; rows never store different
+    values to one element, and never read what another row stores.
 
     `along` says which loop is vectorised, and with it the order of the sums:
     - "sweep": the innermost dim of each sweep, in 64 fixed lanes (element i to lane i mod 64) and

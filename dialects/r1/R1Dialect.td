@@ -20,7 +20,7 @@ def R1_Dialect : Dialect {
     - `r1.entry = "loss"`: the entry's name within its stage;
     - on arguments `r1.name = "x.id"`: the batch leaf; `r1.rows`: the leading dim counts rows
       of the global batch, so the value may be split over micro-batches and ranks;
-    - on results `r1.name = "loss"`: the output's name; `"grad:PATH"` a gradient.
+    - on results `r1.name = "loss"`: the output's name, `"grad:PATH"` a gradient; `r1.of_grad`: made of what r1.grad gave.
   }];
   let useDefaultAttributePrinterParser = 1;
   let useDefaultTypePrinterParser = 1;

@@ -10,6 +10,7 @@
 namespace r1rt::corpus {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 
 Status badTree(const std::string &what) {
   return Status::error("the description of the data is not right: " + what, ExitClass::program);
@@ -219,34 +220,67 @@ private:
   text::Scratch scratch;
 
   Result<Fate> look(Row &row, uint64_t, std::vector<Added> &) override {
+    ordered_json talk; // stays null where there are no messages that a rule could change
+    Status same;
+    if (changing) {
+      talk = conversationOf(row);
+      same = textIsOfMessages(row, talk);
+    }
     text::Verdict v = rules->apply(row.text, scratch);
-    if (v.kind == text::Verdict::changed && changing && isConversation(row))
-      changeMessages(row);
-    return Fate{v.kind == text::Verdict::keep      ? Fate::keep
-                : v.kind == text::Verdict::changed ? Fate::change
-                                                   : Fate::drop,
-                v.reason.empty() ? v.rule : std::move(v.reason), std::move(v.evidence)};
+    if (v.kind == text::Verdict::drop)
+      return Fate{Fate::drop, v.reason.empty() ? v.rule : std::move(v.reason), std::move(v.evidence)};
+    R1RT_TRY(same); // of a row that stays, even where nothing of its text is changed: of its messages something might be
+    if (v.kind == text::Verdict::changed && !talk.is_null())
+      changeMessages(row, talk);
+    return Fate{v.kind == text::Verdict::keep ? Fate::keep : Fate::change, v.reason.empty() ? v.rule : std::move(v.reason),
+                std::move(v.evidence)};
   }
 
-  /// The text of a conversation is that of its messages: what was taken out of one leaves the other, too. All else
-  /// in a message, as the arguments of calls, stays as it is.
-  void changeMessages(Row &row) {
-    auto fields = nlohmann::ordered_json::parse(row.more, nullptr, false);
-    auto messages = fields.is_object() ? fields.find("messages") : fields.end();
-    if (messages == fields.end() || !messages->is_array())
-      return;
+  /// An error unless the text of a conversation is the contents of its messages, joined by newlines: then what a rule
+  /// takes out of the one can be taken out of the other.
+  static Status textIsOfMessages(const Row &row, const ordered_json &talk) {
+    if (talk.is_null())
+      return Status::ok();
+    if (talk.is_discarded())
+      return Status::error("row " + row.id + ": its fields are not a JSON object");
+    const std::string help = "; help: apply the rules in front of the map_rows that makes text or messages; "
+                             "map_rows(r => {text = r.text}) in front of the rules takes the messages away";
+    std::string joined;
+    size_t number = 0;
+    for (const ordered_json &m : talk["messages"]) {
+      joined += number++ ? "\n" : "";
+      auto content = m.is_object() ? m.find("content") : m.end();
+      const bool none = m.is_object() && (content == m.end() || content->is_null()); // as of a call: no text
+      if (!m.is_object() || (!none && !content->is_string()))
+        return Status::error("row " + row.id + ": `apply_rules` changes texts, and element " + std::to_string(number) +
+                             " of its `messages` is no object with a text as its `content`" + help);
+      if (!none)
+        joined += content->get_ref<const std::string &>();
+    }
+    if (joined == row.text)
+      return Status::ok();
+    return Status::error("row " + row.id + ": its text (" + std::to_string(row.text.size()) +
+                         " bytes) is not the contents of its `messages`, joined by newlines (" +
+                         std::to_string(joined.size()) + " bytes), so `apply_rules` cannot change both alike" + help);
+  }
+
+  /// What was taken out of the text leaves the messages, too. All else in a message, as the arguments of calls, stays as
+  /// it is.
+  void changeMessages(Row &row, ordered_json &talk) {
     std::string text;
-    for (nlohmann::ordered_json &m : *messages) {
-      std::string content = m.is_object() && m.contains("content") && m["content"].is_string()
-                                ? m["content"].get<std::string>()
-                                : "";
+    size_t number = 0;
+    for (ordered_json &m : talk["messages"]) {
+      text += number++ ? "\n" : "";
+      auto at = m.find("content");
+      if (at == m.end() || !at->is_string())
+        continue;
+      std::string content = at->get<std::string>();
       changing->apply(content, scratch);
-      text += (&m == &messages->front() ? "" : "\n") + content;
-      if (m.is_object())
-        m["content"] = std::move(content);
+      text += content;
+      *at = std::move(content);
     }
     row.text = std::move(text);
-    row.more = fields.dump(-1, ' ', false, json::error_handler_t::replace);
+    row.more = talk.dump(-1, ' ', false, json::error_handler_t::replace);
   }
 };
 

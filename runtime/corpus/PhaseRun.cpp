@@ -3,6 +3,7 @@
 #include "runtime/state/Files.h"
 #include <algorithm>
 #include <filesystem>
+#include <system_error>
 #include <thread>
 #include <xxhash.h>
 
@@ -253,7 +254,8 @@ Result<bool> PhaseRun::nextChunk(Chunk &c) {
 
 void PhaseRun::fail(const Status &st) {
   std::lock_guard lock(failing);
-  if (failure.isOk())
+  // An error found while stopping says what the request to stop does not: that the chunk is lost, and why.
+  if (failure.isOk() || (failure.getExitClass() == ExitClass::interrupted && !st.isOk()))
     failure = st;
   stop = true;
 }
@@ -378,11 +380,16 @@ Status PhaseRun::work(Worker &w, Chunk &c) {
     s.digests[p] = digest.text();
   rowsIn += s.rowsIn, rowsOut += s.rows, bytesIn += s.textBytesIn;
   R1RT_TRY(w.sealed());
-  w.sealing = std::async(std::launch::async, [written = std::move(written), path = path + ".json",
-                                              text = s.toJson().dump(-1, ' ', false, json::error_handler_t::replace)] {
+  auto seal = [written = std::move(written), path = path + ".json",
+               text = s.toJson().dump(-1, ' ', false, json::error_handler_t::replace)] {
     R1RT_TRY(flushFiles(written));
     return writeFileAtomic(path, text);
-  });
+  };
+  try {
+    w.sealing = std::async(std::launch::async, seal);
+  } catch (const std::system_error &) { // the system gives no more threads
+    return seal();
+  }
   return Status::ok();
 }
 

@@ -1,12 +1,18 @@
 #include "runtime/corpus/Row.h"
 #include "runtime/source/JsonText.h"
 #include <cstring>
+#include <unordered_map>
 #include <xxhash.h>
 
 namespace r1rt::corpus {
 
 using nlohmann::json;
+using nlohmann::ordered_json;
 using source::appendJsonString;
+
+template <class Json> static std::string dumped(const Json &j) {
+  return j.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 Result<json> Row::toJson() const {
   json j = json::object();
@@ -28,10 +34,71 @@ void Row::assign(json &&record) {
     text = it->get<std::string>();
   for (const char *name : {"text", "_id", "_domain", "_key"})
     record.erase(name);
-  more = record.empty() ? "" : record.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (record.empty())
+    more.clear();
+  else if (more.find('{', 1) == more.npos) // there was no object but the row
+    more = dumped(record);
+  else
+    more = dumped(inOrderOf(record, ordered_json::parse(more, nullptr, false)));
 }
 
-bool isConversation(const Row &row) { return row.more.find("\"messages\":[") != row.more.npos; }
+namespace {
+
+/// Objects by their text with sorted keys.
+using Objects = std::unordered_map<std::string, const ordered_json *>;
+
+void collect(const ordered_json &value, Objects &objects) {
+  if (value.is_object() && value.size() > 1)
+    objects.try_emplace(dumped(json(value)), &value);
+  if (value.is_structured())
+    for (const ordered_json &x : value)
+      collect(x, objects);
+}
+
+/// `there`: what stood at the same place, or null.
+ordered_json ordered(const json &value, const ordered_json *there, const Objects &objects) {
+  if (value.is_array()) {
+    ordered_json out = ordered_json::array();
+    for (size_t i = 0; i < value.size(); ++i)
+      out.push_back(ordered(value[i], there && there->is_array() && i < there->size() ? &(*there)[i] : nullptr, objects));
+    return out;
+  }
+  if (!value.is_object())
+    return value;
+  if (value.size() > 1) { // as text: 1 is not 1.0
+    const std::string text = dumped(value);
+    if (there && there->is_object() && dumped(json(*there)) == text)
+      return *there;
+    if (auto it = objects.find(text); it != objects.end())
+      return *it->second;
+  }
+  ordered_json out = ordered_json::object();
+  for (auto &[name, x] : value.items())
+    out[name] = ordered(x, there && there->is_object() && there->contains(name) ? &(*there)[name] : nullptr, objects);
+  return out;
+}
+
+} // namespace
+
+ordered_json inOrderOf(const json &value, const ordered_json &before) {
+  Objects objects;
+  collect(before, objects);
+  return ordered(value, &before, objects);
+}
+
+ordered_json conversationOf(const Row &row) {
+  if (row.more.find("\"messages\":[") == row.more.npos) // most rows need not be parsed
+    return nullptr;
+  ordered_json fields = ordered_json::parse(row.more, nullptr, false);
+  if (!fields.is_object())
+    return ordered_json(json::value_t::discarded);
+  auto messages = fields.find("messages");
+  if (messages == fields.end() || !messages->is_array() || messages->empty())
+    return nullptr;
+  return fields;
+}
+
+bool isConversation(const Row &row) { return !conversationOf(row).is_null(); }
 
 Status messagesStay(const Row &row, const std::string &pass) {
   if (!isConversation(row))

@@ -20,11 +20,19 @@ struct Row {
   /// {"text", the fields, "_id", "_domain"}; an error if `more` is not a JSON object.
   Result<nlohmann::json> toJson() const;
   /// Takes text and fields of a record; the row stays who it is. A record without "text" has the
-  /// empty text.
+  /// empty text. What it says of the order of keys: see inOrderOf, with the fields there were.
   void assign(nlohmann::json &&record);
 };
 
-/// Does it have the list `messages`, whose contents are its text?
+/// `value` with the keys of objects in the order that `before` has: an object that stands at the same place of `before`
+/// or, if it does not, anywhere in it, is written as it is there. Keys of all others are sorted, as functions of rows
+/// give them.
+nlohmann::ordered_json inOrderOf(const nlohmann::json &value, const nlohmann::ordered_json &before);
+
+/// The fields, in their order, of a row that has a list `messages` with something in it; null for other rows, and
+/// discarded (`is_discarded`) if they are no JSON.
+nlohmann::ordered_json conversationOf(const Row &row);
+/// Has it such a list? (Or fields of which nobody can tell.)
 bool isConversation(const Row &row);
 /// An error where `pass` would change the text of a conversation, and the messages would not follow.
 Status messagesStay(const Row &row, const std::string &pass);

@@ -104,8 +104,8 @@ Result<Conversation> conversationOf(const corpus::Row &row, std::string &reason)
   }
   if (said(more, "functions")) {
     reason = "tools";
-    return Status::error("it has `functions`, which no template writes; help: map_rows can make `tools` of them, or take "
-                         "them away");
+    return Status::error("it has `functions`, which no template writes; help: map_rows can make `tools` of them, a "
+                         "list or, where the order of keys matters, its JSON as text, or take them away");
   }
   return out;
 }

@@ -44,7 +44,8 @@ const std::vector<std::string> &chatTemplates();
 /// The special tokens that a template writes.
 std::vector<std::string> chatSpecials(const std::string &format);
 
-/// What a tool is, as JSON that keeps the order of its fields.
+/// What a tool is, as JSON that keeps the order of its fields: that of the row, whose objects `map_rows` passes on in the
+/// order they had. A record that a program writes comes with its fields sorted (corpus::inOrderOf).
 using ChatTools = std::vector<nlohmann::ordered_json>;
 
 /// A conversation as the template `format`, one of chatTemplates(), writes it; neighbours of a kind are joined.

@@ -51,6 +51,8 @@ Result<CorpusPtr> openCorpus(const json &tree, DataContext &ctx) {
           look(child);
     };
     look(tree);
+    if (stages.empty() && files.size() == 1 && std::filesystem::file_size(files[0], ec) == 0 && !ec)
+      return Status::error("`" + files[0] + "` is empty");
     if (!stages.empty())
       return Status::error("there are no rows of text: " + stages + (passes.empty() ? "" : " with " + passes) +
                            " leaves none; r1c inspect of the stage tells why");
@@ -59,8 +61,7 @@ Result<CorpusPtr> openCorpus(const json &tree, DataContext &ctx) {
                            (files.empty() ? "them" : "`" + files[0] + "`" + (files.size() > 1 ? " and other files" : "")) +
                            "; as a stage of its own it tells what became of each");
     if (files.size() == 1)
-      return Status::error("`" + files[0] + "` " +
-                           (std::filesystem::file_size(files[0], ec) ? "has no text, only blank lines" : "is empty"));
+      return Status::error("`" + files[0] + "` has no text, only blank lines");
     return Status::error("there are no rows of text" +
                          (files.empty() ? "" : " in `" + files[0] + "` and " + std::to_string(files.size() - 1) +
                                                    " other files"));

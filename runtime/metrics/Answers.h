@@ -42,7 +42,8 @@ enum class LikelihoodUnit { perplexity, wordPerplexity, bytePerplexity, bitsPerB
 /// exp(nll / tokens), exp(nll / words), exp(nll / bytes), nll / (bytes ln 2), nll / tokens. Infinite or NaN
 /// where there is none of the unit.
 double likelihood(const LikelihoodSums &sums, LikelihoodUnit unit);
-/// The same over parts of a corpus, which are what is drawn again; `part` says what they are ("document").
+/// The same over parts of a corpus, which are what is drawn again; `part` says what they are ("document"). Each has
+/// tokens, or a draw of only those that have none would be NaN.
 Measured likelihood(std::span<const LikelihoodSums> parts, LikelihoodUnit unit, const std::string &part);
 
 } // namespace r1rt::metrics

@@ -161,8 +161,8 @@ private:
   SignalGuard signals;
   struct Measurement {
     Likelihood all;
-    std::vector<metrics::LikelihoodSums> rows;
-    std::vector<uint64_t> references; // of the rows
+    std::vector<metrics::LikelihoodSums> rows; // that have targets: a resample of none would have no mean
+    std::vector<uint64_t> references; // of these rows
   };
   // By tree: two metrics of one corpus are one pass.
   std::map<std::string, Measurement> likelihoods;
@@ -194,11 +194,14 @@ Status Evaluation::likelihood(const std::string &name, const std::string &kind, 
   if (it == likelihoods.end()) {
     R1RT_ASSIGN(PackedPtr packed, open(data));
     Measurement m;
-    m.rows.resize(packed->rows());
-    auto part = [&](uint32_t row, double nll, double targets) { m.rows[row] = {nll, targets, 0, 0}; };
+    std::vector<metrics::LikelihoodSums> sums(packed->rows());
+    auto part = [&](uint32_t row, double nll, double targets) { sums[row] = {nll, targets, 0, 0}; };
     R1RT_ASSIGN(m.all, measureLikelihood(*exec, packed, [&](double) { return !signals.stopAsked(); }, part));
     for (uint32_t r = 0; r < packed->rows(); ++r)
-      m.references.push_back(rowHash(*packed, r));
+      if (sums[r].tokens > 0) {
+        m.rows.push_back(sums[r]);
+        m.references.push_back(rowHash(*packed, r));
+      }
     it = likelihoods.emplace(key, std::move(m)).first;
   }
   const Measurement &m = it->second;

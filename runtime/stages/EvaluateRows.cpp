@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <xxhash.h>
 
 namespace r1rt {
@@ -44,8 +45,7 @@ uint64_t hashOf(const std::vector<std::string> &parts) {
   return XXH3_64bits(all.data(), all.size());
 }
 
-std::string shortened(const json &value) {
-  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
+std::string shortened(std::string text) {
   if (text.size() <= 80)
     return text;
   size_t end = 77;
@@ -55,7 +55,7 @@ std::string shortened(const json &value) {
 }
 
 Status wrong(const std::string &what, const json &value, const std::string &expected) {
-  return Status::error("`" + what + "` gives " + shortened(value) + "; " + expected);
+  return Status::error("`" + what + "` gives " + shortened(value.dump(-1, ' ', false, json::error_handler_t::replace)) + "; " + expected);
 }
 
 Result<std::string> textOf(const std::string &what, const json &value, bool numbers) {
@@ -239,6 +239,27 @@ Result<metrics::Measured> measureTexts(const std::string &metric, const json &o,
   return metrics::exactMatch(texts, m);
 }
 
+/// Where no class that was predicted is ever right, what to say of it: numbers beside names, say, make metrics that
+/// are 0 whatever the model can do. Else "".
+std::string strangers(const Gathered &g) {
+  const std::set<std::string> right(g.labels.begin(), g.labels.end());
+  const std::set<std::string> predicted(g.predicted.begin(), g.predicted.end());
+  for (const std::string &p : predicted)
+    if (right.contains(p))
+      return "";
+  if (predicted.empty())
+    return "";
+  auto some = [](const std::set<std::string> &all, const std::string &first) {
+    return (all.size() > 1 ? "such as `" : "`") + shortened(first) + "`";
+  };
+  const std::string r = some(right, g.labels[0]), p = some(predicted, g.predicted[0]);
+  const std::string ones = right.size() > 1 ? "is one of the " + std::to_string(right.size()) + " right ones, " + r
+                                            : "is the only right one, " + r;
+  return "none of the " + std::to_string(predicted.size()) + (predicted.size() > 1 ? " classes" : " class") +
+         " that " + (predicted.size() > 1 ? "were" : "was") + " predicted, " + p + ", " + ones +
+         "; `hyp` and `ref` have to write classes alike";
+}
+
 /// `log`: where to show what classes were taken for.
 Result<Judged> RowsEvaluation::measure(const json &spec, Gathered &g, EvaluationLog *log) const {
   const std::string metric = spec.at("metric");
@@ -268,6 +289,8 @@ Result<Judged> RowsEvaluation::measure(const json &spec, Gathered &g, Evaluation
       truths.push_back(numbers[g.labels[i]]);
       predicted.push_back(numbers[g.predicted[i]]);
     }
+    if (const std::string said = strangers(g); !said.empty())
+      ctx.report.note(job.spec.value("stage", "evaluate") + "  " + (log ? "" : "the baseline's rows: ") + said);
     if (log)
       log->confusion(spec.at("hyp").at("source").dump() + spec.at("ref").at("source").dump(), truths, predicted, names,
                      names.size());

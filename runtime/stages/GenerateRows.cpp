@@ -201,7 +201,9 @@ Result<Prompt> Writing::chatPromptOf(const Requests &requests, const TextModel &
     auto value = (*prompt)(row);
     if (!value)
       return value.status().withContext(name + ": `prompt`");
-    said = nlohmann::ordered_json(value.take());
+    json given; // named as the row's own, whose calls keep the order of their arguments then
+    given["messages"] = value.take();
+    said = corpus::inOrderOf(given, own)["messages"];
   }
   std::vector<Message> messages;
   if (said.is_string()) {

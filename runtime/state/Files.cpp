@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+#include <utility>
 
 namespace r1rt {
 
@@ -107,6 +108,9 @@ static Status writeAtomic(const std::string &path, const std::function<Result<st
       }
     }
     if (!code && flush == Flush::now && fsync(f.fd))
+      code = errno;
+    // Some file systems (FUSE, NFS, those with quotas) tell only here that there was no room.
+    if (::close(std::exchange(f.fd, -1)) && !code)
       code = errno;
   }
   if (!code && std::rename(temp.c_str(), path.c_str()))

@@ -6,6 +6,7 @@
 #include "runtime/text/Utf8.h"
 #include <array>
 #include <bit>
+#include <cstring>
 
 namespace r1rt::text {
 
@@ -50,27 +51,40 @@ uint32_t flagsOf(std::string_view word) {
 uint64_t hashOfWord(std::string_view word) { return shortHash(word, 0, word.size()); }
 
 struct WordSplitter::Impl {
-  /// What became of a piece: a slot is found by the piece's hash and overwritten by the next one that
-  /// falls into it. Hashes are taken for the pieces. Short pieces of few words only, so that the memory of
-  /// many is small enough for a core's cache.
-  struct Known {
-    static constexpr size_t mostBytes = 63, mostWords = 3;
-    uint64_t hash = 0;
-    uint16_t words = 0; // 0: nothing is known
+  /// What became of a piece. Few words only, so that the memory of many is small enough for a core's cache.
+  struct Cut {
+    static constexpr size_t mostWords = 3;
+    uint8_t bytes = 0; // of the piece; 0: nothing is known
+    uint8_t words;
     struct Part {
       uint16_t bytes : 6, chars : 6, flags : 4;
     } parts[mostWords];
   };
-  static_assert(sizeof(Known) == 16);
-  static constexpr size_t slots = 1 << 17;
+  /// A slot is found by the piece's hash and overwritten by the next piece that falls into it. The piece itself is
+  /// kept and compared: a hash that two share, which is easy to bring about, would let one text change another's words.
+  struct Known {
+    static constexpr size_t mostBytes = 16;
+    Halves piece;
+    Cut cut;
+  };
+  static_assert(sizeof(Known) == 24);
+  struct KnownLong {
+    static constexpr size_t mostBytes = 56;
+    char piece[mostBytes];
+    Cut cut;
+  };
+  static_assert(sizeof(KnownLong) == 64);
+  static constexpr size_t slots = 1 << 17, longSlots = 1 << 14;
 
   std::vector<Known> known = std::vector<Known>(slots);
+  std::vector<KnownLong> knownLong = std::vector<KnownLong>(longSlots);
   EnglishPieces english;
 
   /// Pieces whose slots are on their way from memory: looked up one by one each would be waited for.
   struct Piece {
     size_t begin, bytes;
     uint64_t hash;
+    Halves halves; // of one that is short
   };
   static constexpr size_t mostWaiting = 32;
   std::array<Piece, mostWaiting> waiting;
@@ -87,9 +101,17 @@ struct WordSplitter::Impl {
   }
 
   [[gnu::always_inline]] void addPiece(std::string_view text, size_t begin, size_t bytes, Words &out) {
-    const uint64_t hash = shortHash(text, begin, bytes);
-    __builtin_prefetch(&known[hash % slots]);
-    waiting[waits++] = {begin, bytes, hash};
+    Piece &p = waiting[waits++];
+    p.begin = begin;
+    p.bytes = bytes;
+    if (bytes <= Known::mostBytes) {
+      p.halves = halvesOf(text, begin, bytes);
+      p.hash = shortHash(p.halves, bytes);
+      __builtin_prefetch(&known[p.hash % slots]);
+    } else {
+      p.hash = shortHash(text, begin, bytes);
+      __builtin_prefetch(&knownLong[p.hash % longSlots]);
+    }
     if (waits == mostWaiting)
       look(text, out);
   }
@@ -97,12 +119,26 @@ struct WordSplitter::Impl {
   /// The words of the pieces that wait.
   [[gnu::noinline]] void look(std::string_view text, Words &out) {
     for (size_t i = 0; i < waits; ++i) {
-      auto [begin, bytes, hash] = waiting[i];
-      Known &k = known[hash % slots];
-      if (k.hash != hash || !k.words) {
-        cut(text, waiting[i], k, out);
-        continue;
+      auto [begin, bytes, hash, halves] = waiting[i];
+      const Cut *found;
+      if (bytes <= Known::mostBytes) {
+        Known &slot = known[hash % slots];
+        found = &slot.cut;
+        if (slot.cut.bytes != bytes || slot.piece != halves) {
+          if (cut(text, waiting[i], slot.cut, out))
+            slot.piece = halves;
+          continue;
+        }
+      } else {
+        KnownLong &slot = knownLong[hash % longSlots];
+        found = &slot.cut;
+        if (slot.cut.bytes != bytes || std::memcmp(slot.piece, text.data() + begin, bytes)) {
+          if (cut(text, waiting[i], slot.cut, out))
+            std::memcpy(slot.piece, text.data() + begin, bytes);
+          continue;
+        }
       }
+      const Cut &k = *found;
       push(out, begin, k.parts[0].bytes, hash, k.parts[0].chars, k.parts[0].flags);
       if (k.words == 1)
         continue;
@@ -116,13 +152,14 @@ struct WordSplitter::Impl {
     waits = 0;
   }
 
-  [[gnu::noinline]] void cut(std::string_view text, Piece piece, Known &k, Words &out) {
-    auto [begin, bytes, hash] = piece;
-    const std::vector<uint32_t> &lengths = english.cut(text.substr(begin, bytes));
-    const bool keep = bytes <= Known::mostBytes && lengths.size() <= Known::mostWords;
+  /// Cuts the piece, and notes how in `k` unless it is long or of many words; then what `k` was stays.
+  [[gnu::noinline]] bool cut(std::string_view text, const Piece &piece, Cut &k, Words &out) {
+    size_t begin = piece.begin;
+    const std::vector<uint32_t> &lengths = english.cut(text.substr(begin, piece.bytes));
+    const bool keep = piece.bytes <= KnownLong::mostBytes && lengths.size() - 1 < Cut::mostWords;
     if (keep) {
-      k.hash = hash;
-      k.words = uint16_t(lengths.size());
+      k.bytes = uint8_t(piece.bytes);
+      k.words = uint8_t(lengths.size());
     }
     for (size_t i = 0; i < lengths.size(); ++i) {
       std::string_view word = text.substr(begin, lengths[i]);
@@ -132,6 +169,7 @@ struct WordSplitter::Impl {
       push(out, begin, word.size(), shortHash(text, begin, word.size()), chars, flags);
       begin += word.size();
     }
+    return keep;
   }
 };
 

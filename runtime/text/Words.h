@@ -5,7 +5,8 @@
 // and a full stop is a word. One difference: each Han or kana character is a word by itself.
 //
 // Words are views into the text: nothing is allocated for a word. What becomes of a piece between two
-// spaces depends on the piece only, so a WordSplitter remembers recent pieces.
+// spaces depends on the piece only, so a WordSplitter remembers recent pieces, byte by byte: what it has
+// seen before never changes the words of a text.
 //
 //===----------------------------------------------------------------------===//
 #ifndef R1RT_TEXT_WORDS_H
@@ -34,7 +35,9 @@ struct Word {
   uint32_t end() const { return begin + bytes; }
 };
 
-/// Hashes are taken for the words: two words share one with the chance 2^-64 at most.
+/// Hashes are taken for the words where words are counted or looked up. Two words of the same length of at most 8
+/// bytes never share one, two others with the chance 2^-64 unless somebody has made them so; then they count as one
+/// in their own text, which changes no other text's verdict.
 uint64_t hashOfWord(std::string_view word);
 
 struct Words {

@@ -67,8 +67,8 @@ kern.product @narrow sizes [64, 8, 32] batch [] a [32, 1] b [8, 1] c [8, 1] accu
 
 // A line of 250 sums is no whole number of accesses of 16 bytes: on Hopper our own are faster, if rows are padded.
 // CHECK: // k_ragged: product, {{.*}}; wgmma, tiles of
-kern.product @ragged sizes [64, 64, 250] batch [] a [256, 1] b [64, 1] c [64, 1] accumulate false {
-^bb0(%g: index, %m: index, %n: index, %acc: f32, %x: memref<64x256xbf16>, %w: memref<250x64xbf16>, %y: memref<64x64xbf16>):
+kern.product @ragged sizes [128, 64, 250] batch [] a [256, 1] b [64, 1] c [64, 1] accumulate false {
+^bb0(%g: index, %m: index, %n: index, %acc: f32, %x: memref<128x256xbf16>, %w: memref<250x64xbf16>, %y: memref<128x64xbf16>):
   %h = arith.truncf %acc : f32 to bf16
   kern.yield %h : bf16
 }

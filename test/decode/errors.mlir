@@ -153,3 +153,26 @@ func.func @logits(%from: tensor<1x8xi32> {r1.name = "source.id"}, %id: tensor<1x
   } -> tensor<1x8x1x4xf32>
   return %a : tensor<1x8x1x4xf32>
 }
+
+// -----
+
+// Places of the source meet each other; t is one of them, so no position of the text is its own.
+func.func @logits(%from: tensor<1x8xi32> {r1.name = "source.id"}, %id: tensor<1x8xi32> {r1.name = "x.id"})
+    -> (tensor<1x8x1x4xf32> {r1.name = "logits"}) attributes {r1.entry = "logits"} {
+  %m = r1.map ins(%from : tensor<1x8xi32>) maps [affine_map<(b, t, h, d) -> (b, t)>] {
+  ^bb0(%i: i32):
+    %f = arith.sitofp %i : i32 to f32
+    r1.yield %f : f32
+  } -> tensor<1x8x1x4xf32>
+  %a = r1.kernel "flash_attention" ins(%m, %m, %m : tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>, tensor<1x8x1x4xf32>) captures(%id : tensor<1x8xi32>) lambdas {
+  ^bb0(%b: index, %t: index, %s: index, %all: tensor<1x8xi32>):
+    %zero = arith.constant 0 : i32
+    // expected-error @+3 {{the mask of attention within the source reads the text that is written, which comes after it}}
+    // expected-note @+2 {{left to right}}
+    // expected-note @+1 {{help}}
+    %i = r1.read %all[%b, %t] else %zero : tensor<1x8xi32>
+    %ok = arith.cmpi sge, %i, %zero : i32
+    r1.yield %ok : i1
+  } -> tensor<1x8x1x4xf32>
+  return %a : tensor<1x8x1x4xf32>
+}

@@ -21,7 +21,9 @@ func.func private @loss(%x: tensor<2xf32>) -> (tensor<f32>, tensor<f32>) {
 // CHECK: @main 1 [] = 25
 // CHECK: @main 2 [2] = 18 50
 // CHECK: @main 3 [3] = 0 0 0
+// What is made of gradients says so.
 // CHECK-LABEL: func.func @main
+// CHECK-SAME: -> (tensor<f32>, tensor<f32>, tensor<2xf32> {r1.of_grad}, tensor<3xf32> {r1.of_grad})
 // CHECK-NOT: r1.grad
 r1.leaf "w" : tensor<2xf32> {dist = 0 : i32, a = 1.0 : f64, b = 0.0 : f64}
 func.func @main() -> (tensor<f32>, tensor<f32>, tensor<2xf32>, tensor<3xf32>) {

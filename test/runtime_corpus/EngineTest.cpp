@@ -457,6 +457,58 @@ TEST_F(Engine, RulesReachTheMessagesOfConversations) {
                                             "`messages`"), std::string::npos) << refused.status().message();
 }
 
+TEST_F(Engine, RulesStopWhereTextAndMessagesDiffer) {
+  const json mask = {{"rule", "pattern"}, {"name", "email"}, {"expression", nullptr}, {"action", "mask"}, {"with", nullptr}};
+  json drop = mask;
+  drop["action"] = "drop";
+  const json in = {{"op", "jsonl"}, {"path", "a.jsonl"}, {"text", "text"}};
+  auto refused = [&](const std::string &row, const char *what) {
+    write("a.jsonl", row + "\n");
+    auto made = makeCorpus(pass({{"op", "apply_rules"}, {"rules", {mask}}}, in), ctx, options("refused"));
+    ASSERT_FALSE(made) << row;
+    EXPECT_NE(made.status().message().find("row a.jsonl@0: "), std::string::npos) << made.status().message();
+    EXPECT_NE(made.status().message().find(what), std::string::npos) << made.status().message();
+    EXPECT_NE(made.status().message().find("; help: apply the rules in front of"), std::string::npos) << made.status().message();
+  };
+  refused(R"({"text":"mail me a@b.com now","messages":[1,2]})", "element 1 of its `messages` is no object with a text as its `content`");
+  refused(R"({"text":"x","messages":[{"content":"x"},{"content":["a@b.com"]}]})", "element 2 of its `messages` is no object");
+  refused(R"({"text":"see a@b.com and more text","messages":[{"role":"user","content":"other a@b.com"}]})",
+          "its text (25 bytes) is not the contents of its `messages`, joined by newlines (13 bytes), so `apply_rules` cannot");
+  // Nothing of the text is changed, but something of the messages would have to be.
+  refused(R"({"text":"nothing","messages":[{"role":"user","content":"to a@b.com"}]})", "its text (7 bytes) is not the contents");
+  // Rules that change no text look at the text alone; a row that is dropped loses nothing.
+  write("a.jsonl", R"({"text":"nothing","messages":[{"role":"user","content":"to a@b.com"}]})" "\n"
+                   R"({"text":"to a@b.com","messages":[{"role":"user","content":"nothing"}]})" "\n");
+  make(pass({{"op", "apply_rules"}, {"rules", {drop}}}, in), "dropped");
+  EXPECT_EQ(rows("dropped").size(), 1u);
+  write("a.jsonl", R"({"text":"to a@b.com","messages":[{"role":"user","content":"nothing"}]})" "\n");
+  make(pass({{"op", "apply_rules"}, {"rules", {drop, mask}}}, in), "both");
+  EXPECT_EQ(rows("both").size(), 0u);
+  // Where they agree both follow; a message without a text, as of a call, stays without; lists further down are no matter.
+  write("a.jsonl", R"({"text":"a@b.com\n\nok","messages":[{"role":"user","content":"a@b.com"},{"role":"assistant","content":null},{"content":"ok"}]})" "\n"
+                   R"({"text":"a@b.com","messages":[],"meta":{"messages":["a@b.com"]}})" "\n");
+  make(pass({{"op", "apply_rules"}, {"rules", {mask}}}, in), "agree");
+  auto out = rows("agree");
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_EQ(out[0]["text"], "<email>\n\nok");
+  EXPECT_EQ(out[0]["messages"][0]["content"], "<email>");
+  EXPECT_TRUE(out[0]["messages"][1]["content"].is_null());
+  EXPECT_EQ(out[1]["text"], "<email>");
+  EXPECT_EQ(out[1]["meta"]["messages"][0], "a@b.com");
+  expectVerified("agree");
+}
+
+TEST_F(Engine, MessagesFurtherDownMakeNoConversation) {
+  write("a.jsonl", R"({"text":"the same line\none more","meta":{"messages":["a"]}})" "\n"
+                   R"({"text":"the same line\nand another","meta":{"messages":["b"]}})" "\n");
+  make(pass({{"op", "repeats"}, {"part", "line"}, {"threshold", 2}, {"keep_first", true}},
+            {{"op", "jsonl"}, {"path", "a.jsonl"}, {"text", "text"}}), "cut");
+  auto out = rows("cut");
+  ASSERT_EQ(out.size(), 2u);
+  EXPECT_EQ(out[1]["text"], "and another");
+  EXPECT_EQ(out[1]["meta"]["messages"][0], "b");
+}
+
 TEST_F(Engine, ADamagedShardIsMadeAgain) {
   writeMany(1);
   make(lines("many0.txt"), "out");

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 using namespace r1rt::corpus;
+using nlohmann::json;
 
 TEST(Row, IdsTellWhereARowComesFrom) {
   EXPECT_EQ(parentOf("a.txt@12"), "");
@@ -60,4 +61,40 @@ TEST(Row, RecordsReplaceTextAndFieldsButNotTheRow) {
   EXPECT_EQ(row.id, "x@0");
   row.more = "[1]";
   EXPECT_FALSE(row.toJson());
+}
+
+TEST(Row, ObjectsThatAreHandedOnKeepTheOrderOfTheirKeys) {
+  const std::string call = R"({"name":"f","arguments":{"z":1,"a":2.0}})";
+  Row row{"", R"({"n":{"y":1,"b":2},"calls":[)" + call + R"(],"m":{"b":2,"y":1},"one":{"deep":{"q":[{"k":1,"c":2}],"d":3}}})",
+          "x@0", "", ""};
+  auto j = row.toJson();
+  ASSERT_TRUE(j);
+  // In its place, in another place and inside of what is new; equal ones with two orders keep each its own.
+  row.assign({{"n", (*j)["n"]}, {"m", (*j)["m"]}, {"moved", (*j)["calls"]}, {"one", (*j)["one"]},
+              {"made", {{"type", "function"}, {"function", (*j)["calls"][0]}}}});
+  EXPECT_EQ(row.more, R"({"m":{"b":2,"y":1},"made":{"function":)" + call + R"(,"type":"function"},"moved":[)" + call +
+                          R"(],"n":{"y":1,"b":2},"one":{"deep":{"q":[{"k":1,"c":2}],"d":3}}})");
+  // What is changed, if only from 1 to 1.0, is new: its keys are sorted, those of the objects in it are not.
+  j = row.toJson();
+  ASSERT_TRUE(j);
+  json arguments = (*j)["moved"][0]["arguments"], deep = (*j)["one"]["deep"];
+  arguments["z"] = 1.0;
+  deep["e"] = 4;
+  row.assign({{"arguments", arguments}, {"deep", deep}});
+  EXPECT_EQ(row.more, R"({"arguments":{"a":2.0,"z":1.0},"deep":{"d":3,"e":4,"q":[{"k":1,"c":2}]}})");
+  row.assign(json::object());
+  EXPECT_EQ(row.more, "");
+}
+
+TEST(Row, AConversationHasMessagesOfItsOwn) {
+  auto is = [](const char *more) { return isConversation({"", more, "x@0", "", ""}); };
+  EXPECT_TRUE(is(R"({"n":1,"messages":[{"role":"user","content":"a"}]})"));
+  EXPECT_TRUE(is(R"({"messages":[1]})"));
+  EXPECT_FALSE(is(R"({"meta":{"messages":[{"role":"user","content":"a"}]}})"));
+  EXPECT_FALSE(is(R"({"say":"\"messages\":["})"));
+  EXPECT_FALSE(is(R"({"messages":[]})"));
+  EXPECT_FALSE(is(R"({"messages":"none","more":{"messages":[1]}})"));
+  EXPECT_FALSE(is(""));
+  EXPECT_TRUE(is(R"({"messages":[1)")); // who knows
+  EXPECT_TRUE(conversationOf({"", R"({"messages":[1)", "x@0", "", ""}).is_discarded());
 }

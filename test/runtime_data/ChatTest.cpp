@@ -281,6 +281,23 @@ TEST_F(ChatRows, WhatIsLeftOutIsCountedByItsReason) {
   EXPECT_EQ(targets, std::string(19, '.') + "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"z\": 1, \"a\": 2.0}}\n</tool_call>#");
 }
 
+TEST_F(ChatRows, MapRowsHandsCallsOnInTheirOrder) {
+  std::ofstream(root + "/a.jsonl") << R"({"talk":[{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"function":)"
+                                      R"({"name":"f","arguments":{"z":1,"a":{"y":2,"b":3}}}}]}],"messages":[{"role":"user","content":"no"}]})"
+                                   << "\n";
+  DataContext dc;
+  dc.rowFns.push_back([](const json &row) -> Result<json> { return json{{"messages", row["talk"]}}; });
+  auto d = openPacked({{"op", "chat"},
+                       {"tok", {{"op", "bytes_tokenizer"}, {"special", {"<|im_start|>", "<|im_end|>"}}}},
+                       {"template", "chatml"},
+                       {"seq", 110},
+                       {"in", {{"op", "map_rows"}, {"to", {{"row_fn", 0}}}, {"in", {{"op", "jsonl"}, {"path", root + "/a.jsonl"}}}}}},
+                      dc);
+  ASSERT_TRUE(d) << d.status().message();
+  EXPECT_NE(targetsOf(**d, 0).find(R"({"name": "f", "arguments": {"z": 1, "a": {"y": 2, "b": 3}}})"), std::string::npos)
+      << targetsOf(**d, 0);
+}
+
 TEST_F(ChatRows, WhatIsWrongIsSaidWithItsRow) {
   auto refused = [&](const std::string &line, const char *what) {
     auto d = open({chat("a", "b"), line}, 64);

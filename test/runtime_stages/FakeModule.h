@@ -38,6 +38,7 @@ enum : uint64_t {
 
 inline int stepMicroseconds = 0;
 inline bool poison = false;
+inline int rowsWithoutTargets = 0; // of each batch that is evaluated, at its begin
 inline int evalsToSignal = 0; // the evaluation in which the process is asked to stop; 0: none
 
 // args: id target mask lr w m loss norm b
@@ -80,6 +81,8 @@ inline void eval(void *const *a, void *, int64_t tid, int64_t) {
   auto *sum = static_cast<float *>(a[4]), *count = static_cast<float *>(a[5]);
   for (int r = 0; r < B; ++r) {
     sum[r] = count[r] = 0;
+    if (r < rowsWithoutTargets)
+      continue;
     for (int i = r * T; i < (r + 1) * T; ++i)
       if (mask[i]) {
         float d = w[id[i] % W] - float(target[i] % 5 - 2);

@@ -28,6 +28,7 @@ protected:
       f << "line " << i * 37 % 101 << (i % 3 ? " of some text" : "") << "\n";
     fake::stepMicroseconds = 0;
     fake::poison = false;
+    fake::rowsWithoutTargets = 0;
     fake::evalsToSignal = 0;
   }
   void TearDown() override {
@@ -377,6 +378,27 @@ TEST_F(StagesTest, EvaluateFillsTheLastBatch) {
       1, [&](StageContext &ctx) { return runEvaluate({&fake::module, s, root + "/m", ""}, ctx); });
   ASSERT_FALSE(bad);
   EXPECT_NE(bad.status().message().find("there is no metric `bleu` of a model"), std::string::npos);
+}
+
+TEST_F(StagesTest, RowsWithoutTargetsAreNoPartsOfALikelihood) {
+  ASSERT_TRUE(train(spec(20), dir("m")));
+  std::ofstream(root + "/a.txt") << "first\nother\n"; // a row each
+  DataContext dc;
+  ASSERT_EQ((*openPacked(data(), dc))->rows(), 2u);
+  fake::rowsWithoutTargets = 1;
+  json s = {{"stage", "eval"},
+            {"metrics",
+             {{"ppl", {{"metric", "perplexity"}, {"data", data()}}},
+              {"loss", {{"metric", "loss"}, {"data", data()}}}}}};
+  auto r = with(1, [&](StageContext &ctx) { return runEvaluate({&fake::module, s, root + "/m", dir("e")}, ctx); });
+  ASSERT_TRUE(r) << r.status().message();
+  const json statistics = json::parse(bytes(root + "/e/statistics.json"));
+  for (const std::string name : {"ppl", "loss"}) { // a quarter of all resamples of both rows would be 0/0
+    EXPECT_EQ((*r)["metrics"][name + "_low"], (*r)["metrics"][name]) << name;
+    EXPECT_EQ((*r)["metrics"][name + "_high"], (*r)["metrics"][name]) << name;
+    EXPECT_EQ(statistics[name]["references"].size(), 1u) << name;
+    EXPECT_EQ(statistics[name]["statistics"]["documents"].size(), 1u) << name;
+  }
 }
 
 TEST_F(StagesTest, ATextModelGoesOnWithPrompts) {

@@ -93,7 +93,7 @@ void printPrograms(const Stage &s, const Foreseen &seen, const Options &o) {
   std::printf("        %-28s %s\n", "peak", amount(seen.peak).c_str());
   if (c.memoryLimit)
     std::printf("        %-28s %s (of the peak all but data, logs and stacks)\n", "limit", amount(c.memoryLimit).c_str());
-  const long long batch = s.spec.value("batch", int64_t(0)), micro = c.micro, shards = placementOf(s).shards;
+  const long long batch = c.rows, micro = c.micro, atOnce = batch / micro, shards = placementOf(s).shards;
   if (s.kind == "train") {
     std::string parts = shards > 1 ? " x shards " + std::to_string(shards) : "";
     std::string asked = s.fit.to ? " (fit " + std::to_string(s.fit.from) + ".." + std::to_string(s.fit.to) + ")" : "";
@@ -104,7 +104,7 @@ void printPrograms(const Stage &s, const Foreseen &seen, const Options &o) {
       std::printf("        rows of %s tokens: programs for each, in the memory of the longest\n", lengths.c_str());
   } else {
     std::printf("        %s%d launches of %d kernels\n",
-                batch ? (std::to_string(batch / micro) + (s.kind == "generate" ? " texts" : " rows") + " at once;  ").c_str() : "",
+                (std::to_string(atOnce) + (s.kind == "generate" ? " text" : " row") + (atOnce == 1 ? "" : "s") + " at once;  ").c_str(),
                 c.launches, c.distinctKernels);
     if (std::string why = recomputeText(s, c); !why.empty())
       std::printf("        %s\n", why.c_str());
@@ -113,7 +113,7 @@ void printPrograms(const Stage &s, const Foreseen &seen, const Options &o) {
     std::printf("        %s\n", c.fitted.c_str());
   if (o.target == "cuda")
     std::printf("        products: %d launches of cuBLASLt, %d of r1c's kernels (bits = \"%s\")\n", c.libraryProducts,
-                c.products - c.libraryProducts, placementOf(s).bits.c_str());
+                c.products - c.libraryProducts, programsOf(s, placedOptions(o, s)).options.exact ? "exact" : "run");
 }
 
 } // namespace

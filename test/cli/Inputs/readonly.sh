@@ -1,5 +1,5 @@
 # readonly.sh DIR FILE: a finished store on a file system that then becomes read-only.
-mount -t tmpfs -o size=20m none "$1" || exit 1
+mount -t tmpfs -o size=256m none "$1" || exit 1
 mkdir "$1/store"
 cp -r "$R1_KERNELS" "$1/store/kernels" 2> /dev/null
 r1c run "$2" --store "$1/store" -q || exit 1
