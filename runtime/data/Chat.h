@@ -25,7 +25,7 @@ struct Message {
   };
   std::string role, content;
   bool trained = true; // of an assistant
-  std::vector<Call> calls;
+  std::vector<Call> calls = {};
 };
 
 /// A stretch of a conversation as a template writes it. What is trained is encoded apart from what stands before it,
