@@ -171,7 +171,9 @@ public:
     if (!answer->fits) {
       const MemoryTable &t = last.table;
       static const SourceManager nowhere;
-      Diag d{.code = "E0501", .title = stage ? "`" + stage->name + "` " : ""};
+      Diag d;
+      d.code = "E0501";
+      d.title = stage ? "`" + stage->name + "` " : "";
       if (stage)
         d.primary.span = stage->span;
       explainTooLarge(d, *answer, request, t.parameters + t.gradients + t.state, t.caches, t.inputs);

@@ -106,8 +106,8 @@ void Evaluator::explainAssert(const Expr &e, const ScopeP &sc, Diag &d) {
     const Value small = eval(*sides[!le], sc), large = eval(*sides[le], sc);
     int64_t s, l;
     if (small.asInt(s) && large.asInt(l) && s > l)
-      d.help("a `" + std::string(sides[le]->name) + "` of at least " + std::to_string(s) + ", or a `" +
-             std::string(sides[!le]->name) + "` of at most " + std::to_string(l));
+      d.help("let `" + std::string(sides[le]->name) + "` be " + std::to_string(s) + " at least, or `" +
+             std::string(sides[!le]->name) + "` " + std::to_string(l) + " at most");
   }
   std::vector<std::string> notes;
   for (auto *s : sides) {

@@ -45,7 +45,7 @@ bool checkDifferentiable(Evaluator &ev, const Stage &s, const Node *loss, Span s
 struct RowGives {
   std::string_view name;
   const char *what = nullptr; // "a text"; null: anything
-  std::vector<Value::Kind> kinds;
+  std::vector<Value::Kind> kinds = {};
   bool texts = false; // a list, if it is one, is of at least one text
 };
 

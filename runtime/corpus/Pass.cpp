@@ -224,7 +224,7 @@ private:
     Status same;
     if (changing) {
       talk = conversationOf(row);
-      same = textIsOfMessages(row, talk);
+      same = talk.is_null() ? answersStay(row, "apply_rules") : textIsOfMessages(row, talk);
     }
     text::Verdict v = rules->apply(row.text, scratch);
     if (v.kind == text::Verdict::drop)

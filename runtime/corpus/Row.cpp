@@ -100,9 +100,20 @@ ordered_json conversationOf(const Row &row) {
 
 bool isConversation(const Row &row) { return !conversationOf(row).is_null(); }
 
+Status answersStay(const Row &row, const std::string &pass) {
+  if (row.more.find("\"chosen\":") == row.more.npos || row.more.find("\"rejected\":") == row.more.npos)
+    return Status::ok();
+  ordered_json fields = ordered_json::parse(row.more, nullptr, false);
+  if (!fields.is_object() || !fields.contains("chosen") || !fields.contains("rejected"))
+    return Status::ok();
+  return Status::error("row " + row.id + " is a preference, and `" + pass +
+                       "` changes its text, but not `chosen` and `rejected`; help: let rules drop such rows, or change "
+                       "the texts before they are made preferences; map_rows(r => {text = r.text}) takes the answers away");
+}
+
 Status messagesStay(const Row &row, const std::string &pass) {
   if (!isConversation(row))
-    return Status::ok();
+    return answersStay(row, pass);
   return Status::error("row " + row.id + " is a conversation, and `" + pass +
                        "` changes its text, but not its `messages`; help: map_rows(r => {text = r.text}) in front of it "
                        "takes them away");

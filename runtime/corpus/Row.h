@@ -34,7 +34,9 @@ nlohmann::ordered_json inOrderOf(const nlohmann::json &value, const nlohmann::or
 nlohmann::ordered_json conversationOf(const Row &row);
 /// Has it such a list? (Or fields of which nobody can tell.)
 bool isConversation(const Row &row);
-/// An error where `pass` would change the text of a conversation, and the messages would not follow.
+/// An error where `pass` would change the text of a preference, and its answers would not follow.
+Status answersStay(const Row &row, const std::string &pass);
+/// The same for conversations, whose messages would not follow, and preferences.
 Status messagesStay(const Row &row, const std::string &pass);
 
 /// What a split goes by: a hash of the text, or of the fields where there is none.
