@@ -466,12 +466,12 @@ TEST_F(Engine, RulesStopWhereTextAndMessagesDiffer) {
     write("a.jsonl", row + "\n");
     auto made = makeCorpus(pass({{"op", "apply_rules"}, {"rules", {mask}}}, in), ctx, options("refused"));
     ASSERT_FALSE(made) << row;
-    EXPECT_NE(made.status().message().find("row a.jsonl@0: "), std::string::npos) << made.status().message();
+    EXPECT_NE(made.status().message().find("row a.jsonl@0"), std::string::npos) << made.status().message();
     EXPECT_NE(made.status().message().find(what), std::string::npos) << made.status().message();
     EXPECT_NE(made.status().message().find("; help: "), std::string::npos) << made.status().message();
   };
   refused(R"({"text":"q a@b.com","prompt":"q","chosen":"a@b.com","rejected":"c@d.com"})",
-          "is a preference, and `apply_rules` changes its text, but not `chosen` and `rejected`");
+          " is a preference, and `apply_rules` changes its text, but not `chosen` and `rejected`");
   refused(R"({"text":"mail me a@b.com now","messages":[1,2]})", "element 1 of its `messages` is no object with a text as its `content`");
   refused(R"({"text":"x","messages":[{"content":"x"},{"content":["a@b.com"]}]})", "element 2 of its `messages` is no object");
   refused(R"({"text":"see a@b.com and more text","messages":[{"role":"user","content":"other a@b.com"}]})",
