@@ -50,6 +50,10 @@ for tool in ["r1c", "r1-opt", "r1-syntax"]:
 for plugin in ["nvrtc", "mpi"]:
     if os.path.exists(os.path.join(os.path.dirname(tools), "lib", f"libr1_{plugin}.so")):
         config.available_features.add(plugin)
+# Packages that some tests compare with; where they are not installed these are reported as unsupported.
+for package in ["numpy"]:
+    if subprocess.run(["python3", "-c", "import " + package], capture_output=True).returncode == 0:
+        config.available_features.add(package)
 # Stand-ins for libraries of machines with a GPU (test/fakes), for tests that set their paths.
 fakes = os.path.join(os.path.dirname(tools), "fakes")
 config.substitutions.append(("%fakes", fakes))

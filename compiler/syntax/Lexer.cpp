@@ -152,7 +152,7 @@ public:
 
   TokenStream run() {
     if (source.starts(at, "\xEF\xBB\xBF"))
-      at += 3; // a byte order mark
+      start = at += 3; // a byte order mark: the first line begins behind it
     while (at < end)
       next();
     pendingNewline = false;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Decoding at GPT-2 124M shapes: share of the memory bandwidth of this run, and against `generate` of
-transformers (pip install torch transformers), in f32 with as many threads.
+transformers (pip install torch transformers), with as many threads, in f32 and in bf16.
 
     decode.py [--slots 256] [--threads 2] [--tries 5] [--no-torch]
 
@@ -31,13 +31,15 @@ def ours(args, precision):
     return found
 
 
-def torch_seconds(args, rows):
-    """Seconds of transformers' `generate` for one token of every row, the best of the tries."""
+def torch_seconds(args, rows, precision):
+    """Seconds of transformers' `generate` for one token of every row, the best of the tries; of a model in f32, or
+    all of it in bf16."""
     import torch
     import transformers
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     model = transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval()
+    model = model.to(torch.float32 if precision == "f32" else torch.bfloat16)
     half = args.slots // 2
     prompt = torch.randint(0, 50000, (rows, half))
 
@@ -60,19 +62,21 @@ def main():
     p.add_argument("--tries", type=int, default=5)
     p.add_argument("--no-torch", action="store_true")
     args = p.parse_args()
-    f32 = None
+    seen = {}
     for precision in ("f32", "mixed(bf16)"):
         found = ours(args, precision)
-        f32 = f32 or found
+        seen[precision] = found
         for rows, (seconds, rate, size) in found.items():
             print(f"{precision:12} {rows} rows: {seconds * 1e3:6.2f} ms, {rows / seconds:6.1f} tokens/s; weights at "
                   f"{size / seconds / 1e9:5.1f} of {rate / 1e9:5.1f} GB/s = {size / seconds / rate:.0%}", flush=True)
     if args.no_torch:
         return
-    for rows in (1, 8):
-        seconds = torch_seconds(args, rows)
-        print(f"transformers {rows} rows: {seconds * 1e3:6.2f} ms, {rows / seconds:6.1f} tokens/s; ours with 8 rows "
-              f"{8 / f32[8][0] / (rows / seconds):.1f} times as many, with {rows} {seconds / f32[rows][0]:.1f}", flush=True)
+    for precision, found in seen.items():
+        for rows in (1, 8):
+            seconds = torch_seconds(args, rows, precision)
+            print(f"transformers, {precision}, {rows} rows: {seconds * 1e3:6.2f} ms, {rows / seconds:6.1f} tokens/s; ours "
+                  f"with 8 rows {8 / found[8][0] / (rows / seconds):.1f} times as many, with {rows} "
+                  f"{seconds / found[rows][0]:.1f}", flush=True)
 
 
 if __name__ == "__main__":
