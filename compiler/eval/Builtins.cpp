@@ -374,7 +374,7 @@ const Builtin *findBuiltin(std::string_view name) {
 }
 
 const Builtin *findStageBuiltin(std::string_view name) {
-  for (auto *t : {&dataBuiltins(), &stageBuiltins(), &annotateBuiltins(), &interleaveBuiltins(), &checkpointBuiltins(), &translateBuiltins(),
+  for (auto *t : {&dataBuiltins(), &stageBuiltins(), &placementBuiltins(), &annotateBuiltins(), &interleaveBuiltins(), &checkpointBuiltins(), &translateBuiltins(),
                   &metricBuiltins(), &tokenizerBuiltins(), &generateBuiltins()})
     for (auto &b : *t)
       if (name == b.name)

@@ -17,6 +17,7 @@ const std::vector<Builtin> &tokenizerBuiltins(); // TokenizerBuiltins.cpp: `toke
 const std::vector<Builtin> &metricBuiltins();    // MetricBuiltins.cpp: metrics and `evaluate`
 const std::vector<Builtin> &translateBuiltins(); // TranslateBuiltins.cpp: `translate` of stdlib/translate.r1
 const std::vector<Builtin> &stageBuiltins();     // StageBuiltins.cpp: and of stdlib/stages.r1
+const std::vector<Builtin> &placementBuiltins(); // Placement.cpp: and `device`
 
 /// augment(…) by back_translate(to = model, back = model): GenerateBuiltins.cpp.
 Value augmentByModels(Evaluator &ev, BuiltinCall &c, double share);

@@ -647,30 +647,6 @@ Value extend(Evaluator &ev, BuiltinCall &c) {
   return Value::of(Value::Handle, h);
 }
 
-Value device(Evaluator &ev, BuiltinCall &c) {
-  auto h = handle("device", c, "device");
-  h->spec = Json::object();
-  if (!oneOf(ev, c, "bits", {"run", "exact"}) || !oneOf(ev, c, "remat", {"auto", "never", "always"}))
-    return {};
-  constexpr int64_t mostThreads = 1024;
-  if (int64_t n = 1; arg(c, "threads").asInt(n) && (n < 1 || n > mostThreads)) {
-    ev.err("E0213", spanOf(c, "threads"), "a device has 1 to " + std::to_string(mostThreads) + " threads, this is " + std::to_string(n))
-        .help("leave `threads` out for one on each core");
-    return {};
-  }
-  if (arg(c, "memory").is(Value::Bytes) && !(arg(c, "memory").f > 0)) {
-    ev.err("E0213", spanOf(c, "memory"), "a device has more than 0 bytes of memory, this is " + ev.text(arg(c, "memory")))
-        .help("leave `memory` out for no limit");
-    return {};
-  }
-  if (int64_t n = 1; arg(c, "shards").asInt(n) && (n < 1 || !std::has_single_bit(uint64_t(n))))
-    return ev.fail("E0213", spanOf(c, "shards"), "the number of shards is 1, 2, 4, 8, …, this is " + std::to_string(n));
-  for (auto &a : c.args)
-    if (!a.value.is(Value::None))
-      h->spec[std::string(a.name)] = toJson(ev, a.value);
-  return Value::of(Value::Handle, h);
-}
-
 } // namespace
 
 const std::vector<Builtin> &stageBuiltins() {
@@ -685,7 +661,6 @@ const std::vector<Builtin> &stageBuiltins() {
       {"train", "", train},
       {"score", "", score},
       {"extend", "", extend},
-      {"device", "", device},
   };
   return table;
 }
